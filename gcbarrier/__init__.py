@@ -1,0 +1,1 @@
+"""What does this write barrier cost, and what pauses does it buy?"""

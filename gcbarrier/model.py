@@ -1,0 +1,207 @@
+"""The records everything else is made of: what is run, and what came back.
+
+All of them are frozen, take keywords only and are checked when they are made; cattrs turns them into JSON and
+back (:func:`to_json`, :func:`from_json`). Sizes are bytes, times are nanoseconds unless a name says otherwise.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import cattrs
+from attrs import evolve, field, frozen, validators
+
+from gcbarrier.errors import GcBarrierError
+
+Scalar = bool | int | float | str
+PAGE_BYTES = 4096
+MEMORY_TYPES = ("shmem",)
+
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def parse_bytes(text: str | int) -> int:
+    """``"64MiB"``, ``"1g"``, ``"4096"`` as a number of bytes; units are powers of two. Raises GcBarrierError."""
+    if isinstance(text, int):
+        return text
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise GcBarrierError(f"{text!r} is not a size: write a number and a unit, such as 64MiB or 1GiB")
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def format_bytes(count: int) -> str:
+    """The shortest exact-looking form: ``1 GiB``, ``64 MiB``, ``1.5 KiB``."""
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            return f"{value:.4g} {unit}"
+        value /= 1024
+    raise AssertionError
+
+
+@frozen(kw_only=True)
+class Config:
+    """One point of an experiment: a heap over a barrier under a collector."""
+
+    heap: str
+    barrier: str
+    collector: str
+    heap_bytes: int = field(default=64 << 20, validator=validators.ge(1 << 20))
+    heap_params: Mapping[str, Scalar] = field(factory=dict)
+    collector_params: Mapping[str, Scalar] = field(factory=dict)
+    memory: str = field(default="shmem", validator=validators.in_(MEMORY_TYPES))
+    mutators: int = field(default=1, validator=[validators.ge(1), validators.le(64)])
+    duration_s: float = field(default=1.0, validator=validators.gt(0))
+    verify: bool = False
+
+    @heap_bytes.validator
+    def _whole_pages(self, _attribute: object, value: int) -> None:
+        if value % (1 << 20):
+            raise ValueError(f"heap_bytes must be a whole number of MiB, not {value}")
+
+    @property
+    def label(self) -> str:
+        """``heap/barrier/collector``, for progress and errors."""
+        return f"{self.heap}/{self.barrier}/{self.collector}"
+
+
+@frozen(kw_only=True)
+class Invocation:
+    """One fresh process's worth of a configuration."""
+
+    config: Config
+    index: int = field(validator=validators.ge(0))
+    seed: int = field(validator=validators.ge(0))
+    operations: int = 0
+    """Stop each mutator after this many operations (0: when ``duration_s`` is over)."""
+
+
+@frozen(kw_only=True)
+class Pause:
+    """One stop of the world. ``pause_ns`` runs from the request to the moment the last mutator ran again."""
+
+    cycle: int
+    kind: str
+    """``remark``, ``rearm`` (a barrier that can't re-arm with mutators running), or ``full``."""
+    start_ns: int
+    pause_ns: int
+    ttsp_ns: int
+    roots_ns: int
+    collect_ns: int
+    rescan_ns: int
+    mark_ns: int
+    resume_ns: int
+    dirty_granules: int
+    rounds: int
+    """Concurrent rescan rounds that came before it in its cycle."""
+    preempted: bool
+    """Whether a thread that took part was involuntarily descheduled around it."""
+    prototype: bool = False
+    """Whether Python ran inside it."""
+
+
+@frozen(kw_only=True)
+class Cycle:
+    """One collection, as its phases outside the pauses saw it."""
+
+    cycle: int
+    cause: str
+    start_ns: int
+    duration_ns: int
+    rounds: int
+    marked_objects: int
+    """Objects visited by the marker, concurrently and in pauses."""
+    mark_ns: int
+    """Time in the marker, concurrently and in pauses."""
+    live_bytes: int
+    round_dirty: tuple[int, ...] = ()
+    """Granules that each concurrent round collected."""
+
+
+@frozen(kw_only=True)
+class Verification:
+    """What the oracle found; a reachable object left unmarked never gets here: it is an error."""
+
+    cycles_checked: int
+    objects_checked: int
+    reported_granules: int
+    written_granules: int
+    false_dirty_granules: int
+    """Reported dirty, yet no store was logged there."""
+    lost_granules: int
+    """A store was logged there, yet neither its own nor the next collect reported it."""
+    checksum_matches: bool
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What one invocation brought back. ``error`` is set where it failed; the rest is then what was seen until then."""
+
+    invocation: Invocation
+    machine: str
+    error: str = ""
+    pauses: tuple[Pause, ...] = ()
+    cycles: tuple[Cycle, ...] = ()
+    wall_ns: int = 0
+    operations: int = 0
+    """Completed by all mutators together."""
+    mutator_cpu_ns: int = 0
+    collector_cpu_ns: int = 0
+    minor_faults: int = 0
+    """Page faults of the mutator threads while they ran, first stores to armed pages included."""
+    allocated_bytes: int = 0
+    metadata_bytes: int = 0
+    checksum: int = 0
+    verification: Verification | None = None
+    facts: Mapping[str, Scalar] = field(factory=dict)
+    """Measured in the invocation's own process: fault cost, clock resolution, compiler flags."""
+
+
+@frozen(kw_only=True)
+class Machine:
+    """Where a configuration runs."""
+
+    name: str
+    accelerator: str = "native"
+    """``native``, ``kvm`` or ``tcg``."""
+
+
+T = TypeVar("T")
+
+converter = cattrs.Converter(forbid_extra_keys=True)
+converter.register_structure_hook(Scalar, lambda value, _type: value)
+
+
+def to_json(record: Any) -> str:
+    """Any record of this module as one line of JSON."""
+    return json.dumps(converter.unstructure(record))
+
+
+def from_json(text: str, cls: type[T]) -> T:
+    """The record that :func:`to_json` wrote. Raises GcBarrierError naming what does not fit."""
+    try:
+        return converter.structure(json.loads(text), cls)
+    except (ValueError, cattrs.BaseValidationError) as problem:
+        why = "; ".join(cattrs.transform_error(problem)) if isinstance(problem, cattrs.BaseValidationError) else problem
+        raise GcBarrierError(f"that is no {cls.__name__} record: {why}") from problem
+
+
+__all__ = [
+    "MEMORY_TYPES",
+    "PAGE_BYTES",
+    "Config",
+    "Cycle",
+    "Invocation",
+    "Machine",
+    "Outcome",
+    "Pause",
+    "Scalar",
+    "Verification",
+    "evolve",
+    "format_bytes",
+    "from_json",
+    "parse_bytes",
+    "to_json",
+]
