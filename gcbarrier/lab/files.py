@@ -1,0 +1,59 @@
+"""Files that appear whole or not at all."""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from gcbarrier.errors import GcBarrierError
+
+
+@contextmanager
+def full_disk_explained(folder: Path) -> Iterator[None]:
+    """Turn "no space left" and "not permitted" below ``folder`` into a sentence for the user."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise GcBarrierError(f"the disk that holds {folder} is full: free some space and try again") from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise GcBarrierError(
+                f"{error.filename or folder} can't be written: set XDG_CACHE_HOME to a folder of yours"
+            ) from error
+        raise
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the name ``path`` only when the block ends well."""
+    with full_disk_explained(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb", buffering=1 << 20) as out:
+                yield out
+            os.rename(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """An empty folder that takes the name ``path`` (replacing what was there) only when the block ends well."""
+    with full_disk_explained(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".new-", dir=path.parent))
+        try:
+            yield work
+            work.chmod(0o755)
+            if path.exists():
+                path.rename(work.with_name(work.name + "-old"))
+            work.rename(path)
+        finally:
+            for rest in (work, work.with_name(work.name + "-old")):
+                shutil.rmtree(rest, ignore_errors=True)
