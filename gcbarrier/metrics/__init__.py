@@ -1,0 +1,35 @@
+"""Numbers out of outcomes, as numpy arrays; no drawing and no files here.
+
+::
+
+    run = gcbarrier.store.load("runs/...")
+    p = pauses(run)                              # structured array, a row per pause
+    p["pause_ns"][p["barrier"] == "soft-dirty"]
+    for cell in cells(run.outcomes):
+        print(cell.label, percentile(cell.pauses("remark")["pause_ns"], 99))
+"""
+
+from gcbarrier.metrics.cells import Cell, Workload, cells, workloads
+from gcbarrier.metrics.cost import Cost, cpu_ns_per_operation, faults_per_operation, operations_per_second, relative
+from gcbarrier.metrics.pauses import PHASES, pauses, phase_split
+from gcbarrier.metrics.spread import Spread, geometric_mean, percentile, spread, tail
+
+__all__ = [
+    "PHASES",
+    "Cell",
+    "Cost",
+    "Spread",
+    "Workload",
+    "cells",
+    "cpu_ns_per_operation",
+    "faults_per_operation",
+    "geometric_mean",
+    "operations_per_second",
+    "pauses",
+    "percentile",
+    "phase_split",
+    "relative",
+    "spread",
+    "tail",
+    "workloads",
+]

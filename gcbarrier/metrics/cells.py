@@ -1,0 +1,105 @@
+"""Outcomes in groups: the invocations of one configuration, and the configurations that may be compared."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from gcbarrier.metrics.pauses import pauses
+from gcbarrier.metrics.spread import Spread, percentile, spread
+from gcbarrier.model import Config, Outcome, evolve, to_json
+
+
+# With a __dict__, for the cached array.
+@frozen(kw_only=True, eq=False, slots=False)
+class Cell:
+    """All invocations of one configuration on one machine."""
+
+    machine: str
+    config: Config
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def label(self) -> str:
+        """``heap/barrier/collector``."""
+        return self.config.label
+
+    @property
+    def good(self) -> tuple[Outcome, ...]:
+        """The invocations that did not fail; only these count in any statistic."""
+        return tuple(outcome for outcome in self.outcomes if not outcome.error)
+
+    @cached_property
+    def _table(self) -> NDArray[Any]:
+        return pauses(self.good)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of pauses seen; the one that took most time altogether comes first."""
+        table = self._table
+        kinds = [str(kind) for kind in np.unique(table["kind"])]
+        return tuple(sorted(kinds, key=lambda kind: -int(table["pause_ns"][table["kind"] == kind].sum())))
+
+    def pauses(self, kind: str = "") -> NDArray[Any]:
+        """The pauses (of one ``kind``) of the good invocations, as :func:`gcbarrier.metrics.pauses` gives them."""
+        return self._table[self._table["kind"] == kind] if kind else self._table
+
+    def medians(self, kind: str = "", column: str = "pause_ns") -> Spread:
+        """The median of ``column`` over the pauses of each invocation; one without such pauses adds nothing."""
+        table = self.pauses(kind)
+        return spread(
+            [percentile(table[column][table["invocation"] == outcome.invocation.index], 50) for outcome in self.good]
+        )
+
+
+@frozen(kw_only=True)
+class Workload:
+    """Cells that differ in nothing but barrier and collector, on one machine: what a panel compares."""
+
+    machine: str
+    config: Config
+    """Of any of its cells; barrier and collector say nothing here."""
+    cells: tuple[Cell, ...]
+
+    @property
+    def baseline(self) -> Cell | None:
+        """The cell whose mutators pay for no barrier (``none``), if it has a good invocation."""
+        return next((cell for cell in self.cells if cell.config.barrier == "none" and cell.good), None)
+
+
+def cells(outcomes: Iterable[Outcome]) -> tuple[Cell, ...]:
+    """``outcomes`` by machine and configuration, in order of first appearance."""
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault((outcome.machine, _key(outcome.invocation.config)), []).append(outcome)
+    return tuple(
+        Cell(machine=machine, config=members[0].invocation.config, outcomes=tuple(members))
+        for (machine, _), members in groups.items()
+    )
+
+
+def workloads(outcomes: Iterable[Outcome]) -> tuple[Workload, ...]:
+    """The cells of ``outcomes`` by what may be compared, sorted by heap and size."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells(outcomes):
+        same = evolve(cell.config, barrier="", collector="", collector_params={})
+        groups.setdefault((cell.machine, _key(same)), []).append(cell)
+    found = [
+        Workload(machine=machine, config=members[0].config, cells=tuple(members))
+        for (machine, _), members in groups.items()
+    ]
+    return tuple(sorted(found, key=lambda work: (work.machine, work.config.heap, work.config.heap_bytes)))
+
+
+def _key(config: Config) -> str:
+    # Parameters are mappings and can't be hashed; sorted, their order does not matter either.
+    heap_params = dict(sorted(config.heap_params.items()))
+    return to_json(
+        evolve(config, heap_params=heap_params, collector_params=dict(sorted(config.collector_params.items())))
+    )
+
+
+__all__ = ["Cell", "Workload", "cells", "workloads"]
