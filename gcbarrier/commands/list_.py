@@ -1,0 +1,38 @@
+"""``gcbarrier list``: what there is to choose from."""
+
+import argparse
+import json
+
+from gcbarrier import discovery
+from gcbarrier.errors import GcBarrierError
+
+HELP = "list the heaps, barriers, collectors or experiments that can be named"
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("kind", choices=discovery.KINDS, metavar="|".join(discovery.KINDS), help="what to list")
+    parser.add_argument("--json", action="store_true", help="print a JSON array of {name, summary, file}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print them, sorted by name."""
+    found = [
+        {"name": name, "summary": _summary(args.kind, name), "file": str(discovery.find(args.kind, name))}
+        for name in discovery.names(args.kind)
+    ]
+    if args.json:
+        print(json.dumps(found, indent=2))
+        return 0
+    width = max((len(entry["name"]) for entry in found), default=0)
+    for entry in found:
+        print(f"{entry['name']:{width}}  {entry['summary']}".rstrip())
+    return 0
+
+
+def _summary(kind: str, name: str) -> str:
+    try:
+        return discovery.summary(kind, name)
+    except GcBarrierError as problem:
+        # One broken file must not hide the others.
+        return f"({problem})"
