@@ -22,11 +22,11 @@ from gcbarrier.lab.files import new_file
 from gcbarrier.lab.paths import lab_home
 
 # What gcbarrier imports when it measures; drawing figures stays on the host.
-DISTRIBUTIONS = ("attrs", "cattrs", "cffi", "numpy")
+DISTRIBUTIONS = ("attrs", "cattrs", "cffi", "numpy", "rich")
 # Enough to look around and for `subprocess` with shell=True.
 TOOLS = ("sh", "cat", "env", "ls", "dmesg", "mount", "sleep", "uname")
 _LEFT_OUT = {"test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "pydoc_data"}
-_LEFT_OUT |= {"site-packages", "dist-packages", "include", "_pyrepl"}
+_LEFT_OUT |= {"site-packages", "dist-packages", "include", "f2py"}
 _SUFFIXES_LEFT_OUT = (".a", ".pyi", ".pyx", ".pxd", ".h")
 _KEPT_BASES = 3
 
@@ -74,8 +74,8 @@ def _tree(folder: str) -> Iterator[str]:
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(f for f in folders if f not in _LEFT_OUT and not f.startswith("config-"))
         for name in sorted(names):
-            # Optimised variants of compiled modules are never loaded.
-            if not name.endswith(_SUFFIXES_LEFT_OUT) and ".opt-" not in name:
+            # Optimised variants of compiled modules are never loaded, and Tk would pull in all of X.
+            if not name.endswith(_SUFFIXES_LEFT_OUT) and ".opt-" not in name and not name.startswith("_tkinter."):
                 yield os.path.join(parent, name)
 
 

@@ -1,0 +1,95 @@
+"""The archive made for each boot: the checkout as it is now, what the caller includes, and the guest's first program."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import BinaryIO
+
+import gcbarrier
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.lab.cpio import CpioWriter
+from gcbarrier.lab.image import distribution_folders
+from gcbarrier.lab.paths import cache_home
+
+AGENT = "gcbarrier.lab.agent"
+_LEFT_OUT = {".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", "node_modules"}
+_ACCOUNTS = {
+    "/etc/passwd": b"root:x:0:0:root:%s:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n",
+    "/etc/group": b"root:x:0:\nnogroup:x:65534:\n",
+}
+
+
+def write_overlay(out: BinaryIO, include: Sequence[Path]) -> None:
+    """Write the overlay: the package, ``include`` (files and whole folders) and the first program.
+
+    ``GcBarrierError`` if a path in ``include`` does not exist.
+    """
+    package = package_folder()
+    archive = CpioWriter(out)
+    home = str(Path.home())
+    for folder in ("/proc", "/sys", "/dev", "/run", "/tmp", "/root", "/etc", "/var", "/var/tmp"):
+        archive.add_folder(folder)
+    for name, content in _ACCOUNTS.items():
+        archive.add_bytes(name, content % os.fsencode(home) if b"%s" in content else content)
+    for path in (package, *include):
+        _add_tree(archive, Path(os.path.abspath(path)))
+    for file in _own_metadata():
+        archive.add_path(file)
+    command = f"#!{sys.executable}\nimport sys\nfrom gcbarrier.commands import main\nsys.exit(main())\n"
+    archive.add_bytes("/usr/local/bin/gcbarrier", command.encode(), 0o755)
+    archive.add_link("/lab-python", os.path.realpath(sys.executable))
+    first = Path(__file__).with_name("first.py").read_bytes()
+    archive.add_bytes("/init", b"#!/lab-python -IS\n" + first, 0o755)
+    archive.add_bytes("/lab.json", json.dumps(_start(package, include)).encode())
+    archive.finish()
+
+
+def package_folder() -> Path:
+    """The folder of this package, wherever it is imported from."""
+    return Path(os.path.abspath(list(gcbarrier.__path__)[0]))
+
+
+def _start(package: Path, include: Sequence[Path]) -> dict[str, object]:
+    """What the first program starts the agent with."""
+    included = [Path(os.path.abspath(path)) for path in (package.parent, *include)]
+    # Modules of the caller's own are found in the guest if they are there at all.
+    own = [entry for entry in sys.path if entry and Path(entry) in included]
+    python_path = dict.fromkeys([str(package.parent), *own, *distribution_folders()])
+    bin_folder = os.path.dirname(sys.executable)
+    environment = {
+        "PATH": f"{bin_folder}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "HOME": str(Path.home()),
+        "PYTHONPATH": os.pathsep.join(python_path),
+        "XDG_CACHE_HOME": str(cache_home()),
+        "TMPDIR": "/tmp",
+        "LANG": "C.UTF-8",
+        "GCBARRIER_LAB": "guest",
+    }
+    folders = [str(Path.home()), str(cache_home())]
+    return {"command": [sys.executable, "-m", AGENT], "environment": environment, "folders": folders}
+
+
+def _add_tree(archive: CpioWriter, path: Path) -> None:
+    if not path.exists():
+        raise GcBarrierError(f"{path} does not exist, so the guest can't be given it")
+    archive.add_path(str(path))
+    if path.is_dir():
+        for parent, folders, names in os.walk(path):
+            folders[:] = sorted(folder for folder in folders if folder not in _LEFT_OUT)
+            for name in (*folders, *sorted(names)):
+                child = os.path.join(parent, name)
+                if os.path.exists(child):
+                    archive.add_path(child)
+
+
+def _own_metadata() -> list[str]:
+    """The package's own metadata, for whoever asks which version runs."""
+    try:
+        distribution = metadata.distribution("gcbarrier")
+    except metadata.PackageNotFoundError:
+        return []
+    files = [str(distribution.locate_file(file)) for file in distribution.files or () if ".dist-info" in str(file)]
+    return [os.path.abspath(file) for file in files if os.path.exists(file)]
