@@ -111,8 +111,8 @@ def _folders(kind: str) -> Iterator[Path]:
         yield root / kind
     if kind in ("barriers", "collectors"):
         yield _PACKAGE / kind
-    elif (_CHECKOUT / "pyproject.toml").is_file():
-        # Installed without a checkout, the parent is a folder of strangers' packages.
+    elif _CHECKOUT.name not in ("site-packages", "dist-packages"):
+        # Installed without a checkout, the parent is a folder of other people's packages.
         yield _CHECKOUT / kind
 
 

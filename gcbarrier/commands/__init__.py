@@ -29,7 +29,13 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 # What a user's own choice of file, folder or disk brings about; any other OSError is a defect and keeps its traceback.
-_USERS_OWN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.ENAMETOOLONG}
+_REMEDIES = {
+    errno.ENOSPC: "free some space or write elsewhere",
+    errno.EDQUOT: "free some space or write elsewhere",
+    errno.EROFS: "write elsewhere",
+    errno.EACCES: "choose a place that you may use",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,11 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _abandon_stdout()
         return BROKEN_PIPE
     except OSError as problem:
-        if problem.errno not in _USERS_OWN:
+        if problem.errno not in _REMEDIES:
             raise
         _abandon_stdout()
         where = f"{problem.filename}: " if problem.filename else ""
-        return _say(f"gcbarrier: {where}{problem.strerror}", 2)
+        return _say(f"gcbarrier: {where}{problem.strerror}; {_REMEDIES[problem.errno]}", 2)
 
 
 def _dispatch(argv: list[str]) -> int:

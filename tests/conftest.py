@@ -1,0 +1,59 @@
+"""What all tests share: an environment of their own, and honesty about features that a machine lacks."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gcbarrier import discovery, features
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Set, not deleted: only then is what the test itself adds taken back as well.
+    monkeypatch.setenv(discovery.PATH_VARIABLE, "")
+    monkeypatch.delenv("GCBARRIER_MACHINE", raising=False)
+    monkeypatch.delenv("GCBARRIER_ACCELERATOR", raising=False)
+
+
+@pytest.fixture
+def needs() -> Callable[..., None]:
+    """``needs("async-uffd-wp", "lab")``: skip where the machine lacks one, saying why.
+
+    A feature named in the environment variable GCBARRIER_REQUIRE (separated by commas) fails the test instead, so
+    that a run which promises a feature can't pass without it. Any name of gcbarrier.features, or ``lab``.
+    """
+
+    def check(*names: str) -> None:
+        required = os.environ.get("GCBARRIER_REQUIRE", "").split(",")
+        for name in names:
+            lacking = _lab_lacks() if name == "lab" else features.feature(name).why
+            if lacking and name in required:
+                pytest.fail(f"{name} is required (GCBARRIER_REQUIRE) and not here: {lacking}", pytrace=False)
+            if lacking:
+                pytest.skip(f"{name}: {lacking}")
+
+    return check
+
+
+@pytest.fixture
+def gcbarrier() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command as a user would: ``gcbarrier("list", "heaps")``, in a process of its own."""
+
+    def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "gcbarrier", *arguments]
+        settings = {"capture_output": True, "text": True, "timeout": 120, "cwd": CHECKOUT, "check": False} | options
+        return subprocess.run(command, **settings)
+
+    return run
+
+
+def _lab_lacks() -> str:
+    from gcbarrier.lab.status import status
+
+    return status().missing
