@@ -173,6 +173,9 @@ SLEEPER = """
 import signal, sys
 from gcbarrier import commands
 commands.__path__.append({folder!r})
+# A test run in the background or under nohup inherits these as ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 sys.exit(commands.main(["sleep"]))
 """
 
@@ -201,6 +204,16 @@ def test_interrupted_it_cleans_up_and_ends_with_130(
         output, errors = child.communicate(timeout=30)
     assert (child.returncode, output, errors) == (130, "", "interrupted\n")
     assert cleaned.exists()
+
+
+def test_nohup_is_respected(add_command: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]) -> None:
+    add_command("tell", "import signal\nprint(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)\nreturn 0\n")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main(["tell"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert "True" in capsys.readouterr().out
 
 
 def test_handlers_are_put_back() -> None:

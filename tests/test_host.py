@@ -144,6 +144,19 @@ def test_a_kernel_without_tracking_is_not_believed(monkeypatch: pytest.MonkeyPat
             assert answer.why
 
 
+def test_a_promised_feature_fails_the_test_that_lacks_it(
+    needs: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = features.Feature(name="memfd", works=False, why="the moon is full")
+    monkeypatch.setattr(features, "feature", lambda _name: absent)
+    monkeypatch.setenv("GCBARRIER_REQUIRE", "")
+    with pytest.raises(pytest.skip.Exception, match="the moon is full"):
+        needs("memfd")
+    monkeypatch.setenv("GCBARRIER_REQUIRE", "lab,memfd")
+    with pytest.raises(pytest.fail.Exception, match="the moon is full"):
+        needs("memfd")
+
+
 def test_leaves_no_descriptor_behind() -> None:
     before = len(os.listdir("/proc/self/fd"))
     for name in ("memfd", "userfaultfd", "async-uffd-wp", "pagemap-scan", "perf-page-faults", "soft-dirty"):

@@ -1,0 +1,63 @@
+/* What Python calls (gcbarrier.build reads it as cffi's cdef). Each call releases the GIL.
+ * Functions returning int give 0, or -1 with the reason in gcb_error(). */
+
+typedef struct gcb_space gcb_space;
+typedef struct gcb_barrier_ops gcb_barrier_ops;
+
+typedef struct gcb_program { /* a compiled mutator.c */
+  void *build, *mutate, *checksum;
+} gcb_program;
+
+typedef struct gcb_totals {
+  uint64_t operations, cpu_ns, minor_faults, allocated_bytes, wall_ns, events_lost, live_bytes, metadata_bytes;
+} gcb_totals;
+
+typedef struct gcb_verification {
+  uint64_t cycles, objects, reported, written, false_dirty, lost;
+} gcb_verification;
+
+const char *gcb_error(void);
+int gcb_load_barrier(const char *path, const gcb_barrier_ops **ops);
+int gcb_load_program(const char *path, gcb_program *program);
+
+/* A heap of `bytes`; ops may be null (no barrier). */
+gcb_space *gcb_space_new(size_t bytes, const gcb_barrier_ops *ops, bool verify);
+void gcb_space_free(gcb_space *space);
+size_t gcb_metadata_bytes(const gcb_space *space);
+
+/* Mutators: started, served by the collector's thread until they have ended, joined. */
+int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, uint64_t seed, uint64_t operations,
+              const void *params, const void *blob, size_t blob_bytes);
+/* What the collector's thread is wanted for: 0 nothing (time is up), 1 the trigger, 2 a mutator waits for memory,
+ * 3 the heap is built, 4 all mutators have ended. */
+int gcb_wait(gcb_space *space, uint64_t timeout_ns);
+void gcb_finish(gcb_space *space);
+void gcb_set_trigger(gcb_space *space, uint64_t bytes);
+int gcb_join(gcb_space *space, const gcb_program *program, uint64_t *checksum);
+void gcb_get_totals(gcb_space *space, gcb_totals *totals);
+void gcb_get_verification(gcb_space *space, gcb_verification *verification);
+
+/* The phases of a cycle, called by the collector's thread only. */
+int gcb_begin_cycle(gcb_space *space);
+int gcb_arm(gcb_space *space);
+int gcb_mark(gcb_space *space, bool roots);
+int64_t gcb_collect(gcb_space *space, bool rearm, bool stopped);
+int gcb_rescan(gcb_space *space);
+int gcb_remark(gcb_space *space);
+int gcb_full(gcb_space *space);
+int gcb_sweep(gcb_space *space);
+void gcb_end_cycle(gcb_space *space);
+uint64_t gcb_marked_objects(const gcb_space *space);
+
+/* For prototypes whose pause holds Python: the pause is marked as that. */
+void gcb_stop(gcb_space *space);
+void gcb_resume(gcb_space *space);
+
+/* Moves events out, oldest first; how many. */
+size_t gcb_take_events(gcb_space *space, void *events, size_t capacity);
+
+/* Write known pages of a scratch heap and demand exactly those back: -1 where the barrier does not work here,
+ * else how many pages it reported too many. */
+int gcb_probe(const gcb_barrier_ops *ops);
+/* Median nanoseconds of the first store to an armed page of a scratch heap; -1 on failure. */
+int64_t gcb_fault_cost_ns(const gcb_barrier_ops *ops);

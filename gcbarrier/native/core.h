@@ -1,0 +1,225 @@
+/* The core's own picture of a heap. Nothing here is seen by mutators or barriers. */
+#ifndef GCB_CORE_H
+#define GCB_CORE_H
+
+#include "barrier.h"
+#include "gcbarrier.h"
+
+#include <pthread.h>
+
+#define GCB_GRANULE_SHIFT 4
+#define GCB_BLOCK_SHIFT 15 /* 32 KiB: the unit that a thread claims */
+#define GCB_BLOCK ((size_t)1 << GCB_BLOCK_SHIFT)
+#define GCB_BLOCK_GRANULES (GCB_BLOCK / GCB_GRANULE)
+#define GCB_BLOCK_WORDS (GCB_BLOCK_GRANULES / 64) /* bitmap words of a block; no word covers two blocks */
+#define GCB_PAGE_GRANULES (GCB_PAGE / GCB_GRANULE)
+#define GCB_PAGE_WORDS (GCB_PAGE_GRANULES / 64)
+#define GCB_LARGE_BYTES (GCB_BLOCK / 2) /* larger objects get blocks of their own */
+#define GCB_MEDIUM_BYTES ((size_t)512)  /* larger ones don't abandon a TLAB they don't fit into */
+#define GCB_TLAB_BYTES ((size_t)8192)   /* zeroed at a time, so that it is still in the cache when it is used */
+#define GCB_ROOTS (1u << 16)
+#define GCB_NO_BLOCK SIZE_MAX
+
+/* A block's state is epoch << 3 | kind, changed by compare-and-swap. One whose epoch isn't the space's has not
+ * been swept since the last remark. */
+typedef enum gcb_block_kind {
+  GCB_FREE,     /* nothing live */
+  GCB_PARTIAL,  /* the gaps between live objects may be claimed */
+  GCB_OWNED,    /* claimed by a thread in this epoch */
+  GCB_BUSY,     /* being swept */
+  GCB_HEAD,     /* first block of a large object */
+  GCB_TAIL,     /* the others; gcb_space.head says where it begins */
+  GCB_RESERVED, /* of a large object that is still being zeroed: no sweep may free it */
+} gcb_block_kind;
+
+typedef struct gcb_event { /* mirrored by gcbarrier.events in Python */
+  uint64_t start_ns, end_ns, value;
+  uint32_t cycle, pause; /* pause 0: mutators ran */
+  uint16_t kind, flags;
+  uint32_t thread; /* 0: the collector; k: mutator k - 1 */
+} gcb_event;
+
+typedef enum gcb_event_kind {
+  GCB_EV_PAUSE = 1, /* value: gcb_pause_kind */
+  GCB_EV_TTSP,      /* value: mutators waited for */
+  GCB_EV_ROOTS,     /* value: roots */
+  GCB_EV_COLLECT,   /* value: granules reported */
+  GCB_EV_RESCAN,    /* value: objects looked at */
+  GCB_EV_MARK,      /* value: objects visited */
+  GCB_EV_RESUME,
+  GCB_EV_ARM,
+  GCB_EV_SWEEP,  /* value: blocks freed */
+  GCB_EV_STALL,  /* a mutator waited for memory; value: bytes asked for */
+  GCB_EV_ORACLE, /* value: objects checked */
+  GCB_EV_CYCLE,  /* value: live bytes */
+} gcb_event_kind;
+typedef enum gcb_pause_kind { GCB_PAUSE_REMARK = 1, GCB_PAUSE_REARM, GCB_PAUSE_FULL, GCB_PAUSE_PROTOTYPE } gcb_pause_kind;
+enum { GCB_EVF_PREEMPTED = 1 };
+
+typedef enum gcb_mutator_state { GCB_RUNNING, GCB_NATIVE, GCB_STOPPED, GCB_GONE } gcb_mutator_state;
+
+/* A counter to wait on. */
+typedef struct gcb_bell {
+  _Atomic uint32_t count, sleepers;
+} gcb_bell;
+
+/* A mutator and what only the core knows of it. */
+typedef struct gcb_thread {
+  gcb_mutator m; /* first: a gcb_mutator * is a gcb_thread * */
+  struct gcb_space *space;
+  pthread_t pthread;
+  _Atomic uint32_t state; /* gcb_mutator_state */
+  _Atomic uint32_t held_by, released_by; /* the last stop (its odd count) that held it, and that let it go */
+  uint64_t awake_ns;
+  size_t block;           /* claimed, being allocated into; GCB_NO_BLOCK: none */
+  size_t next_granule;    /* of that block: where the search for the next gap goes on */
+  char *run_limit;        /* end of the gap that the TLAB is cut from */
+  bool run_clean;         /* the gap was never used: still zero */
+  char *medium_cursor, *medium_limit;
+  _Atomic uint64_t black_bytes;
+  uint64_t allocated_bytes; /* handed to TLABs and large objects */
+  int status_fd;            /* /proc/self/task/TID/status */
+  uint64_t cpu_ns, minor_faults, mutate_ns;
+  bool failed;
+  void *unwind[64]; /* jmp_buf of the thread's start */
+  char error[256];
+} gcb_thread;
+
+typedef struct gcb_marker {
+  uint32_t *stack; /* granule numbers */
+  size_t top, capacity;
+  uint64_t *overflow; /* a bit per block that holds an object which did not fit on the stack */
+  bool overflowed;
+  uint64_t objects, bytes; /* visited since the cycle began */
+} gcb_marker;
+
+typedef struct gcb_oracle gcb_oracle;
+
+typedef struct gcb_space {
+  size_t bytes, blocks, pages;
+  int memfd;
+  char *tracked; /* mutators' view: the barrier watches it */
+  char *alias;   /* collector's view of the same memory: reading or writing it dirties nothing */
+  void *metadata;
+  size_t metadata_bytes;
+
+  /* A bit per granule, set where an object starts.
+   * live: after the last remark, what allocation must not touch. mark: written by the marker alone.
+   * black: allocated since marking began; a word is written by the thread that owns its block alone.
+   * Two writers, two bitmaps: neither needs a locked instruction. The sweep merges black into live. */
+  _Atomic uint64_t *live, *mark, *black;
+  _Atomic uint32_t *block_state;
+  _Atomic uint32_t *head; /* of a large object's blocks: the block where it begins */
+  uint8_t *used;          /* a byte per block: its memory may be other than zero */
+  _Atomic uint32_t epoch;
+  _Atomic size_t next_block, next_free; /* where claims go on in this epoch */
+  pthread_mutex_t large_lock;
+  size_t large_top; /* where the search for free runs goes on in this epoch */
+
+  gcb_barrier barrier;
+  const gcb_barrier_ops *ops;
+  gcb_pageset dirty;
+  gcb_marker marker;
+  bool marking, armed;
+  uint64_t live_bytes;
+
+  gcb_thread *threads;
+  uint32_t thread_count;
+  _Atomic(gcb_ref) globals[GCB_GLOBALS];
+
+  /* safepoints (safepoint.c) */
+  gcb_bell stop;     /* odd while the world is stopped or stopping */
+  gcb_bell arrivals; /* a mutator came to rest */
+  gcb_bell awake;    /* a mutator that was held runs again */
+  uint64_t spin_ns;
+  uint64_t request_ns;
+  uint64_t switches_before;
+  uint32_t pause; /* number of the current pause, 0 outside */
+  uint32_t pauses;
+
+  /* the service between mutators and the collector's thread (run.c) */
+  pthread_mutex_t service_lock;
+  pthread_cond_t service, served;
+  uint64_t cycles_started, cycles_done; /* under service_lock */
+  uint32_t cycle;                       /* of the collector's thread: events carry it */
+  uint64_t stalled_bytes;               /* the largest request that waits for memory; 0: none */
+  uint32_t ended;                       /* mutators that have */
+  uint32_t started;                     /* threads that exist */
+  bool built, built_seen, abandon;
+  uint64_t built_ns, ended_ns;
+  void (*build)(gcb_mutator *), (*mutate)(gcb_mutator *);
+  _Atomic uint64_t claimed_bytes; /* by allocation since the last remark */
+  _Atomic uint64_t trigger_bytes;
+  bool trigger_seen;
+  _Atomic uint32_t finish;
+
+  gcb_event *events;
+  _Atomic uint64_t event_next;
+  size_t event_capacity;
+  uint64_t events_lost;
+
+  gcb_oracle *oracle; /* null: not verifying */
+} gcb_space;
+
+static inline gcb_thread *gcb_thread_of(gcb_mutator *m) {
+  return (gcb_thread *)(void *)m;
+}
+static inline uint32_t gcb_granule_of(const gcb_space *space, const void *tracked) {
+  return (uint32_t)((size_t)((const char *)tracked - space->tracked) >> GCB_GRANULE_SHIFT);
+}
+/* An object as the collector sees it. */
+static inline gcb_ref gcb_alias_object(const gcb_space *space, size_t granule) {
+  return (gcb_ref)(void *)(space->alias + (granule << GCB_GRANULE_SHIFT));
+}
+static inline uint64_t gcb_word(_Atomic uint64_t *bitmap, size_t word) {
+  /* acquire: a bit in `black` says that the object's header is written */
+  return atomic_load_explicit(&bitmap[word], memory_order_acquire);
+}
+static inline bool gcb_bit(_Atomic uint64_t *bitmap, size_t granule) {
+  return gcb_word(bitmap, granule >> 6) >> (granule & 63) & 1;
+}
+static inline bool gcb_is_live(const gcb_space *space, size_t granule) {
+  return gcb_bit(space->mark, granule) || gcb_bit(space->black, granule);
+}
+static inline gcb_block_kind gcb_kind(uint32_t state) {
+  return (gcb_block_kind)(state & 7);
+}
+static inline uint32_t gcb_state(uint32_t epoch, gcb_block_kind kind) {
+  return epoch << 3 | (uint32_t)kind;
+}
+
+uint64_t gcb_now_ns(void);
+void gcb_record(gcb_space *space, gcb_event_kind kind, uint64_t start_ns, uint64_t value);
+void gcb_record_full(gcb_space *space, gcb_event event);
+
+/* alloc.c */
+void gcb_retire_tlabs(gcb_space *space); /* mutators stopped */
+size_t gcb_sweep_blocks(gcb_space *space);
+
+/* mark.c, rescan.c: the collector's thread only */
+uint64_t gcb_push_roots(gcb_space *space);
+uint64_t gcb_drain(gcb_space *space); /* visits until nothing is left; objects visited */
+void gcb_push_tracked(gcb_space *space, const void *tracked); /* marks what a reference leads to */
+uint64_t gcb_rescan_dirty(gcb_space *space); /* empties the dirty set; objects looked at */
+
+/* safepoint.c */
+void gcb_stop_world(gcb_space *space);
+void gcb_resume_world(gcb_space *space, gcb_pause_kind kind);
+void gcb_allocate_black(gcb_space *space, bool black);
+void gcb_thread_gone(gcb_thread *t);
+
+/* run.c: the service between mutators and the collector's thread */
+void gcb_service_cycle_begins(gcb_space *space);
+void gcb_service_cycle_ended(gcb_space *space);
+void gcb_service_trigger(gcb_space *space);
+void gcb_service_stall(gcb_thread *t, size_t bytes);
+void gcb_threads_free(gcb_space *space);
+
+/* oracle.c; all but new() do nothing without one */
+int gcb_oracle_new(gcb_space *space);
+void gcb_oracle_free(gcb_space *space);
+int gcb_oracle_check(gcb_space *space); /* mutators stopped, after the final mark */
+void gcb_oracle_armed(gcb_space *space);
+void gcb_oracle_collected(gcb_space *space);
+
+#endif

@@ -1,0 +1,150 @@
+/* The phases of a collection cycle. A collector (Python) strings them together; each is one call, and no phase that
+ * stops the world returns to Python before it has let it go again.
+ *
+ * Mostly-concurrent marking by incremental update (Boehm, Demers and Shenker 1991): whatever is written while the
+ * marker runs is looked at again, the last of it with the world stopped. */
+#include "core.h"
+#include "api.h"
+
+#include <string.h>
+
+static void clear_words(_Atomic uint64_t *bitmap, size_t granules) {
+  memset((void *)bitmap, 0, granules / 8);
+}
+
+int gcb_begin_cycle(gcb_space *space) {
+  if (space->marking)
+    return gcb_set_error("a cycle is under way already");
+  gcb_service_cycle_begins(space);
+  gcb_sweep_blocks(space); /* what a collector without a sweep phase has left */
+  /* `mark` still holds the live bitmap of the cycle before last, which nobody reads; `black` was emptied by the sweep. */
+  clear_words(space->mark, space->bytes / GCB_GRANULE);
+  memset(space->dirty.words, 0, (space->pages + 63) / 64 * 8);
+  space->marker.objects = space->marker.bytes = 0;
+  for (uint32_t i = 0; i < space->thread_count; i++)
+    atomic_store_explicit(&space->threads[i].black_bytes, 0, memory_order_relaxed);
+  space->armed = false;
+  space->marking = true;
+  return 0;
+}
+
+int gcb_arm(gcb_space *space) {
+  uint64_t start_ns = gcb_now_ns();
+  if (!space->ops || !space->ops->tracks)
+    return gcb_set_error("the barrier does not track writes, so marking needs a stopped world");
+  if (space->ops->arm(&space->barrier))
+    return -1;
+  space->armed = true;
+  gcb_oracle_armed(space);
+  /* Only now: a black object is never visited, so its every store must come after arming. */
+  gcb_allocate_black(space, true);
+  gcb_record(space, GCB_EV_ARM, start_ns, space->pages);
+  return 0;
+}
+
+static void mark_roots(gcb_space *space) {
+  uint64_t start_ns = gcb_now_ns();
+  uint64_t roots = gcb_push_roots(space);
+  gcb_record(space, GCB_EV_ROOTS, start_ns, roots);
+}
+
+static void drain(gcb_space *space) {
+  uint64_t start_ns = gcb_now_ns();
+  uint64_t objects = gcb_drain(space);
+  gcb_record(space, GCB_EV_MARK, start_ns, objects);
+}
+
+static int64_t collect(gcb_space *space, bool rearm) {
+  uint64_t start_ns = gcb_now_ns();
+  space->dirty.count = 0;
+  if (space->ops->collect(&space->barrier, rearm, &space->dirty))
+    return -1;
+  gcb_record(space, GCB_EV_COLLECT, start_ns, space->dirty.count);
+  gcb_oracle_collected(space);
+  return (int64_t)space->dirty.count;
+}
+
+static void rescan(gcb_space *space) {
+  uint64_t start_ns = gcb_now_ns();
+  uint64_t objects = gcb_rescan_dirty(space);
+  gcb_record(space, GCB_EV_RESCAN, start_ns, objects);
+}
+
+int gcb_mark(gcb_space *space, bool roots) {
+  if (roots)
+    mark_roots(space);
+  drain(space);
+  return 0;
+}
+
+int64_t gcb_collect(gcb_space *space, bool rearm, bool stopped) {
+  if (!stopped)
+    return collect(space, rearm);
+  gcb_stop_world(space);
+  int64_t dirty = collect(space, rearm);
+  gcb_resume_world(space, GCB_PAUSE_REARM);
+  return dirty;
+}
+
+int gcb_rescan(gcb_space *space) {
+  rescan(space);
+  drain(space);
+  return 0;
+}
+
+/* The mark bitmap becomes what allocation must not touch; every block waits for its sweep. Mutators are stopped. */
+static void flip(gcb_space *space) {
+  _Atomic uint64_t *spent = space->live;
+  space->live = space->mark;
+  space->mark = spent;
+  gcb_retire_tlabs(space);
+  gcb_allocate_black(space, false);
+  space->live_bytes = space->marker.bytes;
+  for (uint32_t i = 0; i < space->thread_count; i++)
+    space->live_bytes += atomic_load_explicit(&space->threads[i].black_bytes, memory_order_relaxed);
+  /* relaxed: the mutators that read these are stopped, and the resume releases */
+  atomic_store_explicit(&space->next_block, 0, memory_order_relaxed);
+  atomic_store_explicit(&space->next_free, 0, memory_order_relaxed);
+  atomic_store_explicit(&space->claimed_bytes, 0, memory_order_relaxed);
+  space->large_top = space->blocks;
+  atomic_fetch_add_explicit(&space->epoch, 1, memory_order_release);
+  space->marking = false;
+}
+
+/* The end of a stop in which everything reachable was marked. */
+static int finish_marking(gcb_space *space, gcb_pause_kind kind, int failed) {
+  if (!failed)
+    failed = gcb_oracle_check(space);
+  if (!failed)
+    flip(space);
+  gcb_resume_world(space, kind);
+  return failed;
+}
+
+int gcb_remark(gcb_space *space) {
+  gcb_stop_world(space);
+  mark_roots(space);
+  int failed = collect(space, false) < 0 ? -1 : 0;
+  rescan(space);
+  drain(space);
+  return finish_marking(space, GCB_PAUSE_REMARK, failed);
+}
+
+int gcb_full(gcb_space *space) {
+  gcb_stop_world(space);
+  mark_roots(space);
+  drain(space);
+  return finish_marking(space, GCB_PAUSE_FULL, 0);
+}
+
+int gcb_sweep(gcb_space *space) {
+  uint64_t start_ns = gcb_now_ns();
+  size_t freed = gcb_sweep_blocks(space);
+  gcb_record(space, GCB_EV_SWEEP, start_ns, freed);
+  return 0;
+}
+
+void gcb_end_cycle(gcb_space *space) {
+  gcb_record(space, GCB_EV_CYCLE, gcb_now_ns(), space->live_bytes);
+  gcb_service_cycle_ended(space);
+}

@@ -1,0 +1,121 @@
+/* The marker: one thread, depth first, over the collector's view. An object's mark bit is tested and set when a
+ * reference to it is met; between the pop and the visit stands a small ring in which the object's cache line is on
+ * its way (Cher, Hosking and Vitek 2004). */
+#include "core.h"
+#include "api.h"
+
+enum { RING = 32 };
+
+/* Marks what a slot refers to and remembers to visit it. */
+static inline void push(gcb_space *space, gcb_marker *marker, const void *tracked) {
+  uint32_t granule = gcb_granule_of(space, tracked);
+  size_t word = granule >> 6;
+  uint64_t bit = UINT64_C(1) << (granule & 63);
+  /* relaxed: this thread is the only writer of `mark` */
+  uint64_t bits = atomic_load_explicit(&space->mark[word], memory_order_relaxed);
+  if (bits & bit)
+    return;
+  /* A black object's references came in by stores that the barrier saw; visiting it would only repeat the rescan. */
+  if (gcb_word(space->black, word) & bit)
+    return;
+  atomic_store_explicit(&space->mark[word], bits | bit, memory_order_relaxed);
+  __builtin_prefetch(gcb_alias_object(space, granule));
+  if (GCB_LIKELY(marker->top < marker->capacity)) {
+    marker->stack[marker->top++] = granule;
+    return;
+  }
+  /* Marked but not visited: its block is remembered, and it is counted here since revisit_block() can't tell it from its
+   * neighbours. */
+  size_t block = granule / GCB_BLOCK_GRANULES;
+  marker->objects++;
+  marker->bytes += gcb_object_bytes(gcb_alias_object(space, granule));
+  marker->overflow[block >> 6] |= UINT64_C(1) << (block & 63);
+  marker->overflowed = true;
+}
+
+static inline void visit(gcb_space *space, gcb_marker *marker, size_t granule) {
+  gcb_ref object = gcb_alias_object(space, granule);
+  uint32_t references = gcb_reference_count(object);
+  for (uint32_t slot = 0; slot < references; slot++) {
+    /* acquire: pairs with gcb_store(), so that the target's header is visible (on x86 a plain load) */
+    gcb_ref target = atomic_load_explicit(&object->slots[slot], memory_order_acquire);
+    if (target)
+      push(space, marker, target);
+  }
+}
+
+void gcb_push_tracked(gcb_space *space, const void *tracked) {
+  push(space, &space->marker, tracked);
+}
+
+static void empty_stack(gcb_space *space, gcb_marker *marker) {
+  uint32_t ring[RING];
+  size_t first = 0, held = 0;
+  for (;;) {
+    while (held < RING && marker->top > 0) {
+      uint32_t granule = marker->stack[--marker->top];
+      __builtin_prefetch(gcb_alias_object(space, granule));
+      ring[(first + held++) % RING] = granule;
+    }
+    if (held == 0)
+      return;
+    uint32_t granule = ring[first];
+    first = (first + 1) % RING;
+    held--;
+    marker->bytes += gcb_object_bytes(gcb_alias_object(space, granule));
+    marker->objects++;
+    visit(space, marker, granule);
+  }
+}
+
+/* Objects that did not fit on the stack are marked but not visited; their block is known, so all of its marked objects
+ * are visited again. */
+static void revisit_block(gcb_space *space, gcb_marker *marker, size_t block) {
+  for (size_t word = block * GCB_BLOCK_WORDS; word < (block + 1) * GCB_BLOCK_WORDS; word++)
+    for (uint64_t bits = gcb_word(space->mark, word); bits; bits &= bits - 1) {
+      size_t granule = (word << 6) + (size_t)__builtin_ctzll(bits);
+      visit(space, marker, granule);
+      empty_stack(space, marker);
+    }
+}
+
+uint64_t gcb_drain(gcb_space *space) {
+  gcb_marker *marker = &space->marker;
+  uint64_t before = marker->objects;
+  empty_stack(space, marker);
+  while (marker->overflowed) {
+    marker->overflowed = false;
+    for (size_t block = 0; block < space->blocks; block++) {
+      uint64_t bit = UINT64_C(1) << (block & 63);
+      if (marker->overflow[block >> 6] & bit) {
+        marker->overflow[block >> 6] &= ~bit;
+        revisit_block(space, marker, block);
+      }
+    }
+  }
+  return marker->objects - before;
+}
+
+uint64_t gcb_push_roots(gcb_space *space) {
+  uint64_t roots = 0;
+  for (size_t i = 0; i < GCB_GLOBALS; i++) {
+    gcb_ref root = atomic_load_explicit(&space->globals[i], memory_order_acquire);
+    if (root)
+      push(space, &space->marker, root), roots++;
+  }
+  for (uint32_t t = 0; t < space->thread_count; t++) {
+    gcb_mutator *m = &space->threads[t].m;
+    /* acquire: pairs with gcb_push(). With mutators running this is only a start: the remark scans the roots again. */
+    uint32_t top = atomic_load_explicit(&m->root_top, memory_order_acquire);
+    for (uint32_t i = 0; i < top; i++) {
+      gcb_ref root = atomic_load_explicit(&m->roots[i], memory_order_acquire);
+      if (root)
+        push(space, &space->marker, root), roots++;
+    }
+  }
+  return roots;
+}
+
+uint64_t gcb_marked_objects(const gcb_space *space) {
+  return space->marker.objects;
+}

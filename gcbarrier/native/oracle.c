@@ -1,0 +1,181 @@
+/* The truth, for verifying runs: what is reachable, marked again from scratch with the world stopped, and which pages
+ * were written, logged by every store of a mutator compiled with GCB_VERIFY. */
+#include "core.h"
+#include "api.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct gcb_oracle {
+  uint8_t *seen; /* a bit per granule */
+  size_t *stack;
+  size_t top, capacity;
+  _Atomic uint64_t *written; /* a bit per page, set before the store */
+  uint64_t *reported;        /* a bit per page, by any collect() since arming */
+  uint64_t cycles, objects, reported_pages, written_pages, false_dirty, lost;
+};
+
+static size_t page_words(const gcb_space *space) {
+  return (space->pages + 63) / 64;
+}
+
+int gcb_oracle_new(gcb_space *space) {
+  gcb_oracle *oracle = calloc(1, sizeof *oracle);
+  if (!oracle)
+    return gcb_set_error("no memory for the oracle");
+  space->oracle = oracle;
+  oracle->seen = calloc(1, space->bytes / GCB_GRANULE / 8);
+  oracle->written = calloc(page_words(space), sizeof *oracle->written);
+  oracle->reported = calloc(page_words(space), sizeof *oracle->reported);
+  if (!oracle->seen || !oracle->written || !oracle->reported)
+    return gcb_set_error("no memory for the oracle of a heap of %zu MiB", space->bytes >> 20);
+  return 0;
+}
+
+void gcb_oracle_free(gcb_space *space) {
+  if (!space->oracle)
+    return;
+  free(space->oracle->seen);
+  free(space->oracle->stack);
+  free((void *)space->oracle->written);
+  free(space->oracle->reported);
+  free(space->oracle);
+}
+
+/* Logged before the store, not after it: gcb_oracle_armed() empties the log once arming is over, so whatever it still
+ * finds at the remark was stored after arming, and the barrier has to have reported it. The price is that a store which
+ * is under way while the log is emptied may count as a false report: one page for each mutator and cycle at most. */
+void gcb_log_write(gcb_mutator *m, const void *address, size_t bytes) {
+  gcb_space *space = gcb_thread_of(m)->space;
+  if (!space->oracle || bytes == 0)
+    return;
+  size_t offset = (size_t)((const char *)address - space->tracked);
+  for (size_t page = offset >> GCB_PAGE_SHIFT; page <= (offset + bytes - 1) >> GCB_PAGE_SHIFT; page++) {
+    uint64_t bit = UINT64_C(1) << (page & 63);
+    /* relaxed: read with the world stopped */
+    if (!(atomic_load_explicit(&space->oracle->written[page >> 6], memory_order_relaxed) & bit))
+      atomic_fetch_or_explicit(&space->oracle->written[page >> 6], bit, memory_order_relaxed);
+  }
+}
+
+void gcb_oracle_armed(gcb_space *space) {
+  gcb_oracle *oracle = space->oracle;
+  if (!oracle)
+    return;
+  for (size_t word = 0; word < page_words(space); word++)
+    atomic_store_explicit(&oracle->written[word], 0, memory_order_relaxed);
+  memset(oracle->reported, 0, page_words(space) * sizeof *oracle->reported);
+}
+
+/* The dirty set holds what was just collected, and nothing else: the rescan empties it. */
+void gcb_oracle_collected(gcb_space *space) {
+  gcb_oracle *oracle = space->oracle;
+  if (!oracle)
+    return;
+  for (size_t word = 0; word < page_words(space); word++)
+    oracle->reported[word] |= space->dirty.words[word];
+}
+
+static void compare_pages(gcb_space *space) {
+  gcb_oracle *oracle = space->oracle;
+  for (size_t word = 0; word < page_words(space); word++) {
+    uint64_t written = atomic_load_explicit(&oracle->written[word], memory_order_relaxed);
+    uint64_t reported = oracle->reported[word];
+    oracle->written_pages += (uint64_t)__builtin_popcountll(written);
+    oracle->reported_pages += (uint64_t)__builtin_popcountll(reported);
+    oracle->false_dirty += (uint64_t)__builtin_popcountll(reported & ~written);
+    oracle->lost += (uint64_t)__builtin_popcountll(written & ~reported);
+  }
+}
+
+/* One reference, met in slot `slot` of the object at granule `from` (SIZE_MAX: a root). */
+static int reach(gcb_space *space, const void *tracked, size_t from, uint32_t slot) {
+  gcb_oracle *oracle = space->oracle;
+  size_t offset = (size_t)((const char *)tracked - space->tracked), granule = offset >> GCB_GRANULE_SHIFT;
+  size_t parent = from == SIZE_MAX ? SIZE_MAX : from << GCB_GRANULE_SHIFT;
+  if (offset >= space->bytes || offset % GCB_GRANULE)
+    return gcb_set_error("cycle %u: slot %u of the object at offset %zu refers to %p, which is no object", space->cycle,
+                         slot, parent, tracked);
+  if (oracle->seen[granule >> 3] >> (granule & 7) & 1)
+    return 0;
+  oracle->seen[granule >> 3] |= (uint8_t)(1u << (granule & 7));
+  oracle->objects++;
+  gcb_ref object = gcb_alias_object(space, granule);
+  if (gcb_object_bytes(object) < gcb_size(gcb_reference_count(object), 0) || gcb_object_bytes(object) > space->bytes - offset)
+    return gcb_set_error("cycle %u: the object at offset %zu (page %zu) has a broken header", space->cycle, offset,
+                         offset >> GCB_PAGE_SHIFT);
+  if (!gcb_is_live(space, granule)) {
+    if (from == SIZE_MAX)
+      return gcb_set_error("cycle %u: lost object at offset %zu (page %zu), reachable from a root, is not marked",
+                           space->cycle, offset, offset >> GCB_PAGE_SHIFT);
+    return gcb_set_error("cycle %u: lost object at offset %zu (page %zu), reachable from slot %u of the object at offset "
+                         "%zu (page %zu), is not marked",
+                         space->cycle, offset, offset >> GCB_PAGE_SHIFT, slot, parent,
+                         (parent + sizeof(gcb_object) + slot * sizeof(gcb_ref)) >> GCB_PAGE_SHIFT);
+  }
+  if (oracle->top == oracle->capacity) {
+    size_t capacity = oracle->capacity ? 2 * oracle->capacity : 4096;
+    size_t *stack = realloc(oracle->stack, capacity * sizeof *stack);
+    if (!stack)
+      return gcb_set_error("no memory for the oracle's stack of %zu objects", capacity);
+    oracle->stack = stack;
+    oracle->capacity = capacity;
+  }
+  oracle->stack[oracle->top++] = granule;
+  return 0;
+}
+
+static int reach_roots(gcb_space *space) {
+  for (uint32_t i = 0; i < GCB_GLOBALS; i++) {
+    gcb_ref root = atomic_load_explicit(&space->globals[i], memory_order_acquire);
+    if (root && reach(space, root, SIZE_MAX, i))
+      return -1;
+  }
+  for (uint32_t t = 0; t < space->thread_count; t++) {
+    gcb_mutator *m = &space->threads[t].m;
+    for (uint32_t i = 0; i < gcb_top(m); i++) {
+      gcb_ref root = gcb_get(m, i);
+      if (root && reach(space, root, SIZE_MAX, i))
+        return -1;
+    }
+  }
+  return 0;
+}
+
+int gcb_oracle_check(gcb_space *space) {
+  gcb_oracle *oracle = space->oracle;
+  if (!oracle)
+    return 0;
+  uint64_t start_ns = gcb_now_ns(), before = oracle->objects;
+  memset(oracle->seen, 0, space->bytes / GCB_GRANULE / 8);
+  oracle->top = 0;
+  if (reach_roots(space))
+    return -1;
+  while (oracle->top > 0) {
+    size_t granule = oracle->stack[--oracle->top];
+    gcb_ref object = gcb_alias_object(space, granule);
+    uint32_t references = gcb_reference_count(object);
+    for (uint32_t slot = 0; slot < references; slot++) {
+      gcb_ref target = gcb_load(object, slot);
+      if (target && reach(space, target, granule, slot))
+        return -1;
+    }
+  }
+  oracle->cycles++;
+  if (space->ops && space->ops->tracks && space->armed)
+    compare_pages(space);
+  gcb_record(space, GCB_EV_ORACLE, start_ns, oracle->objects - before);
+  return 0;
+}
+
+void gcb_get_verification(gcb_space *space, gcb_verification *verification) {
+  gcb_oracle *oracle = space->oracle;
+  *verification = (gcb_verification){0};
+  if (oracle)
+    *verification = (gcb_verification){.cycles = oracle->cycles,
+                                       .objects = oracle->objects,
+                                       .reported = oracle->reported_pages,
+                                       .written = oracle->written_pages,
+                                       .false_dirty = oracle->false_dirty,
+                                       .lost = oracle->lost};
+}

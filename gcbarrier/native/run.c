@@ -1,0 +1,318 @@
+/* Mutator threads, and the service between them and the collector's thread: triggers, waits for memory, the end. */
+#include "core.h"
+#include "api.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPIN_NS UINT64_C(2000000)
+
+typedef void (*gcb_body)(gcb_mutator *);
+typedef uint64_t (*gcb_sum)(gcb_mutator *);
+
+_Static_assert(sizeof(jmp_buf) <= sizeof((gcb_thread *)0)->unwind, "room for the thread's start");
+
+static void *open_object(const char *path) {
+  void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (!object)
+    gcb_set_error("%s", dlerror());
+  return object;
+}
+
+int gcb_load_barrier(const char *path, const gcb_barrier_ops **ops) {
+  void *object = open_object(path);
+  if (!object)
+    return -1;
+  *ops = dlsym(object, "gcb_barrier_definition");
+  return *ops ? 0 : gcb_set_error("%s defines no GCB_BARRIER", path);
+}
+
+int gcb_load_program(const char *path, gcb_program *program) {
+  void *object = open_object(path);
+  if (!object)
+    return -1;
+  *program = (gcb_program){dlsym(object, "gcb_build"), dlsym(object, "gcb_mutate"), dlsym(object, "gcb_checksum")};
+  if (!program->build || !program->mutate || !program->checksum)
+    return gcb_set_error("a mutator.c defines gcb_build, gcb_mutate and gcb_checksum; %s lacks one", path);
+  return 0;
+}
+
+/* Ends the whole run with this thread's error. */
+void gcb_fail(gcb_mutator *m, const char *format, ...) {
+  gcb_thread *t = gcb_thread_of(m);
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(t->error, sizeof t->error, format, arguments);
+  va_end(arguments);
+  t->failed = true;
+  longjmp(*(jmp_buf *)(void *)t->unwind, 1);
+}
+
+/* After the unwinding jump no local of this function is read but the thread itself. */
+static bool guarded(gcb_thread *t, gcb_body body) {
+  if (setjmp(*(jmp_buf *)(void *)t->unwind))
+    return false;
+  body(&t->m);
+  return true;
+}
+
+static void await_built(gcb_thread *t) {
+  gcb_space *space = t->space;
+  gcb_native_enter(&t->m);
+  pthread_mutex_lock(&space->service_lock);
+  while (!space->built && !space->abandon)
+    pthread_cond_wait(&space->served, &space->service_lock);
+  pthread_mutex_unlock(&space->service_lock);
+  gcb_native_leave(&t->m);
+}
+
+static void announce_built(gcb_space *space) {
+  pthread_mutex_lock(&space->service_lock);
+  space->built = true;
+  space->built_ns = gcb_now_ns();
+  pthread_cond_broadcast(&space->served);
+  pthread_cond_signal(&space->service);
+  pthread_mutex_unlock(&space->service_lock);
+}
+
+static uint64_t microseconds(struct timeval time) {
+  return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_usec;
+}
+
+static void measured_mutate(gcb_thread *t) {
+  struct rusage before, after;
+  getrusage(RUSAGE_THREAD, &before);
+  (void)guarded(t, t->space->mutate);
+  getrusage(RUSAGE_THREAD, &after);
+  t->cpu_ns = 1000u * (microseconds(after.ru_utime) + microseconds(after.ru_stime) - microseconds(before.ru_utime) -
+                       microseconds(before.ru_stime));
+  t->minor_faults = (uint64_t)(after.ru_minflt - before.ru_minflt);
+}
+
+static void *mutator_main(void *argument) {
+  gcb_thread *t = argument;
+  gcb_space *space = t->space;
+  char path[64];
+  snprintf(path, sizeof path, "/proc/self/task/%ld/status", (long)syscall(SYS_gettid));
+  t->status_fd = open(path, O_RDONLY | O_CLOEXEC);
+  prctl(PR_SET_TIMERSLACK, 1000); /* gcb_pace() sleeps for tens of microseconds */
+  gcb_native_leave(&t->m);
+  if (t->m.index == 0) {
+    if (guarded(t, space->build))
+      announce_built(space);
+  } else
+    await_built(t);
+  if (!t->failed && !space->abandon)
+    measured_mutate(t);
+  gcb_thread_gone(t);
+  pthread_mutex_lock(&space->service_lock);
+  space->ended++;
+  space->ended_ns = gcb_now_ns();
+  if (t->failed) {
+    space->abandon = true;
+    atomic_store_explicit(&space->finish, 1, memory_order_relaxed);
+    pthread_cond_broadcast(&space->served);
+  }
+  pthread_cond_signal(&space->service);
+  pthread_mutex_unlock(&space->service_lock);
+  return NULL;
+}
+
+/* splitmix64 (Steele, Lea and Flood 2014): mutators' seeds that have nothing to do with each other */
+static uint64_t mix(uint64_t seed) {
+  seed += UINT64_C(0x9e3779b97f4a7c15);
+  seed = (seed ^ (seed >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+  seed = (seed ^ (seed >> 27)) * UINT64_C(0x94d049bb133111eb);
+  return (seed ^ (seed >> 31)) | 1;
+}
+
+int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, uint64_t seed, uint64_t operations,
+              const void *params, const void *blob, size_t blob_bytes) {
+  space->threads = calloc(mutators, sizeof *space->threads);
+  if (!space->threads)
+    return gcb_set_error("no memory for %u mutators", mutators);
+  cpu_set_t cpus;
+  bool room = sched_getaffinity(0, sizeof cpus, &cpus) == 0 && (uint32_t)CPU_COUNT(&cpus) > mutators;
+  space->spin_ns = room ? SPIN_NS : 0;
+  /* dlsym's object pointers are the functions (POSIX) */
+  memcpy(&space->build, &program->build, sizeof space->build);
+  memcpy(&space->mutate, &program->mutate, sizeof space->mutate);
+  for (uint32_t i = 0; i < mutators; i++) {
+    gcb_thread *t = &space->threads[i];
+    *t = (gcb_thread){.space = space, .state = GCB_GONE, .block = GCB_NO_BLOCK, .status_fd = -1};
+    t->m.index = i;
+    t->m.count = mutators;
+    t->m.random_state = mix(seed + i);
+    t->m.operation_limit = operations ? operations : UINT64_MAX;
+    t->m.roots = calloc(GCB_ROOTS, sizeof *t->m.roots);
+    t->m.root_capacity = t->m.roots ? GCB_ROOTS : 0;
+    t->m.finish = &space->finish;
+    t->m.globals = space->globals;
+    t->m.params = params;
+    t->m.blob = blob;
+    t->m.blob_bytes = blob_bytes;
+  }
+  space->thread_count = mutators; /* before the first thread runs: a stop looks at all of them */
+  for (uint32_t i = 0; i < mutators; i++) {
+    int problem = pthread_create(&space->threads[i].pthread, NULL, mutator_main, &space->threads[i]);
+    if (problem) {
+      space->started = i;
+      gcb_finish(space);
+      return gcb_set_error("mutator %u of %u could not be started: %s", i + 1, mutators, strerror(problem));
+    }
+  }
+  space->started = mutators;
+  return 0;
+}
+
+void gcb_finish(gcb_space *space) {
+  atomic_store_explicit(&space->finish, 1, memory_order_relaxed);
+}
+
+int gcb_join(gcb_space *space, const gcb_program *program, uint64_t *checksum) {
+  const char *error = NULL;
+  for (uint32_t i = 0; i < space->started; i++) {
+    pthread_join(space->threads[i].pthread, NULL);
+    if (space->threads[i].failed && !error)
+      error = space->threads[i].error;
+  }
+  space->started = 0;
+  if (error)
+    return gcb_set_error("%s", error);
+  gcb_sum sum;
+  memcpy(&sum, &program->checksum, sizeof sum);
+  *checksum = sum(&space->threads[0].m);
+  return 0;
+}
+
+void gcb_threads_free(gcb_space *space) {
+  for (uint32_t i = 0; i < space->thread_count; i++) {
+    free((void *)space->threads[i].m.roots);
+    if (space->threads[i].status_fd >= 0)
+      close(space->threads[i].status_fd);
+  }
+  free(space->threads);
+}
+
+void gcb_set_trigger(gcb_space *space, uint64_t bytes) {
+  pthread_mutex_lock(&space->service_lock);
+  space->trigger_seen = false;
+  atomic_store_explicit(&space->trigger_bytes, bytes, memory_order_relaxed);
+  pthread_mutex_unlock(&space->service_lock);
+}
+
+void gcb_service_trigger(gcb_space *space) {
+  pthread_mutex_lock(&space->service_lock);
+  space->trigger_seen = true;
+  /* once: until the collector sets it again */
+  atomic_store_explicit(&space->trigger_bytes, UINT64_MAX, memory_order_relaxed);
+  pthread_cond_signal(&space->service);
+  pthread_mutex_unlock(&space->service_lock);
+}
+
+/* Waits for a cycle that begins from now on to end: the one under way may have passed by what is garbage now. */
+void gcb_service_stall(gcb_thread *t, size_t bytes) {
+  gcb_space *space = t->space;
+  uint64_t start_ns = gcb_now_ns();
+  gcb_native_enter(&t->m);
+  pthread_mutex_lock(&space->service_lock);
+  uint64_t goal = space->cycles_started + 1;
+  if (bytes > space->stalled_bytes)
+    space->stalled_bytes = bytes;
+  pthread_cond_signal(&space->service);
+  while (space->cycles_done < goal && !space->abandon)
+    pthread_cond_wait(&space->served, &space->service_lock);
+  gcb_record_full(space, (gcb_event){.start_ns = start_ns,
+                                     .end_ns = gcb_now_ns(),
+                                     .value = bytes,
+                                     .cycle = (uint32_t)space->cycles_done,
+                                     .kind = GCB_EV_STALL,
+                                     .thread = t->m.index + 1});
+  bool abandon = space->abandon;
+  pthread_mutex_unlock(&space->service_lock);
+  gcb_native_leave(&t->m);
+  if (abandon)
+    gcb_fail(&t->m, "abandoned: another mutator failed");
+}
+
+void gcb_service_cycle_begins(gcb_space *space) {
+  pthread_mutex_lock(&space->service_lock);
+  space->cycle = (uint32_t)++space->cycles_started;
+  space->stalled_bytes = 0;
+  space->trigger_seen = false;
+  pthread_mutex_unlock(&space->service_lock);
+}
+
+void gcb_service_cycle_ended(gcb_space *space) {
+  pthread_mutex_lock(&space->service_lock);
+  space->cycles_done = space->cycles_started;
+  pthread_cond_broadcast(&space->served);
+  pthread_mutex_unlock(&space->service_lock);
+}
+
+int gcb_wait(gcb_space *space, uint64_t timeout_ns) {
+  uint64_t until_ns = gcb_now_ns() + timeout_ns;
+  struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u), .tv_nsec = (long)(until_ns % 1000000000u)};
+  int wanted = 0, timed_out = 0;
+  pthread_mutex_lock(&space->service_lock);
+  for (;;) {
+    if (space->ended == space->started)
+      wanted = 4;
+    else if (space->stalled_bytes)
+      wanted = 2;
+    else if (space->built && !space->built_seen)
+      wanted = 3;
+    else if (space->trigger_seen)
+      wanted = 1;
+    if (wanted || timed_out == ETIMEDOUT)
+      break;
+    timed_out = pthread_cond_timedwait(&space->service, &space->service_lock, &until);
+  }
+  if (wanted == 3)
+    space->built_seen = true;
+  pthread_mutex_unlock(&space->service_lock);
+  return wanted;
+}
+
+void gcb_get_totals(gcb_space *space, gcb_totals *totals) {
+  *totals = (gcb_totals){.wall_ns = space->built ? space->ended_ns - space->built_ns : 0,
+                         .events_lost = space->events_lost,
+                         .live_bytes = space->live_bytes,
+                         .metadata_bytes = space->metadata_bytes};
+  for (uint32_t i = 0; i < space->thread_count; i++) {
+    const gcb_thread *t = &space->threads[i];
+    totals->operations += t->m.operations;
+    totals->cpu_ns += t->cpu_ns;
+    totals->minor_faults += t->minor_faults;
+    totals->allocated_bytes += t->allocated_bytes;
+  }
+}
+
+void gcb_pace_slow(gcb_mutator *m, double per_second) {
+  uint64_t now = gcb_now_ns();
+  if (m->pace_start_ns == 0)
+    m->pace_start_ns = now - (uint64_t)((double)m->operations * 1e9 / per_second);
+  uint64_t due = m->pace_start_ns + (uint64_t)((double)m->operations * 1e9 / per_second);
+  /* Not a look at the clock for every operation, and no debt: after a pause the mutator does not race to catch up. */
+  m->pace_next = m->operations + 1 + (uint64_t)(per_second / 100000);
+  if (now > due + 1000000)
+    m->pace_start_ns += now - due;
+  if (due < now + 50000)
+    return;
+  struct timespec sleep = {.tv_sec = (time_t)((due - now) / 1000000000u), .tv_nsec = (long)((due - now) % 1000000000u)};
+  gcb_native_enter(m);
+  nanosleep(&sleep, NULL);
+  gcb_native_leave(m);
+}

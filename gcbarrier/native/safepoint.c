@@ -1,0 +1,217 @@
+/* Stopping and resuming the world, and measuring it: a pause runs from the request to the moment the last mutator that
+ * was held runs again.
+ *
+ * Mutators spin for a moment before they sleep, but only where every thread can have a processor of its own:
+ * elsewhere a spinning mutator would take the collector's. */
+#include "core.h"
+#include "api.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t seen) {
+  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+}
+static void futex_wake_all(_Atomic uint32_t *word) {
+  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+static inline void relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/* Counts the bell on, and pays for a system call only if somebody sleeps on it.
+ * seq_cst here and in await(): this thread writes `count` and reads `sleepers`, a sleeper writes `sleepers` and then has
+ * the kernel read `count`; were either order lost, the sleeper would miss the wake. */
+static void ring(gcb_bell *bell) {
+  atomic_fetch_add_explicit(&bell->count, 1, memory_order_seq_cst);
+  if (atomic_load_explicit(&bell->sleepers, memory_order_seq_cst))
+    futex_wake_all(&bell->count);
+}
+
+static uint32_t heard(gcb_bell *bell) {
+  return atomic_load_explicit(&bell->count, memory_order_seq_cst);
+}
+
+/* Waits until the bell has rung since `seen`: spinning first, for at most spin_ns. */
+static void await(gcb_bell *bell, uint32_t seen, uint64_t spin_ns) {
+  uint64_t until = spin_ns ? gcb_now_ns() + spin_ns : 0;
+  for (uint32_t turn = 1; until; turn++) {
+    if (heard(bell) != seen)
+      return;
+    relax();
+    if (turn % 64 == 0 && gcb_now_ns() > until)
+      break;
+  }
+  atomic_fetch_add_explicit(&bell->sleepers, 1, memory_order_seq_cst);
+  while (heard(bell) == seen)
+    futex_wait(&bell->count, seen);
+  atomic_fetch_sub_explicit(&bell->sleepers, 1, memory_order_relaxed);
+}
+
+/* Involuntary context switches of the mutators that exist and of the collector, so far. */
+static uint64_t involuntary_switches(gcb_space *space) {
+  struct rusage usage;
+  getrusage(RUSAGE_THREAD, &usage);
+  uint64_t total = (uint64_t)usage.ru_nivcsw;
+  for (uint32_t i = 0; i < space->thread_count; i++) {
+    gcb_thread *t = &space->threads[i];
+    char text[4096];
+    /* acquire: the thread opened its file before it left GCB_GONE */
+    if (atomic_load_explicit(&t->state, memory_order_acquire) == GCB_GONE)
+      continue;
+    ssize_t got = pread(t->status_fd, text, sizeof text - 1, 0);
+    if (got <= 0)
+      continue;
+    text[got] = 0;
+    const char *line = strstr(text, "\nnonvoluntary_ctxt_switches:");
+    if (line)
+      total += strtoull(strchr(line, ':') + 1, NULL, 10);
+  }
+  return total;
+}
+
+static bool stopping(uint32_t stop_count) {
+  return stop_count & 1;
+}
+
+/* Says that this mutator came to rest. seq_cst, see run_again(); it also releases all that the mutator wrote. */
+static void arrive(gcb_thread *t, gcb_mutator_state state) {
+  atomic_store_explicit(&t->state, (uint32_t)state, memory_order_seq_cst);
+  if (stopping(heard(&t->space->stop)))
+    ring(&t->space->arrivals);
+}
+
+/* Back to GCB_RUNNING; holds while the world is stopped.
+ *
+ * Dekker's handshake: this thread writes `state` and then reads `stop`; the collector writes `stop` and then reads
+ * `state`. With anything weaker than seq_cst both could read the old value, and the mutator would write into a heap
+ * that the collector takes for stopped. */
+static void run_again(gcb_thread *t, gcb_mutator_state resting) {
+  gcb_space *space = t->space;
+  for (;;) {
+    atomic_store_explicit(&t->state, GCB_RUNNING, memory_order_seq_cst);
+    uint32_t stop = heard(&space->stop);
+    if (!stopping(stop))
+      return;
+    /* relaxed: arrive() publishes it, so a collector that counts this mutator as stopped also waits for it to wake */
+    atomic_store_explicit(&t->held_by, stop, memory_order_relaxed);
+    arrive(t, resting);
+    await(&space->stop, stop, space->spin_ns);
+    t->awake_ns = gcb_now_ns();
+    /* release: publishes awake_ns */
+    atomic_store_explicit(&t->released_by, stop, memory_order_release);
+    ring(&space->awake);
+  }
+}
+
+void gcb_safepoint_slow(gcb_mutator *m) {
+  gcb_thread *t = gcb_thread_of(m);
+  run_again(t, GCB_STOPPED);
+}
+
+void gcb_native_enter(gcb_mutator *m) {
+  arrive(gcb_thread_of(m), GCB_NATIVE);
+}
+
+void gcb_native_leave(gcb_mutator *m) {
+  run_again(gcb_thread_of(m), GCB_NATIVE);
+}
+
+void gcb_thread_gone(gcb_thread *t) {
+  arrive(t, GCB_GONE);
+}
+
+static uint32_t running(gcb_space *space) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < space->thread_count; i++)
+    /* seq_cst: the collector's half of the handshake; it also acquires what the mutator wrote */
+    count += atomic_load_explicit(&space->threads[i].state, memory_order_seq_cst) == GCB_RUNNING;
+  return count;
+}
+
+static void set_attention(gcb_space *space, uint32_t set, uint32_t clear) {
+  for (uint32_t i = 0; i < space->thread_count; i++) {
+    _Atomic uint32_t *attention = &space->threads[i].m.attention;
+    /* release: a mutator that sees GCB_BLACK sees that the barrier has been armed. Only this thread writes it. */
+    uint32_t now = atomic_load_explicit(attention, memory_order_relaxed);
+    atomic_store_explicit(attention, (now | set) & ~clear, memory_order_release);
+  }
+}
+
+void gcb_allocate_black(gcb_space *space, bool black) {
+  set_attention(space, black ? GCB_BLACK : 0, black ? 0 : GCB_BLACK);
+}
+
+void gcb_stop_world(gcb_space *space) {
+  space->switches_before = involuntary_switches(space);
+  space->pause = ++space->pauses;
+  space->request_ns = gcb_now_ns();
+  uint32_t waited_for = running(space);
+  ring(&space->stop);
+  set_attention(space, GCB_STOP, 0);
+  for (;;) {
+    uint32_t seen = heard(&space->arrivals);
+    if (running(space) == 0)
+      break;
+    await(&space->arrivals, seen, space->spin_ns);
+  }
+  gcb_record(space, GCB_EV_TTSP, space->request_ns, waited_for);
+}
+
+/* When the last mutator that this stop held ran again. */
+static uint64_t await_mutators(gcb_space *space, uint32_t stop) {
+  uint64_t last_ns = 0;
+  for (uint32_t i = 0; i < space->thread_count; i++) {
+    gcb_thread *t = &space->threads[i];
+    if (atomic_load_explicit(&t->held_by, memory_order_acquire) != stop)
+      continue;
+    for (;;) {
+      uint32_t seen = heard(&space->awake);
+      if (atomic_load_explicit(&t->released_by, memory_order_acquire) == stop)
+        break;
+      await(&space->awake, seen, space->spin_ns);
+    }
+    if (t->awake_ns > last_ns)
+      last_ns = t->awake_ns;
+  }
+  return last_ns;
+}
+
+void gcb_resume_world(gcb_space *space, gcb_pause_kind kind) {
+  uint64_t start_ns = gcb_now_ns();
+  uint32_t stop = heard(&space->stop);
+  set_attention(space, 0, GCB_STOP);
+  ring(&space->stop);
+  uint64_t end_ns = gcb_now_ns(), last_ns = await_mutators(space, stop);
+  if (last_ns > end_ns)
+    end_ns = last_ns;
+  bool preempted = involuntary_switches(space) != space->switches_before;
+  gcb_event event = {.start_ns = start_ns, .end_ns = end_ns, .cycle = space->cycle, .pause = space->pause, .kind = GCB_EV_RESUME};
+  gcb_record_full(space, event);
+  event.start_ns = space->request_ns;
+  event.kind = GCB_EV_PAUSE;
+  event.value = (uint64_t)kind;
+  event.flags = preempted ? GCB_EVF_PREEMPTED : 0;
+  gcb_record_full(space, event);
+  space->pause = 0;
+}
+
+void gcb_stop(gcb_space *space) {
+  gcb_stop_world(space);
+}
+
+void gcb_resume(gcb_space *space) {
+  gcb_resume_world(space, GCB_PAUSE_PROTOTYPE);
+}
