@@ -117,7 +117,9 @@ def _preload(module: str) -> None:
 
 def _death(status: int) -> GcBarrierError:
     if status == -signal.SIGKILL:
-        return GcBarrierError("the job's process in the lab's guest was killed, most likely for want of memory: give it more")
+        return GcBarrierError(
+            "the job's process in the lab's guest was killed, most likely for want of memory: give it more"
+        )
     how = signal.Signals(-status).name if status < 0 else f"status {status}"
     return GcBarrierError(f"the job's process in the lab's guest ended without a result ({how})")
 

@@ -41,7 +41,9 @@ class Archive:
         for name in re.findall(r"Depends: (\S+)", listed):
             if re.fullmatch(pattern, name):
                 return str(name)
-        raise GcBarrierError(f"{package} in {suite} names no package like {pattern}: choose another suite with --kernel")
+        raise GcBarrierError(
+            f"{package} in {suite} names no package like {pattern}: choose another suite with --kernel"
+        )
 
     def download(self, package: str) -> Path:
         """Fetch the one package, without what it depends on, and return its file."""
@@ -118,7 +120,7 @@ def _configuration(folder: Path) -> str:
         "Acquire::Languages": "none",
     }
     # Hooks may clean the system's caches (container images do that), and nothing outside is ours to change.
-    hooks = ("APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success")
-    hooks += ("DPkg::Pre-Invoke", "DPkg::Post-Invoke", "DPkg::Pre-Install-Pkgs", "APT::NeverAutoRemove")
+    hooks = [f"APT::Update::{hook}" for hook in ("Pre-Invoke", "Post-Invoke", "Post-Invoke-Success")]
+    hooks += [f"DPkg::{hook}" for hook in ("Pre-Invoke", "Post-Invoke", "Pre-Install-Pkgs")]
     cleared = "".join(f"#clear {hook};\n" for hook in hooks)
     return cleared + "".join(f'{name} "{value}";\n' for name, value in settings.items())

@@ -6,7 +6,7 @@ Several archives one after the other are one file system to the kernel: later fi
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 
 class CpioWriter:
@@ -15,7 +15,7 @@ class CpioWriter:
     Everything belongs to root and everyone may read it: the guest must also serve an unprivileged user.
     """
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: IO[bytes]) -> None:
         self._out = out
         self._position = 0
         self._inode = 0

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from gcbarrier.errors import GcBarrierError
 
@@ -28,7 +28,7 @@ def full_disk_explained(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[BinaryIO]:
+def new_file(path: Path) -> Iterator[IO[bytes]]:
     """A file to write that takes the name ``path`` only when the block ends well."""
     with full_disk_explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,6 +40,11 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def nameless_file(folder: Path | None = None) -> IO[bytes]:
+    """A file that is in no folder and so is gone when nobody has it open any more."""
+    return tempfile.TemporaryFile(dir=folder)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ It becomes ``/init`` in the guest, where only the standard library is within rea
 import ctypes
 import json
 import os
-from collections.abc import Sequence
 
 _MOUNTS = (
     ("proc", "/proc", "proc", ""),
@@ -31,6 +30,7 @@ def main() -> None:
         start = json.load(file)
     for folder in start["folders"]:
         os.makedirs(folder, exist_ok=True)
+    libc.sethostname(b"lab", 3)
     os.symlink("/proc/self/fd", "/dev/fd")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     agent = os.fork()
@@ -43,7 +43,7 @@ def main() -> None:
     libc.reboot(_RESTART)
 
 
-def _become(command: Sequence[str], environment: dict[str, str]) -> None:
+def _become(command: list[str], environment: dict[str, str]) -> None:
     try:
         os.chdir("/")
         os.setsid()

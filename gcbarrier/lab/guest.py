@@ -5,17 +5,16 @@ import select
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from attrs import frozen
 
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.lab import qemu as qemu_command
-from gcbarrier.lab.files import full_disk_explained
+from gcbarrier.lab.files import full_disk_explained, nameless_file
 from gcbarrier.lab.image import base_archive
 from gcbarrier.lab.overlay import write_overlay
 from gcbarrier.lab.paths import lab_home
@@ -44,7 +43,7 @@ class Guest:
         """Boot; ``GcBarrierError`` with the console's end if the agent has not said hello in time."""
         self.accelerator = accelerator
         self._decoder = Decoder()
-        self._console: IO[bytes] = tempfile.TemporaryFile()
+        self._console = nameless_file()
         self._line, far_end = socket.socketpair()
         try:
             with far_end, _initrd(spec.include) as initrd:
@@ -61,10 +60,13 @@ class Guest:
             self.close()
             raise
 
-    def call(self, call: Call, what: str, deadline_s: float | None, on_message: Callable[[Message], None]) -> Any:
-        """Run ``call`` and return what it returns, or raise what it raises, as ``JobError``'s cause.
+    def call(
+        self, call: Call, what: str, deadline_s: float | None, on_message: Callable[[Message], None]
+    ) -> Done | Failed:
+        """Run ``call`` to its end, handing over what it says meanwhile.
 
-        ``GcBarrierError`` says that the guest crashed, fell silent or ran over ``deadline_s`` while ``what``.
+        ``GcBarrierError`` says that the guest crashed, fell silent or ran over ``deadline_s`` while ``what``: not
+        the job failed but the guest.
         """
         end = time.monotonic() + deadline_s if deadline_s is not None else None
         try:
@@ -74,9 +76,7 @@ class Guest:
             raise self._failure(what, None) from None
         while True:
             message = self._receive(end, what)
-            if isinstance(message, Done):
-                return message
-            if isinstance(message, Failed):
+            if isinstance(message, Done | Failed):
                 return message
             if not isinstance(message, Alive):
                 on_message(message)
@@ -138,7 +138,7 @@ def _initrd(include: Sequence[Path]) -> IO[bytes]:
     """The guest's first file system as one file without a name."""
     with full_disk_explained(lab_home()):
         base = base_archive()
-        whole: IO[bytes] = tempfile.TemporaryFile(dir=lab_home())
+        whole = nameless_file(lab_home())
         try:
             with open(base, "rb") as source:
                 left = os.fstat(source.fileno()).st_size

@@ -1,4 +1,4 @@
-"""The archive made for each boot: the checkout as it is now, what the caller includes, and the guest's first program."""
+"""The archive made for each boot: the checkout as it is now, what the caller includes, the first program."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import gcbarrier
 from gcbarrier.errors import GcBarrierError
@@ -22,7 +22,7 @@ _ACCOUNTS = {
 }
 
 
-def write_overlay(out: BinaryIO, include: Sequence[Path]) -> None:
+def write_overlay(out: IO[bytes], include: Sequence[Path]) -> None:
     """Write the overlay: the package, ``include`` (files and whole folders) and the first program.
 
     ``GcBarrierError`` if a path in ``include`` does not exist.
@@ -49,7 +49,7 @@ def write_overlay(out: BinaryIO, include: Sequence[Path]) -> None:
 
 def package_folder() -> Path:
     """The folder of this package, wherever it is imported from."""
-    return Path(os.path.abspath(list(gcbarrier.__path__)[0]))
+    return Path(os.path.abspath(next(iter(gcbarrier.__path__))))
 
 
 def _start(package: Path, include: Sequence[Path]) -> dict[str, object]:

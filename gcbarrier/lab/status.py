@@ -11,7 +11,7 @@ from pathlib import Path
 from attrs import frozen
 
 from gcbarrier.errors import Unavailable
-from gcbarrier.lab.paths import kernel_folder, lab_home, qemu_folder
+from gcbarrier.lab.paths import lab_home, qemu_folder
 
 NEEDED_QEMU = (10, 0)
 SETUP = "run `gcbarrier lab setup`"
