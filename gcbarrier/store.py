@@ -106,7 +106,8 @@ class Run:
 
     def facts(self, machine: str) -> Mapping[str, Any]:
         """What the manifest knows about ``machine``: kernel, accelerator, THP ... Empty where it says nothing."""
-        facts = self.manifest.get("machines", {}).get(machine, {})
+        machines = self.manifest.get("machines")
+        facts = machines.get(machine) if isinstance(machines, Mapping) else None
         return facts if isinstance(facts, Mapping) else {}
 
     def events(self, index: int) -> NDArray[Any]:
@@ -249,15 +250,23 @@ def unite(runs: Sequence[Run]) -> Run:
     )
 
 
-_IDENTITY = ("kernel", "cpu", "cpus", "accelerator", "hypervisor")
+_IDENTITY = (("kernel", "release"), ("cpu", "model"), ("accelerator",), ("hypervisor",))
+"""Where :func:`gcbarrier.host.manifest` keeps what makes results of two machines incomparable."""
 
 
 def _unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     """How two descriptions of a machine contradict each other ("" where they don't)."""
-    for key in _IDENTITY:
-        if key in one and key in other and one[key] != other[key]:
-            return f"{key}: {one[key]} and {other[key]}"
+    for keys in _IDENTITY:
+        mine, theirs = _at(one, keys), _at(other, keys)
+        if mine is not None and theirs is not None and mine != theirs:
+            return f"{' '.join(keys)}: {mine} and {theirs}"
     return ""
+
+
+def _at(facts: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        facts = facts.get(key) if isinstance(facts, Mapping) else None
+    return facts
 
 
 def _manifest(directory: Path) -> dict[str, Any]:

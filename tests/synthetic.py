@@ -100,16 +100,21 @@ def make_events(count: int) -> bytes:
 def make_manifest(experiment: str = "pause_times") -> dict[str, Any]:
     """As much of a manifest as the figures look at."""
     native = {
-        "kernel": "6.18.5",
-        "cpu": "Intel Xeon Processor @ 2.60GHz",
-        "cpus": 2,
+        "date": "2025-03-04T10:11:12+00:00",
+        "kernel": {"release": "6.18.5"},
+        "cpu": {"model": "Intel Xeon Processor @ 2.60GHz", "affinity": [0, 1]},
         "accelerator": "native",
-        "thp": "madvise",
-        "shmem_enabled": "never",
+        "hypervisor": "none",
+        "thp": {"enabled": "madvise", "shmem_enabled": "never"},
     }
-    guest = {**native, "kernel": "6.12.95+deb12-cloud-amd64", "accelerator": "tcg", "cpu": "QEMU Virtual CPU"}
+    guest = {
+        **native,
+        "kernel": {"release": "6.12.95+deb12-cloud-amd64"},
+        "accelerator": "tcg",
+        "hypervisor": "QEMU",
+        "cpu": {"model": "QEMU Virtual CPU", "affinity": [0, 1]},
+    }
     return {
         "experiment": experiment,
-        "started": "2025-03-04T10:11:12+00:00",
         "machines": {"native": native, "lab-6.12.95-tcg": guest},
     }

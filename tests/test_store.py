@@ -228,6 +228,6 @@ def test_a_union_of_what_does_not_belong_together_is_refused(tmp_path: Path) -> 
     with pytest.raises(GcBarrierError, match="only runs of one experiment"):
         unite([one, evolve(one, manifest=make_manifest("other"))])
     manifest = make_manifest()
-    manifest["machines"]["native"]["kernel"] = "5.0"
-    with pytest.raises(GcBarrierError, match=r"kernel: 6\.18\.5 and 5\.0"):
+    manifest["machines"]["native"]["kernel"] = {"release": "5.0"}
+    with pytest.raises(GcBarrierError, match=r"kernel release: 6\.18\.5 and 5\.0"):
         unite([one, evolve(one, manifest=manifest)])

@@ -38,10 +38,9 @@ class Cell:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of pauses seen; the one that took most time altogether comes first."""
-        table = self._table
-        kinds = [str(kind) for kind in np.unique(table["kind"])]
-        return tuple(sorted(kinds, key=lambda kind: -int(table["pause_ns"][table["kind"] == kind].sum())))
+        """The kinds of pauses seen: those that end a cycle (``full``, ``remark``) first, then the rest by name."""
+        kinds = [str(kind) for kind in np.unique(self._table["kind"])]
+        return tuple(sorted(kinds, key=lambda kind: (kind not in ("full", "remark"), kind)))
 
     def pauses(self, kind: str = "") -> NDArray[Any]:
         """The pauses (of one ``kind``) of the good invocations, as :func:`gcbarrier.metrics.pauses` gives them."""

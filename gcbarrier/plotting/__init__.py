@@ -1,0 +1,11 @@
+"""Figures and tables out of a run: whole ones here, the panels they are made of in their own modules.
+
+Figures are plain :class:`matplotlib.figure.Figure` objects that no window system knows of; a notebook shows them as
+they are, and :func:`save` writes them as PNG and SVG.
+"""
+
+from gcbarrier.plotting.comparison import comparison, comparisons
+from gcbarrier.plotting.files import save
+from gcbarrier.plotting.table import pause_table, show
+
+__all__ = ["comparison", "comparisons", "pause_table", "save", "show"]

@@ -1,0 +1,85 @@
+"""A panel with whole pause distributions."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from gcbarrier.metrics import Cell, tail
+from gcbarrier.plotting.style import FAINT, LINES, MARKERS, time_axis
+
+
+def draw_distribution(axes: Axes, cells: Sequence[Cell], colours: Mapping[str, str]) -> None:
+    """The share of pauses that are at least so long, for each cell and kind of pause, on two logarithmic axes.
+
+    Every pause is a marker: hollow where a participating thread was descheduled. The thin lines are single
+    invocations. Each kind has a curve of its own, since a barrier that needs many short stops besides the remark
+    would otherwise look the better for them.
+    """
+    time_axis(axes)
+    axes.set_yscale("log")
+    values: list[float] = []
+    least = 1.0
+    for cell in cells:
+        for kind in cell.kinds:
+            table = cell.pauses(kind)
+            table = table[np.argsort(table["pause_ns"], kind="stable")]
+            # A pause below the clock's resolution still needs a place on a logarithmic axis.
+            x, share = tail(np.maximum(table["pause_ns"], 1))
+            values.extend((x[0], x[-1]))
+            least = min(least, share[-1])
+            colour = colours[cell.config.barrier]
+            _draw_invocations(axes, cell, kind, colour)
+            line = LINES.get(kind, "-")
+            axes.plot(x, share, drawstyle="steps-pre", color=colour, linestyle=line, linewidth=1.3, zorder=3)
+            size = 3.6 if len(x) <= 60 else 2.6 if len(x) <= 400 else 1.8
+            for hollow in (False, True):
+                chosen = table["preempted"] == hollow
+                axes.plot(
+                    x[chosen],
+                    share[chosen],
+                    linestyle="none",
+                    marker=MARKERS.get(kind, "D"),
+                    markersize=size,
+                    markerfacecolor="white" if hollow else colour,
+                    markeredgecolor=colour,
+                    markeredgewidth=0.8,
+                    zorder=5 if hollow else 4,
+                    rasterized=len(x) > 2000,
+                )
+    if not values:
+        say_empty(axes, "no pauses recorded")
+        return
+    low, high = min(values), max(values)
+    # At least a decade, so that a single pause has two ticks to be read against.
+    middle = (low * high) ** 0.5
+    axes.set_xlim(min(low / 1.4, middle / 4), max(high * 1.4, middle * 4))
+    axes.set_ylim(least / 1.5, 1.5)
+    few = least > 1e-3
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5) if few else (1,), numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{100 * value:.3g} %"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.grid(which="major")
+    axes.set_ylabel("pauses at least this long")
+
+
+def _draw_invocations(axes: Axes, cell: Cell, kind: str, colour: str) -> None:
+    if len(cell.good) < 2:
+        return
+    table = cell.pauses(kind)
+    for index in np.unique(table["invocation"]):
+        x, share = tail(np.maximum(table["pause_ns"][table["invocation"] == index], 1))
+        axes.plot(x, share, drawstyle="steps-pre", color=colour, linewidth=0.5, alpha=0.4, zorder=2)
+
+
+def say_empty(axes: Axes, text: str) -> None:
+    """A sentence in the place of data, on axes that do not pretend to have a scale."""
+    axes.set_xscale("linear")
+    axes.set_yscale("linear")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=FAINT)
+
+
+__all__ = ["draw_distribution", "say_empty"]

@@ -1,0 +1,75 @@
+"""The small print of a figure: where, on what and how often it was measured."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
+from typing import Any
+
+from gcbarrier.metrics import cells
+from gcbarrier.model import Outcome, format_bytes
+from gcbarrier.plotting.style import DASH, TIMES
+from gcbarrier.store import Run
+
+_LINE = 215
+_NAMED = 3
+_UNKNOWN = "not recorded"
+
+
+def footer(run: Run, machine: str) -> str:
+    """Lines that state what a reader must know before comparing: what the manifest lacks reads ``not recorded``."""
+    outcomes = run.on(machine)
+    said = [f"machine {machine}", *_about(run.facts(machine)), *_samples(outcomes)]
+    said.append(f"{run.experiment}, {_date(run, machine)}")
+    return "\n".join([*wrap(" · ".join(said), _LINE), *_failures(outcomes)])
+
+
+def _about(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"kernel {_inside(facts, 'kernel', 'release')}"
+    yield f"accelerator {facts.get('accelerator', _UNKNOWN)}"
+    if (hypervisor := facts.get("hypervisor", "none")) != "none":
+        yield f"hypervisor {hypervisor}"
+    processor = _inside(facts, "cpu", "model")
+    count = len(facts["cpu"].get("affinity", ())) if processor != _UNKNOWN else 0
+    yield f"CPU {f'{count} {TIMES} ' if count else ''}{processor}"
+    yield f"THP {_inside(facts, 'thp', 'enabled')}, for shmem {_inside(facts, 'thp', 'shmem_enabled')}"
+
+
+def _inside(facts: Mapping[str, Any], section: str, key: str) -> str:
+    part = facts.get(section)
+    return str(part.get(key, _UNKNOWN)) if isinstance(part, Mapping) else _UNKNOWN
+
+
+def _samples(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    configs = [outcome.invocation.config for outcome in outcomes]
+    good = [outcome for outcome in outcomes if not outcome.error]
+    pauses = [pause for outcome in good for pause in outcome.pauses]
+    counts = [len(cell.outcomes) for cell in cells(good)] or [0]
+    each = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)}{DASH}{max(counts)}"
+    yield f"memory {', '.join(sorted({config.memory for config in configs}))}"
+    yield f"heap {', '.join(format_bytes(size) for size in sorted({config.heap_bytes for config in configs}))}"
+    yield f"mutators {', '.join(str(count) for count in sorted({config.mutators for config in configs}))}"
+    yield (
+        f"{len(pauses)} pauses ({sum(pause.preempted for pause in pauses)} with a thread descheduled) "
+        f"of {len(good)} invocations, {each} per configuration"
+    )
+    if any(pause.prototype for pause in pauses):
+        yield "Python ran inside some pauses (prototype)"
+
+
+def _date(run: Run, machine: str) -> str:
+    found = run.facts(machine).get("date") or run.manifest.get("date") or "date not recorded"
+    return str(found)[:10] if found != "date not recorded" else str(found)
+
+
+def _failures(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    failed = [outcome for outcome in outcomes if outcome.error]
+    if not failed:
+        return
+    named = [
+        f"{one.invocation.config.label} #{one.invocation.index}: {one.error.splitlines()[0][:150]}"
+        for one in failed[:_NAMED]
+    ]
+    more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+    yield from wrap(f"{len(failed)} failed and not drawn: {'; '.join(named)}{more}", _LINE)
+
+
+__all__ = ["footer"]
