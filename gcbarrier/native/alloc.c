@@ -1,5 +1,6 @@
-/* Allocation: threads claim blocks, cut TLABs from the gaps between live objects, and bump a cursor in them. There are
- * no free lists: the live bitmap of the last remark is the free list, and nothing is written into free memory. */
+/* Allocation: threads claim blocks, cut TLABs from the gaps between live objects, and bump a cursor in them.
+ * There are no free lists: the live bitmap of the last remark is the free list, and nothing is written into
+ * free memory. */
 #include "core.h"
 
 #include <string.h>
@@ -30,13 +31,14 @@ static void put(gcb_space *space, size_t block, uint32_t state) {
   atomic_store_explicit(&space->block_state[block], state, memory_order_release);
 }
 
-/* Brings a block of an earlier epoch up to date; returns how many became free. Large objects are swept as one, from
- * their first block, and only by the collector's thread (a tail is reached through its head). */
+/* Brings a block of an earlier epoch up to date; returns how many became free. Large objects are swept as
+ * one, from their first block, and only by the collector's thread (a tail is reached through its head). */
 static size_t sweep_block(gcb_space *space, size_t block, bool large_too) {
   uint32_t epoch = atomic_load_explicit(&space->epoch, memory_order_acquire);
   uint32_t state = atomic_load_explicit(&space->block_state[block], memory_order_acquire);
   gcb_block_kind kind = gcb_kind(state);
-  if (state >> 3 == epoch || kind == GCB_BUSY || kind == GCB_TAIL || kind == GCB_RESERVED || (kind == GCB_HEAD && !large_too))
+  if (state >> 3 == epoch || kind == GCB_BUSY || kind == GCB_TAIL || kind == GCB_RESERVED ||
+      (kind == GCB_HEAD && !large_too))
     return 0;
   if (!take(space, block, state, gcb_state(epoch, GCB_BUSY)))
     return 0;
@@ -85,7 +87,8 @@ static size_t claim(gcb_space *space, _Atomic size_t *cursor, bool free_only) {
   }
 }
 
-/* The first gap of the thread's block at or behind next_granule that holds `bytes`; null when there is none. */
+/* The first gap of the thread's block at or behind next_granule that holds `bytes`; null when there is none.
+ */
 static char *next_gap(gcb_thread *t, size_t bytes) {
   gcb_space *space = t->space;
   size_t end = (t->block + 1) * GCB_BLOCK_GRANULES, at = t->next_granule;
@@ -188,8 +191,8 @@ static bool reserve_run(gcb_space *space, size_t first, size_t wanted, uint32_t 
   return true;
 }
 
-/* `wanted` free blocks in a row below `top`, now RESERVED; GCB_NO_BLOCK: there are none. Large objects grow down from
- * the heap's end, away from the blocks that TLABs claim. */
+/* `wanted` free blocks in a row below `top`, now RESERVED; GCB_NO_BLOCK: there are none. Large objects grow
+ * down from the heap's end, away from the blocks that TLABs claim. */
 static size_t reserve_below(gcb_space *space, size_t top, size_t wanted) {
   uint32_t epoch = atomic_load_explicit(&space->epoch, memory_order_acquire);
   size_t run = 0;
@@ -241,7 +244,9 @@ char *gcb_alloc_slow(gcb_mutator *m, size_t bytes) {
     if (at)
       return at;
     if (collections == 2 || bytes > t->space->bytes)
-      gcb_fail(m, "out of memory: the heap of %zu bytes, with %llu bytes live after a collection, has no room for an object of %zu bytes",
+      gcb_fail(m,
+               "out of memory: the heap of %zu bytes, with %llu bytes live after a collection, has no room "
+               "for an object of %zu bytes",
                t->space->bytes, (unsigned long long)t->space->live_bytes, bytes);
     gcb_service_stall(t, bytes);
   }
@@ -252,8 +257,8 @@ void gcb_alloc_black(gcb_mutator *m, gcb_ref object) {
   uint32_t granule = gcb_granule_of(t->space, object);
   _Atomic uint64_t *word = &t->space->black[granule >> 6];
   /* Not a read-modify-write: the block is this thread's, and no word covers two blocks.
-   * release: whoever sees the bit sees the header. The object's first stores come later in program order, so a rescan
-   * that a fault on one of them asked for finds the bit set. */
+   * release: whoever sees the bit sees the header. The object's first stores come later in program order, so
+   * a rescan that a fault on one of them asked for finds the bit set. */
   uint64_t bits = atomic_load_explicit(word, memory_order_relaxed);
   atomic_store_explicit(word, bits | UINT64_C(1) << (granule & 63), memory_order_release);
   size_t bytes = gcb_object_bytes(object);

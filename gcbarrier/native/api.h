@@ -9,7 +9,8 @@ typedef struct gcb_program { /* a compiled mutator.c */
 } gcb_program;
 
 typedef struct gcb_totals {
-  uint64_t operations, cpu_ns, minor_faults, allocated_bytes, wall_ns, events_lost, live_bytes, metadata_bytes;
+  uint64_t operations, cpu_ns, minor_faults, allocated_bytes, wall_ns, events_lost, live_bytes,
+      metadata_bytes;
 } gcb_totals;
 
 typedef struct gcb_verification {
@@ -26,10 +27,10 @@ void gcb_space_free(gcb_space *space);
 size_t gcb_metadata_bytes(const gcb_space *space);
 
 /* Mutators: started, served by the collector's thread until they have ended, joined. */
-int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, uint64_t seed, uint64_t operations,
-              const void *params, const void *blob, size_t blob_bytes);
-/* What the collector's thread is wanted for: 0 nothing (time is up), 1 the trigger, 2 a mutator waits for memory,
- * 3 the heap is built, 4 all mutators have ended. */
+int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, uint64_t seed,
+              uint64_t operations, const void *params, const void *blob, size_t blob_bytes);
+/* What the collector's thread is wanted for: 0 nothing (time is up), 1 the trigger, 2 a mutator waits for
+ * memory, 3 the heap is built, 4 all mutators have ended. */
 int gcb_wait(gcb_space *space, uint64_t timeout_ns);
 void gcb_finish(gcb_space *space);
 void gcb_set_trigger(gcb_space *space, uint64_t bytes);

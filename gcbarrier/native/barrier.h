@@ -1,11 +1,12 @@
 /* The contract between the core and a barrier's C file.
  *
- * 1. Every store that completes after arm() returned and before a collect() with all mutators stopped is covered
- *    by a granule that this or an earlier collect() reported. With mutators running it may come one collect()
- *    later, never not at all.
+ * 1. Every store that completes after arm() returned and before a collect() with all mutators stopped is
+ * covered by a granule that this or an earlier collect() reported. With mutators running it may come one
+ * collect() later, never not at all.
  * 2. collect(rearm = true) is called with mutators running only if the barrier declares itself atomic.
  * 3. The collector reads the contents of a page only after the collect() that reported it has returned.
- * 4. A call that fails returns -1 and leaves a sentence in gcb_error(); it never reports less than it should. */
+ * 4. A call that fails returns -1 and leaves a sentence in gcb_error(); it never reports less than it should.
+ */
 #ifndef GCB_BARRIER_H
 #define GCB_BARRIER_H
 

@@ -6,6 +6,7 @@
 #include "gcbarrier.h"
 
 #include <pthread.h>
+#include <setjmp.h>
 
 #define GCB_GRANULE_SHIFT 4
 #define GCB_BLOCK_SHIFT 15 /* 32 KiB: the unit that a thread claims */
@@ -16,12 +17,13 @@
 #define GCB_PAGE_WORDS (GCB_PAGE_GRANULES / 64)
 #define GCB_LARGE_BYTES (GCB_BLOCK / 2) /* larger objects get blocks of their own */
 #define GCB_MEDIUM_BYTES ((size_t)512)  /* larger ones don't abandon a TLAB they don't fit into */
-#define GCB_TLAB_BYTES ((size_t)8192)   /* zeroed at a time, so that it is still in the cache when it is used */
+#define GCB_TLAB_BYTES ((size_t)8192) /* zeroed at a time, so that it is still in the cache when it is used  \
+                                       */
 #define GCB_ROOTS (1u << 16)
 #define GCB_NO_BLOCK SIZE_MAX
 
-/* A block's state is epoch << 3 | kind, changed by compare-and-swap. One whose epoch isn't the space's has not
- * been swept since the last remark. */
+/* A block's state is epoch << 3 | kind, changed by compare-and-swap. One whose epoch isn't the space's has
+ * not been swept since the last remark. */
 typedef enum gcb_block_kind {
   GCB_FREE,     /* nothing live */
   GCB_PARTIAL,  /* the gaps between live objects may be claimed */
@@ -53,7 +55,12 @@ typedef enum gcb_event_kind {
   GCB_EV_ORACLE, /* value: objects checked */
   GCB_EV_CYCLE,  /* value: live bytes */
 } gcb_event_kind;
-typedef enum gcb_pause_kind { GCB_PAUSE_REMARK = 1, GCB_PAUSE_REARM, GCB_PAUSE_FULL, GCB_PAUSE_PROTOTYPE } gcb_pause_kind;
+typedef enum gcb_pause_kind {
+  GCB_PAUSE_REMARK = 1,
+  GCB_PAUSE_REARM,
+  GCB_PAUSE_FULL,
+  GCB_PAUSE_PROTOTYPE
+} gcb_pause_kind;
 enum { GCB_EVF_PREEMPTED = 1 };
 
 typedef enum gcb_mutator_state { GCB_RUNNING, GCB_NATIVE, GCB_STOPPED, GCB_GONE } gcb_mutator_state;
@@ -68,20 +75,20 @@ typedef struct gcb_thread {
   gcb_mutator m; /* first: a gcb_mutator * is a gcb_thread * */
   struct gcb_space *space;
   pthread_t pthread;
-  _Atomic uint32_t state; /* gcb_mutator_state */
+  _Atomic uint32_t state;                /* gcb_mutator_state */
   _Atomic uint32_t held_by, released_by; /* the last stop (its odd count) that held it, and that let it go */
   uint64_t awake_ns;
-  size_t block;           /* claimed, being allocated into; GCB_NO_BLOCK: none */
-  size_t next_granule;    /* of that block: where the search for the next gap goes on */
-  char *run_limit;        /* end of the gap that the TLAB is cut from */
-  bool run_clean;         /* the gap was never used: still zero */
+  size_t block;        /* claimed, being allocated into; GCB_NO_BLOCK: none */
+  size_t next_granule; /* of that block: where the search for the next gap goes on */
+  char *run_limit;     /* end of the gap that the TLAB is cut from */
+  bool run_clean;      /* the gap was never used: still zero */
   char *medium_cursor, *medium_limit;
   _Atomic uint64_t black_bytes;
   uint64_t allocated_bytes; /* handed to TLABs and large objects */
   int status_fd;            /* /proc/self/task/TID/status */
   uint64_t cpu_ns, minor_faults, mutate_ns;
   bool failed;
-  void *unwind[64]; /* jmp_buf of the thread's start */
+  jmp_buf unwind; /* the thread's start */
   char error[256];
 } gcb_thread;
 
@@ -200,7 +207,7 @@ size_t gcb_sweep_blocks(gcb_space *space);
 uint64_t gcb_push_roots(gcb_space *space);
 uint64_t gcb_drain(gcb_space *space); /* visits until nothing is left; objects visited */
 void gcb_push_tracked(gcb_space *space, const void *tracked); /* marks what a reference leads to */
-uint64_t gcb_rescan_dirty(gcb_space *space); /* empties the dirty set; objects looked at */
+uint64_t gcb_rescan_dirty(gcb_space *space);                  /* empties the dirty set; objects looked at */
 
 /* safepoint.c */
 void gcb_stop_world(gcb_space *space);

@@ -1,8 +1,8 @@
-/* The phases of a collection cycle. A collector (Python) strings them together; each is one call, and no phase that
- * stops the world returns to Python before it has let it go again.
+/* The phases of a collection cycle. A collector (Python) strings them together; each is one call, and no
+ * phase that stops the world returns to Python before it has let it go again.
  *
- * Mostly-concurrent marking by incremental update (Boehm, Demers and Shenker 1991): whatever is written while the
- * marker runs is looked at again, the last of it with the world stopped. */
+ * Mostly-concurrent marking by incremental update (Boehm, Demers and Shenker 1991): whatever is written while
+ * the marker runs is looked at again, the last of it with the world stopped. */
 #include "core.h"
 #include "api.h"
 
@@ -17,7 +17,8 @@ int gcb_begin_cycle(gcb_space *space) {
     return gcb_set_error("a cycle is under way already");
   gcb_service_cycle_begins(space);
   gcb_sweep_blocks(space); /* what a collector without a sweep phase has left */
-  /* `mark` still holds the live bitmap of the cycle before last, which nobody reads; `black` was emptied by the sweep. */
+  /* `mark` still holds the live bitmap of the cycle before last, which nobody reads; `black` was emptied by
+   * the sweep. */
   clear_words(space->mark, space->bytes / GCB_GRANULE);
   memset(space->dirty.words, 0, (space->pages + 63) / 64 * 8);
   space->marker.objects = space->marker.bytes = 0;
@@ -92,7 +93,8 @@ int gcb_rescan(gcb_space *space) {
   return 0;
 }
 
-/* The mark bitmap becomes what allocation must not touch; every block waits for its sweep. Mutators are stopped. */
+/* The mark bitmap becomes what allocation must not touch; every block waits for its sweep. Mutators are
+ * stopped. */
 static void flip(gcb_space *space) {
   _Atomic uint64_t *spent = space->live;
   space->live = space->mark;

@@ -1,13 +1,13 @@
-/* The event ring: what happened when, with CLOCK_MONOTONIC stamps. Written by any thread, emptied by the collector's
- * thread between cycles. */
+/* The event ring: what happened when, with CLOCK_MONOTONIC stamps. Written by any thread, emptied by the
+ * collector's thread between cycles. */
 #include "core.h"
 #include "api.h"
 
 #include <string.h>
 
 void gcb_record_full(gcb_space *space, gcb_event event) {
-  /* relaxed: the index only makes slots distinct; the reader takes events when their writers have been stopped or
-   * joined, or has written them itself (mutators' stalls are written under service_lock). */
+  /* relaxed: the index only makes slots distinct; the reader takes events when their writers have been
+   * stopped or joined, or has written them itself (mutators' stalls are written under service_lock). */
   uint64_t at = atomic_fetch_add_explicit(&space->event_next, 1, memory_order_relaxed);
   if (at < space->event_capacity)
     space->events[at] = event;

@@ -1,11 +1,11 @@
 /* What a heap's mutator.c sees: objects, allocation, stores, roots, safepoints.
  *
  * A mutator is an ordinary C program over this inline API. It is compiled once for each store kind
- * (GCB_STORE_KIND), so that no store goes through a function pointer: under a page-table barrier gcb_store() is
- * the plain store it looks like.
+ * (GCB_STORE_KIND), so that no store goes through a function pointer: under a page-table barrier gcb_store()
+ * is the plain store it looks like.
  *
- * Objects never move. A gcb_ref held in a C local is therefore good until the next safepoint; across a safepoint
- * (gcb_poll, gcb_next, gcb_alloc, gcb_native_*) it must also be reachable from a root. */
+ * Objects never move. A gcb_ref held in a C local is therefore good until the next safepoint; across a
+ * safepoint (gcb_poll, gcb_next, gcb_alloc, gcb_native_*) it must also be reachable from a root. */
 #ifndef GCBARRIER_H
 #define GCBARRIER_H
 
@@ -26,7 +26,8 @@
 #define GCB_LIKELY(x) __builtin_expect(!!(x), 1)
 #define GCB_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-/* A header word (granules in the low half, number of references in the high half), the references, raw bytes. */
+/* A header word (granules in the low half, number of references in the high half), the references, raw bytes.
+ */
 typedef struct gcb_object {
   _Atomic uint64_t header;
   _Atomic(struct gcb_object *) slots[];
@@ -42,6 +43,7 @@ typedef struct gcb_mutator {
   _Atomic uint32_t attention; /* GCB_STOP: come to a safepoint. GCB_BLACK: mark what you allocate. */
   uint32_t index;             /* 0 .. mutators - 1 */
   uint32_t count;             /* how many mutators there are */
+  size_t heap_bytes;
   uint32_t root_capacity;
   uint64_t operations; /* completed so far */
   uint64_t operation_limit;
@@ -99,8 +101,9 @@ static inline size_t gcb_size(uint32_t references, size_t raw_bytes) {
   return (bytes + GCB_GRANULE - 1) & ~(size_t)(GCB_GRANULE - 1);
 }
 
-/* A new object, its references null and its raw bytes zero. A safepoint. Never returns null: where the heap is
- * full after a collection the thread is unwound to its start, and the run ends with an error that says so. */
+/* A new object, its references null and its raw bytes zero. A safepoint. Never returns null: where the heap
+ * is full after a collection the thread is unwound to its start, and the run ends with an error that says so.
+ */
 static inline gcb_ref gcb_alloc(gcb_mutator *m, uint32_t references, size_t raw_bytes) {
   gcb_poll(m);
   size_t bytes = gcb_size(references, raw_bytes);
@@ -114,9 +117,10 @@ static inline gcb_ref gcb_alloc(gcb_mutator *m, uint32_t references, size_t raw_
   gcb_log_write(m, object, sizeof object->header);
 #endif
   /* relaxed: whoever finds the object finds it through gcb_store() or a mark bit, and both release */
-  atomic_store_explicit(&object->header, (uint64_t)references << 32 | bytes / GCB_GRANULE, memory_order_relaxed);
-  /* acquire, and read after gcb_alloc_slow()'s safepoint: an object may be black only if the barrier was armed
-   * before its first store; gcb_arm() sets the flag (release) after arming. */
+  atomic_store_explicit(&object->header, (uint64_t)references << 32 | bytes / GCB_GRANULE,
+                        memory_order_relaxed);
+  /* acquire, and read after gcb_alloc_slow()'s safepoint: an object may be black only if the barrier was
+   * armed before its first store; gcb_arm() sets the flag (release) after arming. */
   if (GCB_UNLIKELY(atomic_load_explicit(&m->attention, memory_order_acquire) & GCB_BLACK))
     gcb_alloc_black(m, object);
   return object;
@@ -191,7 +195,8 @@ static inline uint64_t gcb_random(gcb_mutator *m) {
   m->random_state = x;
   return x * UINT64_C(2685821657736338717);
 }
-/* Uniform in [0, bound), by multiplication (Lemire 2019, without the rejection: biased by less than 2^-32). */
+/* Uniform in [0, bound), by multiplication (Lemire 2019, without the rejection: biased by less than 2^-32).
+ */
 static inline uint32_t gcb_random_below(gcb_mutator *m, uint32_t bound) {
   return (uint32_t)(((gcb_random(m) >> 32) * bound) >> 32);
 }

@@ -1,6 +1,6 @@
-/* The marker: one thread, depth first, over the collector's view. An object's mark bit is tested and set when a
- * reference to it is met; between the pop and the visit stands a small ring in which the object's cache line is on
- * its way (Cher, Hosking and Vitek 2004). */
+/* The marker: one thread, depth first, over the collector's view. An object's mark bit is tested and set when
+ * a reference to it is met; between the pop and the visit stands a small ring in which the object's cache
+ * line is on its way (Cher, Hosking and Vitek 2004). */
 #include "core.h"
 #include "api.h"
 
@@ -15,7 +15,8 @@ static inline void push(gcb_space *space, gcb_marker *marker, const void *tracke
   uint64_t bits = atomic_load_explicit(&space->mark[word], memory_order_relaxed);
   if (bits & bit)
     return;
-  /* A black object's references came in by stores that the barrier saw; visiting it would only repeat the rescan. */
+  /* A black object's references came in by stores that the barrier saw; visiting it would only repeat the
+   * rescan. */
   if (gcb_word(space->black, word) & bit)
     return;
   atomic_store_explicit(&space->mark[word], bits | bit, memory_order_relaxed);
@@ -24,8 +25,8 @@ static inline void push(gcb_space *space, gcb_marker *marker, const void *tracke
     marker->stack[marker->top++] = granule;
     return;
   }
-  /* Marked but not visited: its block is remembered, and it is counted here since revisit_block() can't tell it from its
-   * neighbours. */
+  /* Marked but not visited: its block is remembered, and it is counted here since revisit_block() can't tell
+   * it from its neighbours. */
   size_t block = granule / GCB_BLOCK_GRANULES;
   marker->objects++;
   marker->bytes += gcb_object_bytes(gcb_alias_object(space, granule));
@@ -68,8 +69,8 @@ static void empty_stack(gcb_space *space, gcb_marker *marker) {
   }
 }
 
-/* Objects that did not fit on the stack are marked but not visited; their block is known, so all of its marked objects
- * are visited again. */
+/* Objects that did not fit on the stack are marked but not visited; their block is known, so all of its
+ * marked objects are visited again. */
 static void revisit_block(gcb_space *space, gcb_marker *marker, size_t block) {
   for (size_t word = block * GCB_BLOCK_WORDS; word < (block + 1) * GCB_BLOCK_WORDS; word++)
     for (uint64_t bits = gcb_word(space->mark, word); bits; bits &= bits - 1) {
@@ -105,7 +106,8 @@ uint64_t gcb_push_roots(gcb_space *space) {
   }
   for (uint32_t t = 0; t < space->thread_count; t++) {
     gcb_mutator *m = &space->threads[t].m;
-    /* acquire: pairs with gcb_push(). With mutators running this is only a start: the remark scans the roots again. */
+    /* acquire: pairs with gcb_push(). With mutators running this is only a start: the remark scans the roots
+     * again. */
     uint32_t top = atomic_load_explicit(&m->root_top, memory_order_acquire);
     for (uint32_t i = 0; i < top; i++) {
       gcb_ref root = atomic_load_explicit(&m->roots[i], memory_order_acquire);

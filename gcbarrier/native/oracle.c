@@ -1,5 +1,5 @@
-/* The truth, for verifying runs: what is reachable, marked again from scratch with the world stopped, and which pages
- * were written, logged by every store of a mutator compiled with GCB_VERIFY. */
+/* The truth, for verifying runs: what is reachable, marked again from scratch with the world stopped, and
+ * which pages were written, logged by every store of a mutator compiled with GCB_VERIFY. */
 #include "core.h"
 #include "api.h"
 
@@ -42,9 +42,10 @@ void gcb_oracle_free(gcb_space *space) {
   free(space->oracle);
 }
 
-/* Logged before the store, not after it: gcb_oracle_armed() empties the log once arming is over, so whatever it still
- * finds at the remark was stored after arming, and the barrier has to have reported it. The price is that a store which
- * is under way while the log is emptied may count as a false report: one page for each mutator and cycle at most. */
+/* Logged before the store, not after it: gcb_oracle_armed() empties the log once arming is over, so whatever
+ * it still finds at the remark was stored after arming, and the barrier has to have reported it. The price is
+ * that a store which is under way while the log is emptied may count as a false report: one page for each
+ * mutator and cycle at most. */
 void gcb_log_write(gcb_mutator *m, const void *address, size_t bytes) {
   gcb_space *space = gcb_thread_of(m)->space;
   if (!space->oracle || bytes == 0)
@@ -94,24 +95,27 @@ static int reach(gcb_space *space, const void *tracked, size_t from, uint32_t sl
   size_t offset = (size_t)((const char *)tracked - space->tracked), granule = offset >> GCB_GRANULE_SHIFT;
   size_t parent = from == SIZE_MAX ? SIZE_MAX : from << GCB_GRANULE_SHIFT;
   if (offset >= space->bytes || offset % GCB_GRANULE)
-    return gcb_set_error("cycle %u: slot %u of the object at offset %zu refers to %p, which is no object", space->cycle,
-                         slot, parent, tracked);
+    return gcb_set_error("cycle %u: slot %u of the object at offset %zu refers to %p, which is no object",
+                         space->cycle, slot, parent, tracked);
   if (oracle->seen[granule >> 3] >> (granule & 7) & 1)
     return 0;
   oracle->seen[granule >> 3] |= (uint8_t)(1u << (granule & 7));
   oracle->objects++;
   gcb_ref object = gcb_alias_object(space, granule);
-  if (gcb_object_bytes(object) < gcb_size(gcb_reference_count(object), 0) || gcb_object_bytes(object) > space->bytes - offset)
-    return gcb_set_error("cycle %u: the object at offset %zu (page %zu) has a broken header", space->cycle, offset,
-                         offset >> GCB_PAGE_SHIFT);
+  if (gcb_object_bytes(object) < gcb_size(gcb_reference_count(object), 0) ||
+      gcb_object_bytes(object) > space->bytes - offset)
+    return gcb_set_error("cycle %u: the object at offset %zu (page %zu) has a broken header", space->cycle,
+                         offset, offset >> GCB_PAGE_SHIFT);
   if (!gcb_is_live(space, granule)) {
     if (from == SIZE_MAX)
-      return gcb_set_error("cycle %u: lost object at offset %zu (page %zu), reachable from a root, is not marked",
-                           space->cycle, offset, offset >> GCB_PAGE_SHIFT);
-    return gcb_set_error("cycle %u: lost object at offset %zu (page %zu), reachable from slot %u of the object at offset "
-                         "%zu (page %zu), is not marked",
-                         space->cycle, offset, offset >> GCB_PAGE_SHIFT, slot, parent,
-                         (parent + sizeof(gcb_object) + slot * sizeof(gcb_ref)) >> GCB_PAGE_SHIFT);
+      return gcb_set_error(
+          "cycle %u: lost object at offset %zu (page %zu), reachable from a root, is not marked",
+          space->cycle, offset, offset >> GCB_PAGE_SHIFT);
+    return gcb_set_error(
+        "cycle %u: lost object at offset %zu (page %zu), reachable from slot %u of the object at offset "
+        "%zu (page %zu), is not marked",
+        space->cycle, offset, offset >> GCB_PAGE_SHIFT, slot, parent,
+        (parent + sizeof(gcb_object) + slot * sizeof(gcb_ref)) >> GCB_PAGE_SHIFT);
   }
   if (oracle->top == oracle->capacity) {
     size_t capacity = oracle->capacity ? 2 * oracle->capacity : 4096;

@@ -1,18 +1,21 @@
-/* Rescanning: the references on dirty pages that belong to marked objects are looked at again. Objects are found from
- * the mark bitmap; the one that spans into a page from the left by looking back within its block, or, for a large
- * object, from the block table. */
+/* Rescanning: the references on dirty pages that belong to marked objects are looked at again. Objects are
+ * found from the mark bitmap; the one that spans into a page from the left by looking back within its block,
+ * or, for a large object, from the block table. */
 #include "core.h"
 
-/* The slots of one object that lie in [from, to) of the collector's view. Slots on other pages are those pages' affair. */
+/* The slots of one object that lie in [from, to) of the collector's view. Slots on other pages are those
+ * pages' affair. */
 static void scan_slots(gcb_space *space, size_t granule, const char *from, const char *to) {
   gcb_ref object = gcb_alias_object(space, granule);
-  const char *first = (const char *)object->slots, *last = (const char *)(object->slots + gcb_reference_count(object));
+  const char *first = (const char *)object->slots,
+             *last = (const char *)(object->slots + gcb_reference_count(object));
   if (first < from)
     first = from;
   if (last > to)
     last = to;
   for (; first < last; first += sizeof(gcb_ref)) {
-    gcb_ref target = atomic_load_explicit((const _Atomic(gcb_ref) *)(const void *)first, memory_order_acquire);
+    gcb_ref target =
+        atomic_load_explicit((const _Atomic(gcb_ref) *)(const void *)first, memory_order_acquire);
     if (target)
       gcb_push_tracked(space, target);
   }

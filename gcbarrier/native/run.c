@@ -1,4 +1,5 @@
-/* Mutator threads, and the service between them and the collector's thread: triggers, waits for memory, the end. */
+/* Mutator threads, and the service between them and the collector's thread: triggers, waits for memory, the
+ * end. */
 #include "core.h"
 #include "api.h"
 
@@ -22,8 +23,6 @@
 typedef void (*gcb_body)(gcb_mutator *);
 typedef uint64_t (*gcb_sum)(gcb_mutator *);
 
-_Static_assert(sizeof(jmp_buf) <= sizeof((gcb_thread *)0)->unwind, "room for the thread's start");
-
 static void *open_object(const char *path) {
   void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!object)
@@ -43,7 +42,8 @@ int gcb_load_program(const char *path, gcb_program *program) {
   void *object = open_object(path);
   if (!object)
     return -1;
-  *program = (gcb_program){dlsym(object, "gcb_build"), dlsym(object, "gcb_mutate"), dlsym(object, "gcb_checksum")};
+  *program =
+      (gcb_program){dlsym(object, "gcb_build"), dlsym(object, "gcb_mutate"), dlsym(object, "gcb_checksum")};
   if (!program->build || !program->mutate || !program->checksum)
     return gcb_set_error("a mutator.c defines gcb_build, gcb_mutate and gcb_checksum; %s lacks one", path);
   return 0;
@@ -57,12 +57,12 @@ void gcb_fail(gcb_mutator *m, const char *format, ...) {
   vsnprintf(t->error, sizeof t->error, format, arguments);
   va_end(arguments);
   t->failed = true;
-  longjmp(*(jmp_buf *)(void *)t->unwind, 1);
+  longjmp(t->unwind, 1);
 }
 
 /* After the unwinding jump no local of this function is read but the thread itself. */
 static bool guarded(gcb_thread *t, gcb_body body) {
-  if (setjmp(*(jmp_buf *)(void *)t->unwind))
+  if (setjmp(t->unwind))
     return false;
   body(&t->m);
   return true;
@@ -96,8 +96,8 @@ static void measured_mutate(gcb_thread *t) {
   getrusage(RUSAGE_THREAD, &before);
   (void)guarded(t, t->space->mutate);
   getrusage(RUSAGE_THREAD, &after);
-  t->cpu_ns = 1000u * (microseconds(after.ru_utime) + microseconds(after.ru_stime) - microseconds(before.ru_utime) -
-                       microseconds(before.ru_stime));
+  t->cpu_ns = 1000u * (microseconds(after.ru_utime) + microseconds(after.ru_stime) -
+                       microseconds(before.ru_utime) - microseconds(before.ru_stime));
   t->minor_faults = (uint64_t)(after.ru_minflt - before.ru_minflt);
 }
 
@@ -138,8 +138,8 @@ static uint64_t mix(uint64_t seed) {
   return (seed ^ (seed >> 31)) | 1;
 }
 
-int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, uint64_t seed, uint64_t operations,
-              const void *params, const void *blob, size_t blob_bytes) {
+int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, uint64_t seed,
+              uint64_t operations, const void *params, const void *blob, size_t blob_bytes) {
   space->threads = calloc(mutators, sizeof *space->threads);
   if (!space->threads)
     return gcb_set_error("no memory for %u mutators", mutators);
@@ -154,6 +154,7 @@ int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, u
     *t = (gcb_thread){.space = space, .state = GCB_GONE, .block = GCB_NO_BLOCK, .status_fd = -1};
     t->m.index = i;
     t->m.count = mutators;
+    t->m.heap_bytes = space->bytes;
     t->m.random_state = mix(seed + i);
     t->m.operation_limit = operations ? operations : UINT64_MAX;
     t->m.roots = calloc(GCB_ROOTS, sizeof *t->m.roots);
@@ -222,7 +223,8 @@ void gcb_service_trigger(gcb_space *space) {
   pthread_mutex_unlock(&space->service_lock);
 }
 
-/* Waits for a cycle that begins from now on to end: the one under way may have passed by what is garbage now. */
+/* Waits for a cycle that begins from now on to end: the one under way may have passed by what is garbage now.
+ */
 void gcb_service_stall(gcb_thread *t, size_t bytes) {
   gcb_space *space = t->space;
   uint64_t start_ns = gcb_now_ns();
@@ -264,7 +266,8 @@ void gcb_service_cycle_ended(gcb_space *space) {
 
 int gcb_wait(gcb_space *space, uint64_t timeout_ns) {
   uint64_t until_ns = gcb_now_ns() + timeout_ns;
-  struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u), .tv_nsec = (long)(until_ns % 1000000000u)};
+  struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
+                           .tv_nsec = (long)(until_ns % 1000000000u)};
   int wanted = 0, timed_out = 0;
   pthread_mutex_lock(&space->service_lock);
   for (;;) {
@@ -305,13 +308,15 @@ void gcb_pace_slow(gcb_mutator *m, double per_second) {
   if (m->pace_start_ns == 0)
     m->pace_start_ns = now - (uint64_t)((double)m->operations * 1e9 / per_second);
   uint64_t due = m->pace_start_ns + (uint64_t)((double)m->operations * 1e9 / per_second);
-  /* Not a look at the clock for every operation, and no debt: after a pause the mutator does not race to catch up. */
+  /* Not a look at the clock for every operation, and no debt: after a pause the mutator does not race to
+   * catch up. */
   m->pace_next = m->operations + 1 + (uint64_t)(per_second / 100000);
   if (now > due + 1000000)
     m->pace_start_ns += now - due;
   if (due < now + 50000)
     return;
-  struct timespec sleep = {.tv_sec = (time_t)((due - now) / 1000000000u), .tv_nsec = (long)((due - now) % 1000000000u)};
+  struct timespec sleep = {.tv_sec = (time_t)((due - now) / 1000000000u),
+                           .tv_nsec = (long)((due - now) % 1000000000u)};
   gcb_native_enter(m);
   nanosleep(&sleep, NULL);
   gcb_native_leave(m);

@@ -1,5 +1,5 @@
-/* Stopping and resuming the world, and measuring it: a pause runs from the request to the moment the last mutator that
- * was held runs again.
+/* Stopping and resuming the world, and measuring it: a pause runs from the request to the moment the last
+ * mutator that was held runs again.
  *
  * Mutators spin for a moment before they sleep, but only where every thread can have a processor of its own:
  * elsewhere a spinning mutator would take the collector's. */
@@ -32,8 +32,9 @@ static inline void relax(void) {
 }
 
 /* Counts the bell on, and pays for a system call only if somebody sleeps on it.
- * seq_cst here and in await(): this thread writes `count` and reads `sleepers`, a sleeper writes `sleepers` and then has
- * the kernel read `count`; were either order lost, the sleeper would miss the wake. */
+ * seq_cst here and in wait_for(): this thread writes `count` and reads `sleepers`, a sleeper writes
+ * `sleepers` and then has the kernel read `count`; were either order lost, the sleeper would miss the wake.
+ */
 static void ring(gcb_bell *bell) {
   atomic_fetch_add_explicit(&bell->count, 1, memory_order_seq_cst);
   if (atomic_load_explicit(&bell->sleepers, memory_order_seq_cst))
@@ -45,7 +46,7 @@ static uint32_t heard(gcb_bell *bell) {
 }
 
 /* Waits until the bell has rung since `seen`: spinning first, for at most spin_ns. */
-static void await(gcb_bell *bell, uint32_t seen, uint64_t spin_ns) {
+static void wait_for(gcb_bell *bell, uint32_t seen, uint64_t spin_ns) {
   uint64_t until = spin_ns ? gcb_now_ns() + spin_ns : 0;
   for (uint32_t turn = 1; until; turn++) {
     if (heard(bell) != seen)
@@ -86,7 +87,8 @@ static bool stopping(uint32_t stop_count) {
   return stop_count & 1;
 }
 
-/* Says that this mutator came to rest. seq_cst, see run_again(); it also releases all that the mutator wrote. */
+/* Says that this mutator came to rest. seq_cst, see run_again(); it also releases all that the mutator wrote.
+ */
 static void arrive(gcb_thread *t, gcb_mutator_state state) {
   atomic_store_explicit(&t->state, (uint32_t)state, memory_order_seq_cst);
   if (stopping(heard(&t->space->stop)))
@@ -95,9 +97,9 @@ static void arrive(gcb_thread *t, gcb_mutator_state state) {
 
 /* Back to GCB_RUNNING; holds while the world is stopped.
  *
- * Dekker's handshake: this thread writes `state` and then reads `stop`; the collector writes `stop` and then reads
- * `state`. With anything weaker than seq_cst both could read the old value, and the mutator would write into a heap
- * that the collector takes for stopped. */
+ * Dekker's handshake: this thread writes `state` and then reads `stop`; the collector writes `stop` and then
+ * reads `state`. With anything weaker than seq_cst both could read the old value, and the mutator would write
+ * into a heap that the collector takes for stopped. */
 static void run_again(gcb_thread *t, gcb_mutator_state resting) {
   gcb_space *space = t->space;
   for (;;) {
@@ -105,10 +107,11 @@ static void run_again(gcb_thread *t, gcb_mutator_state resting) {
     uint32_t stop = heard(&space->stop);
     if (!stopping(stop))
       return;
-    /* relaxed: arrive() publishes it, so a collector that counts this mutator as stopped also waits for it to wake */
+    /* relaxed: arrive() publishes it, so a collector that counts this mutator as stopped also waits for it to
+     * wake */
     atomic_store_explicit(&t->held_by, stop, memory_order_relaxed);
     arrive(t, resting);
-    await(&space->stop, stop, space->spin_ns);
+    wait_for(&space->stop, stop, space->spin_ns);
     t->awake_ns = gcb_now_ns();
     /* release: publishes awake_ns */
     atomic_store_explicit(&t->released_by, stop, memory_order_release);
@@ -144,7 +147,8 @@ static uint32_t running(gcb_space *space) {
 static void set_attention(gcb_space *space, uint32_t set, uint32_t clear) {
   for (uint32_t i = 0; i < space->thread_count; i++) {
     _Atomic uint32_t *attention = &space->threads[i].m.attention;
-    /* release: a mutator that sees GCB_BLACK sees that the barrier has been armed. Only this thread writes it. */
+    /* release: a mutator that sees GCB_BLACK sees that the barrier has been armed. Only this thread writes
+     * it. */
     uint32_t now = atomic_load_explicit(attention, memory_order_relaxed);
     atomic_store_explicit(attention, (now | set) & ~clear, memory_order_release);
   }
@@ -165,7 +169,7 @@ void gcb_stop_world(gcb_space *space) {
     uint32_t seen = heard(&space->arrivals);
     if (running(space) == 0)
       break;
-    await(&space->arrivals, seen, space->spin_ns);
+    wait_for(&space->arrivals, seen, space->spin_ns);
   }
   gcb_record(space, GCB_EV_TTSP, space->request_ns, waited_for);
 }
@@ -181,7 +185,7 @@ static uint64_t await_mutators(gcb_space *space, uint32_t stop) {
       uint32_t seen = heard(&space->awake);
       if (atomic_load_explicit(&t->released_by, memory_order_acquire) == stop)
         break;
-      await(&space->awake, seen, space->spin_ns);
+      wait_for(&space->awake, seen, space->spin_ns);
     }
     if (t->awake_ns > last_ns)
       last_ns = t->awake_ns;
@@ -198,7 +202,11 @@ void gcb_resume_world(gcb_space *space, gcb_pause_kind kind) {
   if (last_ns > end_ns)
     end_ns = last_ns;
   bool preempted = involuntary_switches(space) != space->switches_before;
-  gcb_event event = {.start_ns = start_ns, .end_ns = end_ns, .cycle = space->cycle, .pause = space->pause, .kind = GCB_EV_RESUME};
+  gcb_event event = {.start_ns = start_ns,
+                     .end_ns = end_ns,
+                     .cycle = space->cycle,
+                     .pause = space->pause,
+                     .kind = GCB_EV_RESUME};
   gcb_record_full(space, event);
   event.start_ns = space->request_ns;
   event.kind = GCB_EV_PAUSE;

@@ -68,8 +68,10 @@ static char *map_view(gcb_space *space) {
 static int populate(gcb_space *space) {
   /* Small pages in the tracked view: a huge one would be tracked as one. */
   (void)madvise(space->tracked, space->bytes, MADV_NOHUGEPAGE);
-  if (madvise(space->tracked, space->bytes, MADV_POPULATE_WRITE) || madvise(space->alias, space->bytes, MADV_POPULATE_READ))
-    return gcb_set_error("the heap's %zu MiB could not be populated: %s", space->bytes >> 20, strerror(errno));
+  if (madvise(space->tracked, space->bytes, MADV_POPULATE_WRITE) ||
+      madvise(space->alias, space->bytes, MADV_POPULATE_READ))
+    return gcb_set_error("the heap's %zu MiB could not be populated: %s", space->bytes >> 20,
+                         strerror(errno));
   return 0;
 }
 
@@ -80,7 +82,8 @@ static int set_up(gcb_space *space) {
   if (!(space->tracked = map_view(space)) || !(space->alias = map_view(space)))
     return gcb_set_error("the heap's %zu MiB could not be mapped: %s", space->bytes >> 20, strerror(errno));
   space->metadata_bytes = lay_out(space, NULL);
-  void *metadata = mmap(NULL, space->metadata_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void *metadata =
+      mmap(NULL, space->metadata_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (metadata == MAP_FAILED)
     return gcb_set_error("no memory for the heap's %zu bytes of metadata", space->metadata_bytes);
   space->metadata = metadata;

@@ -1,0 +1,37 @@
+/* The first protocol: read bit 57 from pagemap, then UFFDIO_WRITEPROTECT. A store between the two steps would
+ * be lost, so it re-arms only while the mutators are stopped. */
+#include "pagetables.h"
+
+enum { UFFD_WP_BIT = 57 };
+
+static int open_barrier(gcb_barrier *barrier) {
+  return gcb_pagetables_open(barrier) ? gcb_uffd_register(barrier) : -1;
+}
+
+static int arm(gcb_barrier *barrier) {
+  return gcb_uffd_protect(barrier, 0, barrier->range.bytes >> GCB_PAGE_SHIFT);
+}
+
+static int collect(gcb_barrier *barrier, bool rearm, gcb_pageset *dirty) {
+  if (gcb_pagemap_read(barrier, UFFD_WP_BIT, false, dirty))
+    return -1;
+  if (!rearm)
+    return 0;
+  /* Run by run: protecting what is protected already costs as much as protecting the rest. */
+  for (size_t page = 0; page < dirty->pages;) {
+    size_t first = page;
+    while (page < dirty->pages && dirty->words[page >> 6] >> (page & 63) & 1)
+      page++;
+    if (page > first && gcb_uffd_protect(barrier, first, page - first))
+      return -1;
+    page += page == first;
+  }
+  return 0;
+}
+
+GCB_BARRIER = {.open = open_barrier,
+               .arm = arm,
+               .collect = collect,
+               .close = gcb_pagetables_close,
+               .granule_bytes = GCB_PAGE,
+               .tracks = true};

@@ -1,0 +1,154 @@
+/* What page-table barriers share: userfaultfd, /proc/self/pagemap and PAGEMAP_SCAN.
+ *
+ * The definitions are the kernel's (include/uapi/linux/userfaultfd.h and fs.h, 6.7 and later); headers older
+ * than that are what most distributions compile against. */
+#ifndef GCB_PAGETABLES_H
+#define GCB_PAGETABLES_H
+
+#include "barrier.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/ioctl.h>
+#include <linux/userfaultfd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
+#define GCB_UFFD_WP_ASYNC ((uint64_t)1 << 15)
+
+typedef struct gcb_page_region {
+  uint64_t start, end, categories;
+} gcb_page_region;
+typedef struct gcb_scan_argument {
+  uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+  uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+} gcb_scan_argument;
+#define GCB_PAGEMAP_SCAN _IOWR('f', 16, gcb_scan_argument)
+enum { GCB_SCAN_WP_MATCHING = 1, GCB_SCAN_CHECK_WPASYNC = 2 };
+#define GCB_PAGE_IS_WRITTEN ((uint64_t)1 << 1)
+#define GCB_PAGE_IS_SOFT_DIRTY ((uint64_t)1 << 7)
+
+enum { GCB_REGIONS = 4096, GCB_ENTRIES = 8192 };
+
+typedef struct gcb_pagetables {
+  int uffd, pagemap, clear_refs;
+  bool scan_soft_dirty; /* PAGEMAP_SCAN knows soft-dirty here */
+  /* Outside the heap, as the kernel's scan demands; shared by the two ways of reading. */
+  union {
+    gcb_page_region regions[GCB_REGIONS];
+    uint64_t entries[GCB_ENTRIES];
+  };
+} gcb_pagetables;
+
+/* The barrier's state with /proc/self/pagemap open. Read-only is enough, for re-protecting through it too. */
+static inline gcb_pagetables *gcb_pagetables_open(gcb_barrier *barrier) {
+  gcb_pagetables *p = calloc(1, sizeof *p);
+  barrier->state = p;
+  if (!p) {
+    gcb_set_error("no memory for the barrier's state");
+    return NULL;
+  }
+  p->uffd = p->clear_refs = -1;
+  p->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  if (p->pagemap < 0) {
+    gcb_set_error("/proc/self/pagemap can't be opened: %s", strerror(errno));
+    return NULL;
+  }
+  return p;
+}
+
+static inline void gcb_pagetables_close(gcb_barrier *barrier) {
+  gcb_pagetables *p = barrier->state;
+  if (!p)
+    return;
+  if (p->uffd >= 0)
+    close(p->uffd);
+  if (p->pagemap >= 0)
+    close(p->pagemap);
+  if (p->clear_refs >= 0)
+    close(p->clear_refs);
+  free(p);
+  barrier->state = NULL;
+}
+
+/* Registers the range for asynchronous write-protection. No privilege is needed: with WP_ASYNC the kernel
+ * resolves its own stores' faults too, USER_MODE_ONLY or not. */
+static inline int gcb_uffd_register(gcb_barrier *barrier) {
+  gcb_pagetables *p = barrier->state;
+  p->uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+  if (p->uffd < 0)
+    return gcb_set_error("userfaultfd can't be opened: %s", strerror(errno));
+  struct uffdio_api api = {.api = UFFD_API, .features = GCB_UFFD_WP_ASYNC};
+  if (ioctl(p->uffd, UFFDIO_API, &api))
+    return gcb_set_error(
+        "this kernel has no asynchronous userfaultfd write-protection (UFFD_FEATURE_WP_ASYNC)");
+  struct uffdio_register range = {.range = {(uintptr_t)barrier->range.base, barrier->range.bytes},
+                                  .mode = UFFDIO_REGISTER_MODE_WP};
+  if (ioctl(p->uffd, UFFDIO_REGISTER, &range))
+    return gcb_set_error("the heap can't be registered for write-protection: %s", strerror(errno));
+  return 0;
+}
+
+static inline int gcb_uffd_protect(gcb_barrier *barrier, size_t first_page, size_t pages) {
+  gcb_pagetables *p = barrier->state;
+  struct uffdio_writeprotect range = {
+      .range = {(uintptr_t)barrier->range.base + (first_page << GCB_PAGE_SHIFT), pages << GCB_PAGE_SHIFT},
+      .mode = UFFDIO_WRITEPROTECT_MODE_WP};
+  while (ioctl(p->uffd, UFFDIO_WRITEPROTECT, &range))
+    if (errno != EINTR && errno != EAGAIN)
+      return gcb_set_error("the heap can't be write-protected: %s", strerror(errno));
+  return 0;
+}
+
+/* Adds the pages of one category to the set; with WP_MATCHING they are protected again in the same step. */
+static inline int gcb_pagemap_scan(gcb_barrier *barrier, uint64_t category, uint64_t flags,
+                                   gcb_pageset *dirty) {
+  gcb_pagetables *p = barrier->state;
+  uintptr_t base = (uintptr_t)barrier->range.base;
+  /* category_mask == return_mask and nothing else: the kernel's fast path */
+  gcb_scan_argument scan = {.size = sizeof scan,
+                            .flags = flags,
+                            .start = base,
+                            .end = base + barrier->range.bytes,
+                            .vec = (uintptr_t)p->regions,
+                            .vec_len = GCB_REGIONS,
+                            .category_mask = category,
+                            .return_mask = category};
+  while (scan.start < scan.end) {
+    int found = ioctl(p->pagemap, GCB_PAGEMAP_SCAN, &scan);
+    if (found < 0)
+      return gcb_set_error("PAGEMAP_SCAN failed: %s", strerror(errno));
+    for (int i = 0; i < found; i++)
+      gcb_pageset_add(dirty, (size_t)(p->regions[i].start - base) >> GCB_PAGE_SHIFT,
+                      (size_t)(p->regions[i].end - p->regions[i].start) >> GCB_PAGE_SHIFT);
+    scan.start = scan.walk_end; /* a full vector ends the walk early */
+  }
+  return 0;
+}
+
+/* Adds the pages whose pagemap entry has (wanted) or lacks (!wanted) the bit. */
+static inline int gcb_pagemap_read(gcb_barrier *barrier, unsigned bit, bool wanted, gcb_pageset *dirty) {
+  gcb_pagetables *p = barrier->state;
+  size_t pages = barrier->range.bytes >> GCB_PAGE_SHIFT;
+  size_t base = (uintptr_t)barrier->range.base >> GCB_PAGE_SHIFT;
+  for (size_t done = 0; done < pages;) {
+    size_t left = pages - done, step = left < GCB_ENTRIES ? left : GCB_ENTRIES;
+    ssize_t got = pread(p->pagemap, p->entries, step * 8, (off_t)((base + done) * 8));
+    if (got <= 0)
+      return gcb_set_error("/proc/self/pagemap can't be read: %s", got ? strerror(errno) : "it ends early");
+    size_t entries = (size_t)got / 8;
+    for (size_t i = 0; i < entries; i++)
+      if ((p->entries[i] >> bit & 1) == wanted)
+        gcb_pageset_add(dirty, done + i, 1);
+    done += entries;
+  }
+  return 0;
+}
+
+#endif
