@@ -67,6 +67,35 @@ class Config:
         return f"{self.heap}/{self.barrier}/{self.collector}"
 
 
+STORE_KINDS = {"plain": 0}
+"""What ``gcb_store()`` is compiled to, and its number in C."""
+
+
+@frozen(kw_only=True)
+class Barrier:
+    """What a barrier promises and needs: its capabilities."""
+
+    needs: tuple[str, ...] = ()
+    """Kernel features, by their names in :mod:`gcbarrier.features`."""
+    tracks: bool = True
+    """False: it reports nothing, and only a stopped world can be marked."""
+    atomic: bool = False
+    """It reports and re-arms in one step, so that it may do so while mutators run."""
+    granule_bytes: int = PAGE_BYTES
+    """What one report covers."""
+    store: str = field(default="plain")
+    """One of :data:`STORE_KINDS`."""
+    loses: str = ""
+    """In which circumstances it loses writes; "" where it never does."""
+    overreports: str = ""
+    """In which circumstances it reports what was not written."""
+
+    @store.validator
+    def _known(self, _attribute: object, value: str) -> None:
+        if value not in STORE_KINDS:
+            raise ValueError(f"store must be one of {', '.join(STORE_KINDS)}, not {value!r}")
+
+
 @frozen(kw_only=True)
 class Invocation:
     """One fresh process's worth of a configuration."""
@@ -191,6 +220,8 @@ def from_json(text: str, cls: type[T]) -> T:
 __all__ = [
     "MEMORY_TYPES",
     "PAGE_BYTES",
+    "STORE_KINDS",
+    "Barrier",
     "Config",
     "Cycle",
     "Invocation",

@@ -1,0 +1,37 @@
+"""Mark while mutators run, look again at what they wrote meanwhile, and stop them only for the last of it.
+
+Boehm, Demers and Shenker, "Mostly parallel garbage collection" (PLDI 1991); the rescan rounds before the remark are
+Printezis and Detlefs's concurrent precleaning (ISMM 2000).
+"""
+
+from attrs import field, frozen, validators
+
+from gcbarrier.collectors import Triggered
+from gcbarrier.heap import Heap
+
+
+@frozen(kw_only=True)
+class Params(Triggered):
+    """How long to go on before stopping the world."""
+
+    rounds: int = field(default=4, validator=validators.ge(0))
+    """Concurrent rescan rounds at most."""
+    enough: int = field(default=16, validator=validators.ge(0))
+    """A round that found no more granules than this is the last one."""
+    shrink: float = field(default=0.8, validator=[validators.gt(0), validators.le(1)])
+    """So is one that found more than this share of what the round before it found: it no longer pays."""
+
+
+def collect(heap: Heap, params: Params) -> None:
+    """One cycle."""
+    heap.arm()
+    heap.mark()
+    before = heap.granules
+    for _ in range(params.rounds):
+        dirty = heap.collect(rearm=True)
+        heap.rescan()
+        if dirty <= params.enough or dirty > params.shrink * before:
+            break
+        before = dirty
+    heap.remark()
+    heap.sweep()

@@ -1,0 +1,230 @@
+"""The managed heap, as collectors and sessions drive it: memory, barrier, mutators, the phases of a cycle.
+
+Mechanism is in C (``native/``); every phase is one call that releases the GIL, and none that stops the world returns to
+Python before it has let it go again.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gcbarrier import build
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.events import EVENT
+from gcbarrier.model import PAGE_BYTES, Barrier
+
+NO_BARRIER = Barrier(tracks=False, atomic=True)
+_EVENTS_AT_ONCE = 1 << 16
+
+
+class Wanted(IntEnum):
+    """What :meth:`Heap.wait` says the collector's thread is wanted for."""
+
+    NOTHING = 0
+    TRIGGER = 1
+    """So much has been allocated as :meth:`Heap.set_trigger` said."""
+    MEMORY = 2
+    """A mutator waits for a collection."""
+    BUILT = 3
+    """The program's heap is built and the mutators run."""
+    ENDED = 4
+    """All mutators have ended."""
+
+
+class Heap:
+    """A heap of ``size_bytes`` (whole MiB) over a barrier; a context manager.
+
+    ``core`` is the compiled core's folder, ``library`` the compiled barrier (None: no barrier) and ``promises`` what
+    that promises. With ``verify`` the oracle checks every cycle; mutators must then be compiled to log their writes.
+    Raises GcBarrierError where the memory can't be had.
+
+    One thread, the collector's, calls everything here.
+    """
+
+    def __init__(
+        self,
+        size_bytes: int,
+        *,
+        core: Path,
+        library: Path | None = None,
+        promises: Barrier = NO_BARRIER,
+        verify: bool = False,
+    ) -> None:
+        self.size_bytes = size_bytes
+        self.promises = promises
+        self._module = build.load(core)
+        self._ffi, self._lib = self._module.ffi, self._module.lib
+        operations = self._ffi.new("const gcb_barrier_ops **")
+        if library is not None:
+            self._check(self._lib.gcb_load_barrier(str(library).encode(), operations))
+        self._space = self._lib.gcb_space_new(size_bytes, operations[0], verify)
+        if self._space == self._ffi.NULL:
+            raise self._failure()
+        self._program: Any = None
+        self._kept: list[Any] = []
+        self._mutators = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what still runs and give the memory back. Again does nothing."""
+        if self._space is None:
+            return
+        if self._program is not None:
+            self._lib.gcb_abandon(self._space)
+            self._lib.gcb_join(self._space, self._program, self._ffi.new("uint64_t *"))
+        self._lib.gcb_space_free(self._space)
+        self._space = None
+
+    @property
+    def granules(self) -> int:
+        """How many granules the barrier tells apart."""
+        return self.size_bytes // (self.promises.granule_bytes or PAGE_BYTES)
+
+    # Mutators
+
+    def start(
+        self,
+        library: Path,
+        *,
+        mutators: int,
+        seed: int,
+        params: bytes,
+        blob: bytes | NDArray[Any] = b"",
+        operations: Sequence[int] = (),
+    ) -> None:
+        """Start a compiled mutator program; mutator 0 builds the heap, then all run.
+
+        ``params`` is the packed struct that it was compiled for, ``blob`` what its heap.py made for it,
+        ``operations`` a limit for each mutator (empty: until :meth:`finish`).
+        """
+        program = self._ffi.new("gcb_program *")
+        self._check(self._lib.gcb_load_program(str(library).encode(), program))
+        held = [self._ffi.from_buffer(params), self._ffi.from_buffer(blob)]
+        limits = self._ffi.new("uint64_t[]", list(operations)) if operations else self._ffi.NULL
+        # The mutators read these for as long as they run.
+        self._kept += held
+        self._mutators = mutators
+        self._check(self._lib.gcb_start(self._space, program, mutators, seed, limits, held[0], held[1], len(held[1])))
+        self._program = program
+
+    def wait(self, timeout_s: float) -> Wanted:
+        """Wait until the collector's thread is wanted, or for ``timeout_s``."""
+        return Wanted(self._lib.gcb_wait(self._space, max(int(timeout_s * 1e9), 0)))
+
+    def set_trigger(self, allocated_bytes: int) -> None:
+        """Be wanted (once) when so much has been allocated since the last remark."""
+        self._lib.gcb_set_trigger(self._space, allocated_bytes)
+
+    def finish(self) -> None:
+        """Ask the mutators to end at their next operation."""
+        self._lib.gcb_finish(self._space)
+
+    def join(self) -> int:
+        """Wait for the mutators, all of which must be about to end, and return the program's checksum.
+
+        Raises GcBarrierError with the reason where a mutator failed: out of memory, above all.
+        """
+        checksum = self._ffi.new("uint64_t *")
+        program, self._program = self._program, None
+        self._check(self._lib.gcb_join(self._space, program, checksum))
+        return int(checksum[0])
+
+    @property
+    def allocated_bytes(self) -> int:
+        """By all mutators so far."""
+        return int(self._lib.gcb_allocated_bytes(self._space))
+
+    def operations(self) -> tuple[int, ...]:
+        """Completed by each mutator; after :meth:`join`."""
+        each = self._ffi.new("uint64_t[]", self._mutators)
+        self._lib.gcb_get_operations(self._space, each)
+        return tuple(int(count) for count in each)
+
+    def totals(self) -> dict[str, int]:
+        """``gcb_totals``: operations, cpu_ns, minor_faults, wall_ns, live_bytes ...; after :meth:`join`."""
+        return self._record("gcb_totals", self._lib.gcb_get_totals)
+
+    def verification(self) -> dict[str, int]:
+        """``gcb_verification``: what the oracle has counted."""
+        return self._record("gcb_verification", self._lib.gcb_get_verification)
+
+    def take_events(self) -> NDArray[Any]:
+        """The events recorded since the last call, of dtype :data:`gcbarrier.events.EVENT`."""
+        buffer = np.empty(_EVENTS_AT_ONCE, dtype=EVENT)
+        count = self._lib.gcb_take_events(self._space, self._ffi.from_buffer(buffer), len(buffer))
+        return buffer[:count].copy()
+
+    # The phases of a cycle
+
+    def begin_cycle(self) -> None:
+        """Clear the marks; sweep what the last cycle left."""
+        self._check(self._lib.gcb_begin_cycle(self._space))
+
+    def arm(self) -> None:
+        """Let the barrier track every page from now on, and allocate black: what is new lives through this cycle."""
+        self._check(self._lib.gcb_arm(self._space))
+
+    def mark(self, *, roots: bool = True) -> None:
+        """Mark from the roots (and from what a rescan found) until nothing is left, while mutators run."""
+        self._check(self._lib.gcb_mark(self._space, roots))
+
+    def collect(self, *, rearm: bool) -> int:
+        """Take the dirty set from the barrier and return its size in granules; a rescan must follow.
+
+        A barrier that can't re-arm atomically has the mutators stopped for it: a pause of the kind ``rearm``.
+        """
+        stopped = rearm and not self.promises.atomic
+        return self._check(self._lib.gcb_collect(self._space, rearm, stopped))
+
+    def rescan(self) -> None:
+        """Look again at the marked objects on dirty granules and mark from there, while mutators run."""
+        self._check(self._lib.gcb_rescan(self._space))
+
+    def remark(self) -> None:
+        """The pause: stop, roots, collect, rescan, mark, resume. Then the marks are complete."""
+        self._check(self._lib.gcb_remark(self._space))
+
+    def full(self) -> None:
+        """A pause in which everything is marked."""
+        self._check(self._lib.gcb_full(self._space))
+
+    def sweep(self) -> None:
+        """Find the free blocks, while mutators run (who sweep for themselves what they need before)."""
+        self._check(self._lib.gcb_sweep(self._space))
+
+    def end_cycle(self) -> None:
+        """Let those go on who waited for memory."""
+        self._lib.gcb_end_cycle(self._space)
+
+    def stop(self) -> None:
+        """Stop the world from Python, for prototypes: results of such a pause say so. Only :meth:`resume` ends it."""
+        self._lib.gcb_stop(self._space)
+
+    def resume(self) -> None:
+        """Let the mutators go again after :meth:`stop`."""
+        self._lib.gcb_resume(self._space)
+
+    def _record(self, name: str, get: Any) -> dict[str, int]:
+        record = self._ffi.new(f"{name} *")
+        get(self._space, record)
+        return {field: int(getattr(record, field)) for field, _ in self._ffi.typeof(name).fields}
+
+    def _check(self, result: int) -> int:
+        if result < 0:
+            raise self._failure()
+        return result
+
+    def _failure(self) -> GcBarrierError:
+        return GcBarrierError(build.last_error(self._module))

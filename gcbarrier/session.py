@@ -1,0 +1,218 @@
+"""One invocation, in this process: it should be a fresh one, with no other Python thread in it.
+
+The collector's thread is this one. It serves the mutators until they end: a cycle when enough has been allocated,
+when it is time for one, or when a mutator waits for memory.
+"""
+
+import gc
+import io
+import time
+from typing import Any
+
+import numpy as np
+from attrs import field, frozen
+
+from gcbarrier import barriers, build, collectors, events, oracle
+from gcbarrier import params as parameters
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.heap import Heap, Wanted
+from gcbarrier.host import fits, machine_name
+from gcbarrier.model import Invocation, Outcome, Scalar
+from gcbarrier.programs import Program
+
+_LONG_S = 3600.0
+
+
+@frozen(kw_only=True)
+class Job:
+    """An invocation with all that is compiled or computed for it: it runs where there is no compiler."""
+
+    invocation: Invocation
+    barrier: build.Plugin
+    program: Program
+
+
+@frozen(kw_only=True)
+class Measured:
+    """What came of a job: the record, and the raw events as the bytes of an ``.npy`` file ("" where there are none)."""
+
+    outcome: Outcome
+    events: bytes = field(repr=False)
+
+
+def run(job: Job) -> Measured:
+    """Run one invocation. What goes wrong with it is in the outcome's ``error``."""
+    # Python's own collector must not stand in a collector's way.
+    gc.disable()
+    session = _Session(job)
+    try:
+        session.run()
+        error = ""
+    except GcBarrierError as problem:
+        error = str(problem)
+    return session.measured(error)
+
+
+class _Session:
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._config = job.invocation.config
+        self._collector = collectors.load(self._config.collector)
+        self._params = parameters.make(
+            self._collector.params, self._config.collector_params, f"the collector {self._config.collector}"
+        )
+        self._events: list[Any] = []
+        self._causes: dict[int, str] = {}
+        self._facts: dict[str, Scalar] = {}
+        self._results: dict[str, Any] = {}
+        self._built_ns = 0
+        self._collector_cpu_ns = 0
+
+    def run(self) -> None:
+        job, config = self._job, self._config
+        fits(config.heap_bytes)
+        self._facts = _facts(job.barrier)
+        with Heap(
+            config.heap_bytes,
+            core=job.barrier.core,
+            library=job.barrier.library,
+            promises=barriers.load(config.barrier),
+            verify=config.verify,
+        ) as heap:
+            try:
+                self._measure(heap)
+            finally:
+                self._events.append(heap.take_events())
+            operations, allocated = heap.operations(), heap.allocated_bytes
+            counted = heap.verification()
+        if config.verify:
+            reference = oracle.reference_checksum(
+                job.program,
+                mutators=config.mutators,
+                seed=job.invocation.seed,
+                operations=operations,
+                allocated_bytes=allocated,
+            )
+            checked = oracle.verification(counted, checksum=self._results["checksum"], reference=reference)
+            self._results["verification"] = checked
+
+    def _measure(self, heap: Heap) -> None:
+        job, config = self._job, self._config
+        limit = job.invocation.operations
+        heap.start(
+            job.program.plugin.library,
+            mutators=config.mutators,
+            seed=job.invocation.seed,
+            params=job.program.params,
+            blob=job.program.blob,
+            operations=[limit] * config.mutators if limit else (),
+        )
+        cpu_ns = time.thread_time_ns()
+        self._serve(heap)
+        self._collector_cpu_ns = time.thread_time_ns() - cpu_ns
+        self._results["checksum"] = heap.join()
+        totals = heap.totals()
+        self._facts["events_lost"] = totals.pop("events_lost")
+        for ours, theirs in _TOTALS.items():
+            self._results[ours] = totals[theirs]
+
+    def _serve(self, heap: Heap) -> None:
+        """Be the collector's thread until all mutators have ended."""
+        most = oracle.allocation_limit_bytes() if self._config.verify else 0
+        finish_ns: int | None = None
+        due_ns: int | None = None
+        cycles = 0
+        while True:
+            next_ns = min((at for at in (finish_ns, due_ns) if at is not None), default=None)
+            wanted = heap.wait(_LONG_S if next_ns is None else (next_ns - time.monotonic_ns()) / 1e9)
+            now_ns = time.monotonic_ns()
+            if wanted is Wanted.ENDED:
+                return
+            if wanted is Wanted.BUILT:
+                self._built_ns = now_ns
+                if not self._job.invocation.operations:
+                    finish_ns = now_ns + int(self._config.duration_s * 1e9)
+                self._await_next(heap, live_bytes=heap.allocated_bytes)
+                due_ns = self._due_ns(now_ns)
+                continue
+            if wanted is Wanted.NOTHING and finish_ns is not None and now_ns >= finish_ns:
+                if cycles:
+                    heap.finish()
+                    finish_ns = due_ns = None
+                    continue
+                # A measurement without a cycle would say nothing.
+                wanted = Wanted.TRIGGER
+            if wanted is Wanted.NOTHING and due_ns is not None and now_ns < due_ns:
+                continue
+            self._cycle(
+                heap, "memory" if wanted is Wanted.MEMORY else "trigger" if wanted is Wanted.TRIGGER else "time"
+            )
+            if self._built_ns:
+                cycles += 1
+                due_ns = self._due_ns(time.monotonic_ns()) if finish_ns is not None else None
+                if most and heap.allocated_bytes > most:
+                    heap.finish()
+                    finish_ns = due_ns = None
+
+    def _due_ns(self, now_ns: int) -> int | None:
+        every_s = self._params.every_s
+        return now_ns + int(every_s * 1e9) if every_s else None
+
+    def _cycle(self, heap: Heap, cause: str) -> None:
+        self._causes[len(self._causes) + 1] = cause if self._built_ns else "build"
+        heap.begin_cycle()
+        if self._built_ns:
+            self._collector.collect(heap, self._params)
+        else:
+            # Nobody measures the building, and a full collection is the surest.
+            heap.full()
+            heap.sweep()
+        heap.end_cycle()
+        taken = heap.take_events()
+        self._events.append(taken)
+        ends = taken[taken["kind"] == events.Kind.CYCLE]
+        self._await_next(heap, live_bytes=int(ends["value"][-1]) if len(ends) else 0)
+
+    def _await_next(self, heap: Heap, *, live_bytes: int) -> None:
+        free_bytes = max(heap.size_bytes - live_bytes, 0)
+        heap.set_trigger(max(int(self._params.trigger * free_bytes), 1))
+
+    def measured(self, error: str) -> Measured:
+        """What was seen, up to the ``error`` if there was one."""
+        everything = np.concatenate([np.empty(0, events.EVENT), *self._events])
+        # Cycles and pauses of the building are nobody's pauses.
+        seen = everything[everything["start_ns"] >= self._built_ns] if self._built_ns else everything[:0]
+        built = {cycle for cycle, cause in self._causes.items() if cause == "build"}
+        seen = seen[~np.isin(seen["cycle"], list(built))]
+        outcome = Outcome(
+            invocation=self._job.invocation,
+            machine=machine_name(),
+            error=error,
+            pauses=events.pauses(seen),
+            cycles=events.cycles(seen, self._causes),
+            collector_cpu_ns=self._collector_cpu_ns,
+            facts=self._facts,
+            **self._results,
+        )
+        buffer = io.BytesIO()
+        np.save(buffer, everything)
+        return Measured(outcome=outcome, events=buffer.getvalue())
+
+
+_TOTALS = {
+    "wall_ns": "wall_ns",
+    "operations": "operations",
+    "mutator_cpu_ns": "cpu_ns",
+    "minor_faults": "minor_faults",
+    "allocated_bytes": "allocated_bytes",
+    "metadata_bytes": "metadata_bytes",
+}
+
+
+def _facts(plugin: build.Plugin) -> dict[str, Scalar]:
+    """What is measured in the invocation's own process, before anything else happens in it."""
+    module = build.load(plugin.core)
+    operations = module.ffi.new("const gcb_barrier_ops **")
+    if module.lib.gcb_load_barrier(str(plugin.library).encode(), operations):
+        raise GcBarrierError(build.last_error(module))
+    return {"fault_cost_ns": int(module.lib.gcb_fault_cost_ns(operations[0]))}
