@@ -20,7 +20,7 @@ from gcbarrier.model import Config
 class Plan:
     """What to run on one machine: every configuration, each in ``invocations`` fresh processes."""
 
-    configs: tuple[Config, ...] = field(converter=tuple, validator=validators.min_len(1))
+    configs: tuple[Config, ...] = field(validator=validators.min_len(1))
     invocations: int = field(default=3, validator=validators.ge(1))
     """The unit of statistics is the invocation: below three, a figure shows no spread to speak of."""
 

@@ -1,0 +1,86 @@
+"""Progress on a terminal; nothing anywhere else."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from gcbarrier.campaign import Watch
+from gcbarrier.runner import Step
+from gcbarrier.session import Measured
+
+
+class RunProgress:
+    """One bar for each machine, which advances with the time that steps were guessed to take; a context manager."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[state]}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._steps = 0
+        self._done = 0
+        self._failed = 0
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    @property
+    def watch(self) -> Watch:
+        """What :func:`gcbarrier.campaign.run` is to be watched with."""
+        return Watch(note=self._note, steps=self._begin, done=self._advance)
+
+    def _note(self, text: str) -> None:
+        if self._task is not None and self._done < self._steps:
+            return
+        self._finish()
+        self._task = self._bars.add_task(text, total=None, state="")
+        self._steps = 0
+
+    def _begin(self, machine: str, steps: Sequence[Step]) -> None:
+        self._finish()
+        self._steps, self._done = len(steps), 0
+        total = sum(step.estimate_s for step in steps)
+        self._task = self._bars.add_task(machine, total=total, state=f"0/{len(steps)}")
+
+    def _advance(self, step: Step, measured: Measured) -> None:
+        assert self._task is not None
+        self._done += 1
+        self._failed += bool(measured.outcome.error)
+        state = f"{self._done}/{self._steps} {step.job.invocation.config.label}"
+        if self._failed:
+            state += f" ({self._failed} failed)"
+        self._bars.update(self._task, advance=step.estimate_s, state=state)
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show ``what`` and how long it has taken so far."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        bar.add_task(what, total=None)
+        yield

@@ -1,0 +1,88 @@
+"""``gcbarrier doctor``: which barriers work, here and in the lab, and what would mend the others."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+from rich.table import Table
+
+from gcbarrier import barriers, discovery, lab, plotting, runner
+from gcbarrier.commands._progress import waiting
+from gcbarrier.errors import Unavailable
+from gcbarrier.fresh import FreshExecutor
+
+HELP = "try every barrier, here and in the lab; say why one does not work and what would mend it"
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("--no-lab", action="store_true", help="don't boot the lab's guest (some seconds)")
+    parser.add_argument("--json", action="store_true", help="print {lab, barriers: [{name, native, lab, ...}]}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Each barrier is tried by writing known pages and demanding exactly those back."""
+    names = discovery.names("barriers")
+    with waiting("trying the barriers here"), FreshExecutor() as executor:
+        found = {"native": _tried(names, executor)}
+    status = lab.status()
+    if status.ready and not args.no_lab:
+        with waiting("trying the barriers in the lab"), lab.LabExecutor(memory_bytes=1 << 30) as executor:
+            found["lab"] = _tried(names, executor)
+    else:
+        why = "not tried (--no-lab)" if status.ready else f"the lab is not set up: {status.missing}"
+        found["lab"] = {name: {"works": False, "why": why, "remedy": status.remedy} for name in names}
+    if args.json:
+        print(json.dumps({"lab": _lab(status), "barriers": [_entry(name, found) for name in names]}, indent=2))
+        return 0
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for head in ("barrier", "here", "in the lab", "remedy"):
+        table.add_column(head, overflow="fold")
+    for name in names:
+        here, there = found["native"][name], found["lab"][name]
+        # What works in one place needs no mending.
+        usable = here["works"] or there["works"]
+        table.add_row(name, _word(here), _word(there), "" if usable else there["remedy"] or here["remedy"])
+    plotting.show(table)
+    return 0
+
+
+def _tried(names: list[str], executor: Executor) -> dict[str, dict[str, Any]]:
+    return {name: _answer(problem) for name, problem in runner.availability(names, executor).items()}
+
+
+def _answer(problem: Unavailable | None) -> dict[str, Any]:
+    if problem is None:
+        return {"works": True, "why": "", "remedy": ""}
+    return {"works": False, "why": problem.why, "remedy": problem.remedy}
+
+
+def _word(answer: Mapping[str, Any]) -> str:
+    return "works" if answer["works"] else f"no: {answer['why']}"
+
+
+def _entry(name: str, found: Mapping[str, Mapping[str, dict[str, Any]]]) -> dict[str, Any]:
+    promises = barriers.load(name)
+    return {
+        "name": name,
+        "native": found["native"][name],
+        "lab": found["lab"][name],
+        "tracks": promises.tracks,
+        "atomic": promises.atomic,
+        "granule_bytes": promises.granule_bytes,
+        "loses": promises.loses,
+        "overreports": promises.overreports,
+    }
+
+
+def _lab(status: lab.LabStatus) -> dict[str, Any]:
+    return {
+        "ready": status.ready,
+        "kernel": status.kernel_release,
+        "qemu": status.qemu_version,
+        "accelerator": status.accelerator,
+        "missing": status.missing,
+        "remedy": status.remedy,
+    }

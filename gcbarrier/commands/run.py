@@ -1,0 +1,40 @@
+"""``gcbarrier run``: an experiment from its plan to its figures."""
+
+import argparse
+import time
+from pathlib import Path
+
+from gcbarrier import campaign, discovery, plotting, settings
+from gcbarrier.commands._progress import RunProgress
+
+HELP = "run an experiment and draw its figures"
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``run``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "what can be set:\n" + (settings.__doc__ or "").partition("\n\n")[2]
+    parser.add_argument("experiment", metavar="EXPERIMENT", help="`gcbarrier list experiments` shows all")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the run directory; default: runs/EXPERIMENT-TIME")
+    parser.add_argument("--quick", action="store_true", help="smaller and shorter: for a first look, not for a paper")
+    parser.add_argument("--verify", action="store_true", help="check every cycle against the truth (slower)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="pairs", help="change the plan (repeatable)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run, draw, print the table. 1 where an invocation failed: the rest is there all the same."""
+    discovery.find("experiments", args.experiment)
+    chosen = settings.read(args.pairs)
+    out: Path = args.out or Path("runs") / f"{args.experiment}-{time.strftime('%Y%m%d-%H%M%S')}"
+    with RunProgress() as progress:
+        done = campaign.run(
+            args.experiment, out=out, quick=args.quick, verify=args.verify, settings=chosen, watch=progress.watch
+        )
+    script = campaign.script_of(args.experiment)
+    written = plotting.save(script.figures(done), out / "figures")
+    plotting.show(script.table(done))
+    for path in written:
+        print(path)
+    return 1 if campaign.failures(done) else 0

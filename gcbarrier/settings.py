@@ -1,0 +1,170 @@
+"""What a user changes about an experiment: ``KEY=VALUE`` pairs, applied to the plan.
+
+=============================  ==============================================================================
+``heap=a,b``                   these heaps in place of the plan's
+``barrier=a,b``                these barriers in place of the plan's; the baseline ``none`` stays
+``collector=a,b``              these collectors in place of the plan's; the baseline's stays
+``heap_bytes=1GiB``            and likewise ``duration_s``, ``mutators``, ``memory``: that field of every configuration
+``graph_edits.rate_per_s=0``   a parameter of a heap or a collector
+``invocations=5``              fresh processes for each configuration
+``seed=1``                     of the mutators and of the order of invocations
+``machine=native``             or ``lab``: only there
+=============================  ==============================================================================
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from gcbarrier import barriers, collectors, discovery, programs
+from gcbarrier import params as parameters
+from gcbarrier.discovery import nearest
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.experiment import Plan
+from gcbarrier.model import MEMORY_TYPES, Config, Scalar, evolve, parse_bytes
+
+MACHINES = ("native", "lab")
+
+_CHOICES = {"heap": "heaps", "barrier": "barriers", "collector": "collectors"}
+_FIELDS = ("heap_bytes", "duration_s", "mutators", "memory")
+_WHOLE = ("invocations", "seed")
+
+
+@frozen(kw_only=True)
+class Settings:
+    """The pairs, read and checked one by one."""
+
+    choices: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    fields: Mapping[str, Scalar] = field(factory=dict)
+    params: Mapping[str, Mapping[str, Scalar]] = field(factory=dict)
+    """By heap or collector."""
+    invocations: int | None = None
+    seed: int | None = None
+    machine: str = ""
+
+    def apply(self, plan: Plan, *, verify: bool = False) -> Plan:
+        """``plan`` with these settings. Raises GcBarrierError where a configuration can't be run like that."""
+        configs: list[Config] = list(plan.configs)
+        for kind, names in self.choices.items():
+            configs = _unique(_with(config, kind, name) for config in configs for name in names)
+        changed = [self._changed(config, verify) for config in configs]
+        for config in changed:
+            check(config)
+        return Plan(configs=tuple(changed), invocations=self.invocations or plan.invocations)
+
+    def _changed(self, config: Config, verify: bool) -> Config:
+        try:
+            changes: dict[str, Any] = dict(self.fields)
+            config = evolve(config, **changes, verify=config.verify or verify)
+        except (ValueError, TypeError) as problem:
+            raise GcBarrierError(f"{problem.args[0]}; set another value") from problem
+        heap_params = {**config.heap_params, **self.params.get(config.heap, {})}
+        collector_params = {**config.collector_params, **self.params.get(config.collector, {})}
+        return evolve(config, heap_params=heap_params, collector_params=collector_params)
+
+
+def read(pairs: Iterable[str]) -> Settings:
+    """The settings in ``KEY=VALUE`` texts. Raises GcBarrierError naming the first that makes no sense."""
+    choices: dict[str, tuple[str, ...]] = {}
+    fields: dict[str, Scalar] = {}
+    params: dict[str, dict[str, Scalar]] = {}
+    whole: dict[str, int] = {}
+    machine = ""
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key or not value:
+            raise GcBarrierError(f"{pair!r} sets nothing: write KEY=VALUE, such as heap_bytes=1GiB")
+        owner, dot, name = key.partition(".")
+        if dot:
+            _known_owner(owner, name)
+            params.setdefault(owner, {})[name] = parameters.parse(value)
+        elif key in _CHOICES:
+            names = tuple(dict.fromkeys(word.strip() for word in value.split(",")))
+            for each in names:
+                discovery.find(_CHOICES[key], each)
+            choices[key] = names
+        elif key in _FIELDS:
+            fields[key] = _field(key, value)
+        elif key in _WHOLE:
+            whole[key] = _whole(key, value)
+        elif key == "machine":
+            machine = value
+            if machine not in MACHINES:
+                hint = nearest(machine, MACHINES)
+                raise GcBarrierError(f"machine={machine}: {hint}there are {' and '.join(MACHINES)}")
+        else:
+            known = (*_CHOICES, *_FIELDS, *_WHOLE, "machine")
+            raise GcBarrierError(
+                f"{key!r} can't be set; {nearest(key, known)}there are {', '.join(known)}, "
+                "and parameters as HEAP.NAME or COLLECTOR.NAME"
+            )
+    return Settings(choices=choices, fields=fields, params=params, machine=machine, **whole)
+
+
+def check(config: Config) -> None:
+    """Raises GcBarrierError where this heap, barrier and collector can't be run together or a parameter is wrong."""
+    collector = collectors.load(config.collector)
+    if collector.needs_tracking and not barriers.load(config.barrier).tracks:
+        raise GcBarrierError(
+            f"the collector {config.collector} marks while mutators run and needs a barrier that tracks, and "
+            f"{config.barrier} does not: choose another barrier, or the collector stop-the-world"
+        )
+    parameters.make(collector.params, config.collector_params, f"the collector {config.collector}")
+    programs.resolved(config)
+
+
+def _with(config: Config, kind: str, name: str) -> Config:
+    baseline = not barriers.load(config.barrier).tracks
+    if kind == "heap":
+        return config if config.heap == name else evolve(config, heap=name, heap_params={})
+    if baseline:
+        return config
+    if kind == "collector" and config.collector != name:
+        return evolve(config, collector=name, collector_params={})
+    return evolve(config, collector=name) if kind == "collector" else evolve(config, barrier=name)
+
+
+def _unique(configs: Iterable[Config]) -> list[Config]:
+    found: list[Config] = []
+    for config in configs:
+        if config not in found:
+            found.append(config)
+    return found
+
+
+def _known_owner(owner: str, name: str) -> None:
+    kinds = [kind for kind in ("heaps", "collectors") if owner in discovery.names(kind)]
+    if not kinds:
+        everyone: Sequence[str] = [*discovery.names("heaps"), *discovery.names("collectors")]
+        raise GcBarrierError(
+            f"no heap or collector is called {owner!r}; {nearest(owner, everyone)}a parameter is set as HEAP.NAME=VALUE"
+        )
+    import attrs
+
+    cls: Any = programs.load(owner).Params if kinds[0] == "heaps" else collectors.load(owner).params
+    known = [each.name for each in attrs.fields(cls)]
+    if name not in known:
+        hint = nearest(name, known)
+        raise GcBarrierError(f"the {kinds[0][:-1]} {owner} has no parameter {name!r}; {hint}it has {', '.join(known)}")
+
+
+def _field(key: str, value: str) -> Scalar:
+    if key == "heap_bytes":
+        return parse_bytes(value)
+    if key == "memory":
+        if value not in MEMORY_TYPES:
+            hint = nearest(value, MEMORY_TYPES)
+            raise GcBarrierError(f"memory={value}: {hint}there are {', '.join(MEMORY_TYPES)}")
+        return value
+    parsed = parameters.parse(value)
+    if isinstance(parsed, bool | str):
+        raise GcBarrierError(f"{key}={value}: it takes a number")
+    return float(parsed) if key == "duration_s" else _whole(key, value)
+
+
+def _whole(key: str, value: str) -> int:
+    least = 0 if key == "seed" else 1
+    if not value.isdecimal() or int(value) < least or int(value) >= 1 << 63:
+        raise GcBarrierError(f"{key}={value}: it takes a whole number of at least {least}")
+    return int(value)
