@@ -2,11 +2,13 @@
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gcbarrier.model import Config, Invocation, Outcome, Pause
+from gcbarrier.store import Run, RunWriter
 
 EVENT = np.dtype([("t_ns", "<u8"), ("kind", "<u2"), ("thread", "<u2"), ("value", "<i8")])
 
@@ -118,3 +120,21 @@ def make_manifest(experiment: str = "pause_times") -> dict[str, Any]:
         "experiment": experiment,
         "machines": {"native": native, "lab-6.12.95-tcg": guest},
     }
+
+
+def make_run(outcomes: Sequence[Outcome], manifest: dict[str, Any] | None = None) -> Run:
+    """``outcomes`` as if loaded from a run directory, which there is not."""
+    return Run(
+        directory=Path("runs/synthetic"),
+        manifest=make_manifest() if manifest is None else manifest,
+        outcomes=tuple(outcomes),
+        event_files=tuple(Path(f"runs/synthetic/events/{index}.npy") for index in range(len(outcomes))),
+    )
+
+
+def write_run(target: Path, outcomes: Sequence[Outcome], events: bytes = b"", experiment: str = "pause_times") -> Path:
+    """A run directory with ``outcomes``, each with the same raw ``events``."""
+    with RunWriter(target) as writer:
+        for outcome in outcomes:
+            writer.add(outcome, events)
+        return writer.commit(make_manifest(experiment))

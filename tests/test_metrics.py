@@ -112,6 +112,31 @@ def test_medians_are_per_invocation_and_failed_ones_do_not_count() -> None:
     assert len(cell.pauses()) == 6
 
 
+def test_a_cycle_stops_the_mutators_for_all_its_pauses_together() -> None:
+    def rearm(total: int, cycle: int) -> Pause:
+        return pause(total, kind="rearm", cycle=cycle)
+
+    outcomes = [
+        # Cycles have one number in every invocation, and pauses need not come in order.
+        outcome(ASYNC, 0, rearm(1, 0), rearm(2, 0), pause(10, cycle=0), pause(40, cycle=1), rearm(60, 5), rearm(5, 1)),
+        outcome(ASYNC, 1, pause(7, cycle=0)),
+        outcome(ASYNC, 2),
+        evolve(outcome(ASYNC, 3, pause(10**9)), error="lost"),
+    ]
+    stopped = metrics.stopped_per_cycle(metrics.pauses(outcomes[:2]))
+    assert stopped.tolist() == [13, 45, 60, 7]
+    (cell,) = metrics.cells(outcomes)
+    assert cell.stopped().each == (45, 7)
+    assert cell.stopped().centre == 26
+    assert metrics.stopped_per_cycle(metrics.pauses([])).tolist() == []
+
+
+def test_sums_of_long_pauses_are_exact() -> None:
+    long = 2**53 + 1
+    table = metrics.pauses([outcome(NONE, 0, pause(long), pause(2))])
+    assert metrics.stopped_per_cycle(table).tolist() == [long + 2]
+
+
 def test_throughput_is_relative_to_the_baseline() -> None:
     second = 10**9
     outcomes = [

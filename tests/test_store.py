@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic import make_events, make_manifest, make_outcome, make_outcomes
+from synthetic import make_events, make_manifest, make_outcome, make_outcomes, write_run
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, Cycle, Invocation, Outcome, Pause, Verification, evolve
@@ -54,18 +54,11 @@ records = st.builds(
 )
 
 
-def write(target: Path, outcomes: list[Outcome], events: bytes = b"") -> Path:
-    with RunWriter(target) as writer:
-        for outcome in outcomes:
-            writer.add(outcome, events)
-        return writer.commit(make_manifest())
-
-
 @settings(max_examples=40, deadline=None)
 @given(outcomes=st.lists(records, max_size=3))
 def test_outcomes_come_back_as_they_went_in(tmp_path_factory: pytest.TempPathFactory, outcomes: list[Outcome]) -> None:
     target = tmp_path_factory.mktemp("runs") / "x"
-    run = load(write(target, outcomes))
+    run = load(write_run(target, outcomes))
     assert list(run.outcomes) == outcomes
     assert run.experiment == "pause_times"
 
@@ -93,7 +86,7 @@ def test_events_that_are_no_npy_are_refused(tmp_path: Path) -> None:
 
 def test_the_csv_has_a_row_per_pause_and_the_promised_columns(tmp_path: Path) -> None:
     outcomes = make_outcomes([CONFIG, evolve(CONFIG, barrier="soft-dirty")], invocations=2)
-    with (write(tmp_path / "x", outcomes) / "pauses.csv").open(newline="") as file:
+    with (write_run(tmp_path / "x", outcomes) / "pauses.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == PAUSE_COLUMNS
     promised = (
@@ -132,7 +125,7 @@ def test_a_folder_that_is_in_use_survives_the_clean_up(tmp_path: Path) -> None:
 
 
 def test_another_run_is_never_overwritten(tmp_path: Path) -> None:
-    target = write(tmp_path / "x", [make_outcome(CONFIG, 0)])
+    target = write_run(tmp_path / "x", [make_outcome(CONFIG, 0)])
     before = sorted(path.name for path in target.iterdir())
     with pytest.raises(GcBarrierError, match="not an empty directory"):
         RunWriter(target)
@@ -155,7 +148,7 @@ def test_a_target_that_fills_up_meanwhile_is_not_overwritten(tmp_path: Path) -> 
 
 def test_an_empty_directory_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
-    assert load(write(tmp_path / "x", [make_outcome(CONFIG, 0)])).outcomes
+    assert load(write_run(tmp_path / "x", [make_outcome(CONFIG, 0)])).outcomes
 
 
 @contextmanager
@@ -203,7 +196,7 @@ def test_a_place_that_is_no_folder_is_one_sentence(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_run_is_one_sentence(tmp_path: Path, spoil, sentence: str) -> None:
-    target = write(tmp_path / "x", [make_outcome(CONFIG, 0)])
+    target = write_run(tmp_path / "x", [make_outcome(CONFIG, 0)])
     spoil(target)
     with pytest.raises(GcBarrierError, match=sentence):
         load(target)
@@ -215,8 +208,8 @@ def test_no_directory_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_union_keeps_invocations_apart(tmp_path: Path) -> None:
-    one = load(write(tmp_path / "a", make_outcomes([CONFIG], invocations=2), make_events(1)))
-    two = load(write(tmp_path / "b", make_outcomes([CONFIG], invocations=3), make_events(2)))
+    one = load(write_run(tmp_path / "a", make_outcomes([CONFIG], invocations=2), make_events(1)))
+    two = load(write_run(tmp_path / "b", make_outcomes([CONFIG], invocations=3), make_events(2)))
     both = unite([one, two])
     assert [outcome.invocation.index for outcome in both.outcomes] == [0, 1, 2, 3, 4]
     assert [len(both.events(index)) for index in range(5)] == [1, 1, 2, 2, 2]
@@ -224,7 +217,7 @@ def test_a_union_keeps_invocations_apart(tmp_path: Path) -> None:
 
 
 def test_a_union_of_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
-    one = load(write(tmp_path / "a", [make_outcome(CONFIG, 0)]))
+    one = load(write_run(tmp_path / "a", [make_outcome(CONFIG, 0)]))
     with pytest.raises(GcBarrierError, match="only runs of one experiment"):
         unite([one, evolve(one, manifest=make_manifest("other"))])
     manifest = make_manifest()

@@ -1,7 +1,8 @@
 """Barriers: how the collector learns which memory mutators have written. One Python and one C file each.
 
 ``x.py`` has a docstring, whose first line is its summary, and ``BARRIER``, a :class:`gcbarrier.model.Barrier`: what it
-promises and needs. ``x.c`` beside it defines ``GCB_BARRIER`` (``native/barrier.h`` holds the contract). Nothing else names them.
+promises and needs. ``x.c`` beside it defines ``GCB_BARRIER``; ``native/barrier.h`` holds the contract. Nothing else
+names them.
 """
 
 from pathlib import Path

@@ -1,5 +1,7 @@
-/* The first protocol: read bit 57 from pagemap, then UFFDIO_WRITEPROTECT. A store between the two steps would
- * be lost, so it re-arms only while the mutators are stopped. */
+/* The first protocol: read bit 57 from pagemap, then UFFDIO_WRITEPROTECT. Re-arming the whole range so would
+ * lose the pages that are first written between the two steps. It protects just the pages that it reports,
+ * whose contents are read later still; even so it promises no more than the two steps do, and re-arms while
+ * the mutators are stopped. */
 #include "pagetables.h"
 
 enum { UFFD_WP_BIT = 57 };

@@ -4,8 +4,9 @@ import argparse
 import time
 from pathlib import Path
 
-from gcbarrier import campaign, discovery, plotting, settings
+from gcbarrier import campaign, discovery, settings
 from gcbarrier.commands._progress import RunProgress
+from gcbarrier.commands._report import report
 
 HELP = "run an experiment and draw its figures"
 
@@ -32,9 +33,5 @@ def run(args: argparse.Namespace) -> int:
         done = campaign.run(
             args.experiment, out=out, quick=args.quick, verify=args.verify, settings=chosen, watch=progress.watch
         )
-    script = campaign.script_of(args.experiment)
-    written = plotting.save(script.figures(done), out / "figures")
-    plotting.show(script.table(done))
-    for path in written:
-        print(path)
+    report(done, out / "figures")
     return 1 if campaign.failures(done) else 0

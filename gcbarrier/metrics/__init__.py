@@ -11,7 +11,7 @@
 
 from gcbarrier.metrics.cells import Cell, Workload, cells, workloads
 from gcbarrier.metrics.cost import Cost, cpu_ns_per_operation, faults_per_operation, operations_per_second, relative
-from gcbarrier.metrics.pauses import PHASES, pauses, phase_split
+from gcbarrier.metrics.pauses import PHASES, pauses, phase_split, stopped_per_cycle
 from gcbarrier.metrics.spread import Spread, geometric_mean, percentile, spread, tail
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "phase_split",
     "relative",
     "spread",
+    "stopped_per_cycle",
     "tail",
     "workloads",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from gcbarrier.metrics.pauses import pauses
+from gcbarrier.metrics.pauses import pauses, stopped_per_cycle
 from gcbarrier.metrics.spread import Spread, percentile, spread
 from gcbarrier.model import Config, Outcome, evolve, to_json
 
@@ -52,6 +52,11 @@ class Cell:
         return spread(
             [percentile(table[column][table["invocation"] == outcome.invocation.index], 50) for outcome in self.good]
         )
+
+    def stopped(self) -> Spread:
+        """The median over the cycles of each invocation of the time that all pauses of a cycle take together, in ns."""
+        by = self._table["invocation"]
+        return spread([percentile(stopped_per_cycle(self._table[by == one.invocation.index]), 50) for one in self.good])
 
 
 @frozen(kw_only=True)

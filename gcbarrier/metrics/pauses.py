@@ -53,4 +53,18 @@ def phase_split(table: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(split * (median / whole) if whole else split)
 
 
-__all__ = ["PHASES", "pauses", "phase_split"]
+def stopped_per_cycle(table: NDArray[Any]) -> NDArray[np.int64]:
+    """How long each cycle stopped the mutators in all its pauses together, in ns, shape ``(number of cycles,)``.
+
+    ``table`` (see :func:`pauses`) must be of one configuration on one machine: a cycle is told apart by its
+    invocation and number. Order is that of both. Cycles without a pause are not in it.
+    """
+    cycles = table[["invocation", "cycle"]]
+    distinct, which = np.unique(cycles, return_inverse=True)
+    # Not bincount's weights: they are floats, which drop nanoseconds in sums beyond 2**53.
+    total = np.zeros(len(distinct), np.int64)
+    np.add.at(total, which, table["pause_ns"])
+    return total
+
+
+__all__ = ["PHASES", "pauses", "phase_split", "stopped_per_cycle"]

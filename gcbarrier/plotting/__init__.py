@@ -7,5 +7,6 @@ they are, and :func:`save` writes them as PNG and SVG.
 from gcbarrier.plotting.comparison import comparison, comparisons
 from gcbarrier.plotting.files import save
 from gcbarrier.plotting.table import pause_table, show
+from gcbarrier.plotting.verified import verification_table
 
-__all__ = ["comparison", "comparisons", "pause_table", "save", "show"]
+__all__ = ["comparison", "comparisons", "pause_table", "save", "show", "verification_table"]

@@ -1,19 +1,15 @@
 """The figure that compares barriers: pauses, what they are made of, what mutators paid; a row for each workload."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import evolve
-from matplotlib.axes import Axes
+from attrs import evolve, frozen
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.legend import Legend
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from gcbarrier.metrics import (
     Cell,
+    Spread,
     Workload,
     cpu_ns_per_operation,
     faults_per_operation,
@@ -23,24 +19,31 @@ from gcbarrier.metrics import (
     workloads,
 )
 from gcbarrier.model import format_bytes
-from gcbarrier.plotting.bars import draw_cost, draw_phases
-from gcbarrier.plotting.distribution import draw_distribution
+from gcbarrier.plotting import keys
+from gcbarrier.plotting.bars import draw_cost, draw_phases, ratio_limits, row_label, words
+from gcbarrier.plotting.distribution import draw_distribution, time_limits
 from gcbarrier.plotting.footer import footer
+from gcbarrier.plotting.layout import place, spot, text_width
 from gcbarrier.plotting.style import (
     FAINT,
     INK,
-    LINES,
-    MARKERS,
-    PHASE_COLOURS,
-    PHASE_NAMES,
+    RC,
+    SMALL,
     TIMES,
     barrier_colours,
+    format_number,
+    format_ratio,
     sort_key,
     styled,
 )
 from gcbarrier.store import Run
 
-_WIDTH, _HEAD = 13.5, 0.75  # inches
+# Inches.
+_MARGIN, _GAP = 0.12, 0.28
+_Y_LABEL, _DISTRIBUTION, _BARS, _COST = 0.62, 4.3, 1.9, 1.3
+_TITLE, _HEADINGS, _ROW_TITLE, _ROW_FOOT, _X_LABEL = 0.3, 0.36, 0.24, 0.36, 0.2
+_CELL, _LEAST = 0.5, 1.5
+_FOOT_LINE = 0.135
 
 
 def comparisons(run: Run, title: str) -> dict[str, Figure]:
@@ -52,24 +55,21 @@ def comparison(run: Run, machine: str, title: str) -> Figure:
     """What ``run`` measured on one machine; ``title`` is what the figure answers.
 
     A row for each workload (heap, size, parameters), with the whole pause distributions, the phases of the median
-    pause, throughput and processor time against ``none``, and faults. Failed invocations are named at the foot.
+    pause, throughput and processor time against ``none``, and faults. What all rows measure in the same unit has the
+    same axis in all rows. Failed invocations are named at the foot.
+
+    The panels' labels are ``distribution``, ``phases``, ``throughput``, ``cpu`` and ``faults`` (``get_label()``).
     """
     outcomes = run.on(machine)
     works = [evolve(work, cells=_ordered(work.cells)) for work in workloads(outcomes)]
     colours = barrier_colours(outcome.invocation.config.barrier for outcome in outcomes)
-    heights = [0.9 + 0.42 * max(len(work.cells), 3) for work in works] or [2.0]
     with styled():
-        layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, hspace=0.04)
-        figure = Figure(figsize=(_WIDTH, _HEAD + 0.6 + sum(heights)), layout=layout)
-        grid = figure.add_gridspec(
-            1 + len(heights), 5, width_ratios=(3.1, 3.9, 1.15, 1.15, 1.15), height_ratios=[_HEAD, *heights]
-        )
-        facts = run.facts(machine)
-        _draw_head(figure.add_subplot(grid[0, :]), f"{title} {_place(machine, facts)}", works, colours)
-        for row, work in enumerate(works, start=1):
-            _draw_workload([figure.add_subplot(grid[row, column]) for column in range(5)], work, works, colours)
-        figure.supxlabel(footer(run, machine), x=0.008, ha="left", fontsize=6.8, color=FAINT)
-    return figure
+        return _Drawing(
+            works=works,
+            colours=colours,
+            title=f"{title} {_place(machine, run.facts(machine))}",
+            footer=partial(footer, run, machine),
+        ).figure()
 
 
 def _place(machine: str, facts: Mapping[str, Any]) -> str:
@@ -82,34 +82,93 @@ def _ordered(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     return tuple(sorted(cells, key=lambda cell: (sort_key(cell.config.barrier), cell.config.collector)))
 
 
-def _draw_workload(row: Sequence[Axes], work: Workload, works: Sequence[Workload], colours: Mapping[str, str]) -> None:
-    distribution, phases, throughput, cpu, faults = row
-    draw_distribution(distribution, work.cells, colours)
-    distribution.set_xlabel("pause, from the request to the last mutator running")
-    distribution.set_title(_describe(work, works), loc="left", fontweight="bold", color=INK)
-    draw_phases(phases, work.cells, colours)
-    for axes, cost, label in (
-        (throughput, operations_per_second, "throughput\nrelative to none"),
-        (cpu, cpu_ns_per_operation, "CPU per operation\nrelative to none"),
-    ):
-        draw_cost(
-            axes,
-            work.cells,
-            colours,
-            cost=partial(relative, baseline=work.baseline, cost=cost),
-            label=label,
-            form=lambda value: f"{value:.2f}{TIMES}",
-            reference=1.0,
+@frozen(kw_only=True)
+class _Drawing:
+    """One figure on its way: first how large everything is, then everything in its place."""
+
+    works: Sequence[Workload]
+    colours: Mapping[str, str]
+    title: str
+    footer: Callable[[int], str]
+
+    @property
+    def _cells(self) -> list[Cell]:
+        return [cell for work in self.works for cell in work.cells]
+
+    def figure(self) -> Figure:
+        kinds = sorted({kind for cell in self._cells for kind in cell.kinds})
+        handles = [keys.barrier_keys(self.colours), keys.pause_keys(kinds), keys.phase_keys(kinds)]
+        lefts, width = self._columns()
+        heights = [max(_CELL * len(work.cells), _LEAST) for work in self.works]
+        text = self.footer(int((width - 2 * _MARGIN) / (0.54 * SMALL / 72)))
+        head = _MARGIN + _TITLE + keys.LINE * sum(keys.lines(some, width - 1.0) for some in handles) + _HEADINGS
+        foot = _X_LABEL + _FOOT_LINE * (1 + text.count("\n")) + _MARGIN
+        figure = Figure(figsize=(width, head + sum(heights) + (_ROW_TITLE + _ROW_FOOT) * len(heights) + foot))
+        figure.text(*spot(figure, _MARGIN, _MARGIN), self.title, ha="left", va="top", fontsize=11, color=INK)
+        top = _MARGIN + _TITLE
+        for some in handles:
+            keys.draw_keys(figure, some, _MARGIN, top, width - 1.0)
+            top += keys.LINE * keys.lines(some, width - 1.0)
+        for left, words_above in zip(lefts, _HEADS, strict=True):
+            # Bottom-aligned: those of one line stand where the others' last line does.
+            where = spot(figure, left, head + 0.06)
+            figure.text(*where, words_above, ha="left", va="bottom", fontsize=RC["axes.labelsize"], color=INK)
+        top = head
+        for work, height in zip(self.works, heights, strict=True):
+            self._draw_work(figure, work, lefts, top + _ROW_TITLE, height)
+            top += _ROW_TITLE + height + _ROW_FOOT
+        foot_at = spot(figure, _MARGIN, top + _X_LABEL)
+        figure.text(*foot_at, text, ha="left", va="top", fontsize=SMALL, color=FAINT, linespacing=1.25)
+        return figure
+
+    def _columns(self) -> tuple[list[float], float]:
+        """Where each of the five panels begins, and the width of the figure."""
+        names = text_width(
+            (line for cell in self._cells for line in row_label(cell).split("\n")), RC["ytick.labelsize"]
         )
-    draw_cost(
-        faults,
-        work.cells,
-        colours,
-        cost=lambda cell: spread([1000 * faults_per_operation(outcome) for outcome in cell.good]),
-        label="minor faults per\n1000 operations",
-        form=lambda value: f"{value:.3g}",
-        reference=None,
-    )
+        said = text_width((text for cell in self._cells for text in words(cell)), SMALL)
+        first = _MARGIN + _Y_LABEL
+        second = first + _DISTRIBUTION + _GAP + names
+        third = second + _BARS + 0.12 + said + _GAP
+        lefts = [first, second, *(third + (_COST + _GAP) * column for column in range(3))]
+        return lefts, lefts[-1] + _COST + _GAP
+
+    def _draw_work(self, figure: Figure, work: Workload, lefts: Sequence[float], top: float, height: float) -> None:
+        panels = {}
+        for name, left, width in zip(_PANELS, lefts, (_DISTRIBUTION, _BARS, _COST, _COST, _COST), strict=True):
+            panels[name] = place(figure, left, top, width, height)
+            panels[name].set_label(name)
+        draw_distribution(panels["distribution"], work.cells, self.colours, time_limits(self._cells))
+        panels["distribution"].set_title(_describe(work, self.works), loc="left", fontweight="bold", color=INK)
+        if work is self.works[-1]:
+            panels["distribution"].set_xlabel("pause, from the request to the last mutator running")
+        draw_phases(panels["phases"], work.cells, self.colours)
+        for name, cost in _RATIOS.items():
+            ratios = [relative(cell, one.baseline, cost) for one in self.works for cell in one.cells]
+            draw_cost(
+                panels[name],
+                work.cells,
+                self.colours,
+                cost=partial(relative, baseline=work.baseline, cost=cost),
+                form=lambda value: f"{format_ratio(value)}{TIMES}",
+                limits=ratio_limits(ratios),
+            )
+        draw_cost(panels["faults"], work.cells, self.colours, cost=_faults, form=format_number, limits=None)
+
+
+_PANELS = ("distribution", "phases", "throughput", "cpu", "faults")
+_HEADS = (
+    "",  # its axes are labelled
+    "the median pause and its phases\n[lowest and highest invocation]",
+    f"throughput\n{TIMES} that of none",
+    f"CPU per operation\n{TIMES} that of none",
+    "minor faults per\n1000 operations",
+)
+_RATIOS = {"throughput": operations_per_second, "cpu": cpu_ns_per_operation}
+
+
+def _faults(cell: Cell) -> Spread:
+    return spread([1000 * faults_per_operation(outcome) for outcome in cell.good])
 
 
 def _describe(work: Workload, works: Sequence[Workload]) -> str:
@@ -123,40 +182,9 @@ def _describe(work: Workload, works: Sequence[Workload]) -> str:
         text += f", {config.duration_s:g} s"
     if len({one.verify for one in same}) > 1 and config.verify:
         text += ", verified"
-    keys = sorted({key for one in same for key in one.heap_params})
-    differing = [key for key in keys if len({one.heap_params.get(key) for one in same}) > 1]
-    return text + "".join(f", {key} {config.heap_params.get(key, 'default')}" for key in differing)
-
-
-def _draw_head(axes: Axes, title: str, works: Sequence[Workload], colours: Mapping[str, str]) -> None:
-    """Title and keys, in axes of their own so that they take part in the layout."""
-    axes.set_axis_off()
-    axes.text(0, 1, title, transform=axes.transAxes, ha="left", va="top", fontsize=11, color=INK)
-    kinds = sorted({kind for work in works for cell in work.cells for kind in cell.kinds})
-    marks: list[Any] = [Line2D([], [], color=colour, linewidth=2.2, label=name) for name, colour in colours.items()]
-    for kind in kinds:
-        line, marker = LINES.get(kind, "-"), MARKERS.get(kind, "D")
-        marks.append(Line2D([], [], color=INK, linestyle=line, marker=marker, markersize=4, linewidth=1, label=kind))
-    if kinds:
-        hollow = Line2D([], [], color=INK, marker="o", markersize=4, linestyle="none", markerfacecolor="white")
-        hollow.set_label("hollow: a thread was descheduled in it")
-        marks += [hollow, Line2D([], [], color=INK, linewidth=0.5, alpha=0.6, label="thin: one invocation")]
-    phases = [Patch(color=colour, label=PHASE_NAMES.get(name, name)) for name, colour in PHASE_COLOURS.items()]
-    for y, handles, width in ((0.36, marks, 2.2), (0.0, phases if kinds else [], 1.0)):
-        key = Legend(
-            axes,
-            handles,
-            [handle.get_label() for handle in handles],
-            loc="lower left",
-            bbox_to_anchor=(0, y),
-            ncols=max(len(handles), 1),
-            handlelength=width,
-            columnspacing=1.4,
-            borderaxespad=0,
-            borderpad=0,
-        )
-        key.set_in_layout(False)
-        axes.add_artist(key)
+    names = sorted({name for one in same for name in one.heap_params})
+    differing = [name for name in names if len({one.heap_params.get(name) for one in same}) > 1]
+    return text + "".join(f", {name} {config.heap_params.get(name, 'default')}" for name in differing)
 
 
 __all__ = ["comparison", "comparisons"]

@@ -6,20 +6,23 @@ from typing import Any
 
 from gcbarrier.metrics import cells
 from gcbarrier.model import Outcome, format_bytes
+from gcbarrier.plotting.layout import fold
 from gcbarrier.plotting.style import DASH, TIMES
 from gcbarrier.store import Run
 
-_LINE = 215
 _NAMED = 3
 _UNKNOWN = "not recorded"
 
 
-def footer(run: Run, machine: str) -> str:
-    """Lines that state what a reader must know before comparing: what the manifest lacks reads ``not recorded``."""
+def footer(run: Run, machine: str, width: int) -> str:
+    """Lines that state what a reader must know before comparing: what the manifest lacks reads ``not recorded``.
+
+    Lines are of at most ``width`` characters.
+    """
     outcomes = run.on(machine)
     said = [f"machine {machine}", *_about(run.facts(machine)), *_samples(outcomes)]
     said.append(f"{run.experiment}, {_date(run, machine)}")
-    return "\n".join([*wrap(" · ".join(said), _LINE), *_failures(outcomes)])
+    return "\n".join([*fold(said, width), *_failures(outcomes, width)])
 
 
 def _about(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -60,7 +63,7 @@ def _date(run: Run, machine: str) -> str:
     return str(found)[:10] if found != "date not recorded" else str(found)
 
 
-def _failures(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def _failures(outcomes: Sequence[Outcome], width: int) -> Iterator[str]:
     failed = [outcome for outcome in outcomes if outcome.error]
     if not failed:
         return
@@ -69,7 +72,7 @@ def _failures(outcomes: Sequence[Outcome]) -> Iterator[str]:
         for one in failed[:_NAMED]
     ]
     more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
-    yield from wrap(f"{len(failed)} failed and not drawn: {'; '.join(named)}{more}", _LINE)
+    yield from wrap(f"{len(failed)} failed and not drawn: {'; '.join(named)}{more}", width)
 
 
 __all__ = ["footer"]

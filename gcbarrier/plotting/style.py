@@ -24,13 +24,16 @@ RC: Mapping[str, Any] = {
     "legend.frameon": False,
     "grid.color": "#dddddd",
     "grid.linewidth": 0.5,
+    "text.parse_math": False,  # an error may hold dollar signs
     "svg.fonttype": "path",
     "svg.hashsalt": "gcbarrier",  # equal data, equal file
 }
 
 TIMES, DASH = "\N{MULTIPLICATION SIGN}", "\N{EN DASH}"
 INK = "#222222"
-FAINT = "#777777"
+FAINT = "#6b6b6b"
+SMALL = 6.8
+"""Points: the size of the words beside marks, and of the small print."""
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers. The barriers people will compare most often have
 # theirs for good, so that a reader need not learn the key anew for each figure; others take what is left.
@@ -77,6 +80,22 @@ def format_ns(value: float, digits: int = 3) -> str:
     return f"{_short(value, digits)} ns"
 
 
+def format_number(value: float, digits: int = 3) -> str:
+    """``0.96``, ``20.1``, ``9,730``: so many significant digits, and no exponents before a million millions."""
+    if value == 0 or value != value:
+        return "0" if value == 0 else DASH
+    if 0.001 <= abs(value) < 1000:
+        return f"{value:.{digits}g}"
+    if 1000 <= abs(value) < 1e12:
+        return f"{float(f'{value:.{digits}g}'):,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def format_ratio(value: float) -> str:
+    """``0.96``, ``1.00``, ``0.031``, ``9,730``: ratios near 1 to two places, so that they compare at a glance."""
+    return f"{value:.2f}" if 0.1 <= value < 10 else format_number(value)
+
+
 def _short(value: float, digits: int) -> str:
     text = f"{value:.{digits}g}"
     return f"{float(text):.0f}" if "e" in text else text
@@ -104,9 +123,13 @@ __all__ = [
     "MARKERS",
     "PHASE_COLOURS",
     "PHASE_NAMES",
+    "RC",
+    "SMALL",
     "TIMES",
     "barrier_colours",
     "format_ns",
+    "format_number",
+    "format_ratio",
     "sort_key",
     "styled",
     "time_axis",

@@ -1,9 +1,10 @@
 """The figure's numbers for a terminal or a log file."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -11,6 +12,7 @@ from gcbarrier.metrics import (
     Cell,
     Spread,
     Workload,
+    cpu_ns_per_operation,
     faults_per_operation,
     operations_per_second,
     percentile,
@@ -19,17 +21,22 @@ from gcbarrier.metrics import (
     workloads,
 )
 from gcbarrier.model import format_bytes
-from gcbarrier.plotting.style import DASH, format_ns, sort_key
+from gcbarrier.plotting.layout import fold
+from gcbarrier.plotting.style import DASH, format_ns, format_number, sort_key
 from gcbarrier.store import Run
 
-_PLAIN_WIDTH = 160
+_PLAIN_WIDTH = 180
+_ANY_WIDTH = 10_000
 
 
 def pause_table(run: Run) -> RenderableType:
     """A table for each machine and workload, a row for each barrier, collector and kind of pause.
 
-    Times are medians over all pauses of the kind unless the head says otherwise; throughput is the geometric mean
-    over invocations against that of ``none``. Failed invocations are listed below.
+    As in the figure, times are medians over the invocations of each one's median, and ``stopped/cycle`` is the time
+    that all pauses of a cycle take together; ``p95`` and ``worst`` are of all pauses of the kind. Throughput and
+    processor time are geometric means over invocations against those of ``none``. Failed invocations are listed below.
+
+    Where it does not fit into a terminal's width, it becomes a list with the same numbers.
     """
     parts: list[RenderableType] = [_WorkloadTable(work) for work in workloads(run.outcomes)]
     for outcome in run.outcomes:
@@ -50,36 +57,35 @@ def show(renderable: RenderableType) -> None:
 
 
 class _WorkloadTable:
-    """One workload; it chooses its lines only when it knows where it is printed."""
+    """One workload; it chooses its form only when it knows where it is printed."""
 
     def __init__(self, work: Workload) -> None:
         self._work = work
 
-    def __rich_console__(self, console: Console, _options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         config = self._work.config
         title = f"{self._work.machine} · {config.heap}, {format_bytes(config.heap_bytes)}"
         if config.heap_params:
             title += f" ({', '.join(f'{key}={value}' for key, value in config.heap_params.items())})"
-        lines = box.SIMPLE_HEAD if console.is_terminal else None
-        table = Table(
-            title=Text(title), title_justify="left", title_style="bold", box=lines, pad_edge=False, padding=(0, 1, 0, 0)
-        )
-        table.add_column("barrier", no_wrap=True)
-        table.add_column("collector")
-        table.add_column("pause", no_wrap=True)
-        for head in _HEADS:
-            table.add_column(head, justify="right")
+        yield Text(title, style="bold" if console.is_terminal else "")
+        rows = list(self._rows())
+        table = _table(rows, box.SIMPLE_HEAD if console.is_terminal else None)
+        # Squeezed, rich would cut numbers off.
+        fits = Measurement.get(console, options.update(width=_ANY_WIDTH), table).maximum <= options.max_width
+        yield table if fits else _listed(rows, options.max_width)
+        yield Text()
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
         cells = sorted(self._work.cells, key=lambda cell: (sort_key(cell.config.barrier), cell.config.collector))
         for cell in cells:
+            whole = _whole(cell, self._work.baseline)
             for row, kind in enumerate(cell.kinds or ("",)):
                 # What belongs to the invocation, not to a kind of pause, is said once.
                 names = (cell.config.barrier, cell.config.collector) if row == 0 else ("", "")
-                paid = _paid(cell, self._work.baseline) if row == 0 else ("", "")
-                table.add_row(*names, kind or DASH, *_times(cell, kind), *paid)
-        yield table
-        yield Text()
+                yield (*names, kind or DASH, *_times(cell, kind), *(whole if row == 0 else [""] * len(whole)))
 
 
+_NAMES = ("barrier", "collector", "pause")
 _HEADS = (
     "n",
     "median",
@@ -89,32 +95,67 @@ _HEADS = (
     "collect",
     "rescan",
     "preempted",
+    "stopped/cycle",
     "ops/s vs none",
+    "CPU/op vs none",
     "faults/1k ops",
 )
 
 
+def _table(rows: Iterable[Sequence[str]], lines: box.Box | None) -> Table:
+    table = Table(box=lines, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in _NAMES:
+        table.add_column(name, no_wrap=True)
+    for head in _HEADS:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        # Text, for a name may hold what rich takes for markup.
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _listed(rows: Iterable[Sequence[str]], width: int) -> Text:
+    """The rows as paragraphs, broken between numbers; what a row lacks is left out."""
+    lines: list[str] = []
+    for row in rows:
+        barrier, collector, kind, *numbers = row
+        if barrier:
+            lines.append(f"{barrier}, {collector}")
+        said = [f"{head} {number}" for head, number in zip(_HEADS, numbers, strict=True) if number not in ("", DASH)]
+        facts = ["no pauses" if kind == DASH else kind, *said]
+        lines += [f"  {line}" for line in fold(facts, width - 2)]
+    return Text("\n".join(lines))
+
+
 def _times(cell: Cell, kind: str) -> tuple[str, ...]:
     table = cell.pauses(kind) if kind else cell.pauses()[:0]
-    column: Callable[[str, float], str] = lambda name, q: format_ns(percentile(table[name], q))  # noqa: E731
+
+    def typical(column: str) -> str:
+        return format_ns(cell.medians(kind, column).centre)
+
     return (
         str(len(table)),
-        column("pause_ns", 50),
-        column("pause_ns", 95),
-        column("pause_ns", 100),
-        column("ttsp_ns", 50),
-        column("collect_ns", 50),
-        column("rescan_ns", 50),
+        typical("pause_ns"),
+        format_ns(percentile(table["pause_ns"], 95)),
+        format_ns(percentile(table["pause_ns"], 100)),
+        typical("ttsp_ns"),
+        typical("collect_ns"),
+        typical("rescan_ns"),
         str(int(table["preempted"].sum())),
     )
 
 
-def _paid(cell: Cell, baseline: Cell | None) -> tuple[str, str]:
-    def word(one: Spread, form: str) -> str:
-        return format(one.centre, form) if one else DASH
+def _whole(cell: Cell, baseline: Cell | None) -> tuple[str, ...]:
+    def word(one: Spread) -> str:
+        return f"{one.centre:.3f}" if 0.1 <= one.centre < 10 else format_number(one.centre)
 
     faults = spread([1000 * faults_per_operation(outcome) for outcome in cell.good])
-    return word(relative(cell, baseline, operations_per_second), ".3f"), word(faults, ".3g")
+    return (
+        format_ns(cell.stopped().centre),
+        word(relative(cell, baseline, operations_per_second)),
+        word(relative(cell, baseline, cpu_ns_per_operation)),
+        format_number(faults.centre),
+    )
 
 
 __all__ = ["pause_table", "show"]

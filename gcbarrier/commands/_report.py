@@ -1,0 +1,41 @@
+"""A run as its experiment shows it: figures into files, numbers onto the terminal."""
+
+from pathlib import Path
+from types import ModuleType
+
+from gcbarrier import discovery, plotting, store
+from gcbarrier.errors import GcBarrierError
+
+
+def report(run: store.Run, directory: Path) -> None:
+    """Draw the figures of ``run`` into ``directory``, print its numbers, and name what was written.
+
+    Raises GcBarrierError where the experiment's script is gone or incomplete, or the figures can't be written.
+    """
+    script = _script(run)
+    # Both before anything is written: a script that fails leaves all as it was.
+    figures, table = script.figures(run), script.table(run)
+    written = plotting.save(figures, directory) if figures else ()
+    plotting.show(table)
+    if (checked := plotting.verification_table(run)) is not None:
+        plotting.show(checked)
+    for path in written:
+        print(path)
+
+
+def _script(united: store.Run) -> ModuleType:
+    """The experiment's script, which knows what its figures are; raises GcBarrierError where it is gone."""
+    name = united.experiment
+    known = discovery.names("experiments")
+    if name not in known:
+        raise GcBarrierError(
+            f"{united.directory} was measured by the experiment {name!r}, which isn't here any more: "
+            f"{discovery.nearest(name, known)}put {name}.py back into experiments/, or name with --path the folder "
+            "whose experiments/ has it"
+        )
+    script = discovery.load("experiments", name)
+    for function in ("figures", "table"):
+        if not callable(getattr(script, function, None)):
+            file = discovery.find("experiments", name)
+            raise GcBarrierError(f"{file} has no function {function}(run): an experiment needs one to be drawn")
+    return script

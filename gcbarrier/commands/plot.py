@@ -1,0 +1,43 @@
+"""``gcbarrier plot``: a run's figures and numbers again, without running anything."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from gcbarrier import store
+from gcbarrier.commands._report import report
+from gcbarrier.errors import GcBarrierError
+
+HELP = "draw the figures of one or more runs again and print their numbers"
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``plot``."""
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="a run directory; several of one experiment share its figures, one machine a figure",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where the figures go; default: RUN/figures, needed for several runs"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw, print the table, and name what was written."""
+    directories: list[Path] = args.runs
+    _refuse_doubles(directories)
+    if args.out is None and len(directories) > 1:
+        raise GcBarrierError(f"figures of {len(directories)} runs belong to none of them: name a folder with --out")
+    united = store.unite([store.load(directory) for directory in directories])
+    report(united, args.out or directories[0] / "figures")
+    return 0
+
+
+def _refuse_doubles(directories: Sequence[Path]) -> None:
+    seen: dict[Path, Path] = {}
+    for directory in directories:
+        if (first := seen.setdefault(directory.resolve(), directory)) is not directory:
+            raise GcBarrierError(f"{directory} is the same run as {first}: its samples would count twice; name it once")

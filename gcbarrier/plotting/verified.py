@@ -1,0 +1,40 @@
+"""What the oracle checked, for a terminal or a log file."""
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from gcbarrier.metrics import cells
+from gcbarrier.plotting.style import sort_key
+from gcbarrier.store import Run
+
+_COUNTS = ("cycles_checked", "objects_checked", "written_granules", "reported_granules", "false_dirty_granules")
+
+
+def verification_table(run: Run) -> RenderableType | None:
+    """A row for each configuration that was verified, its good invocations added up; None where none was."""
+    rows = []
+    for cell in cells(run.outcomes):
+        found = [outcome.verification for outcome in cell.good if outcome.verification is not None]
+        if found:
+            counts = [sum(getattr(each, name) for each in found) for name in _COUNTS]
+            lost = sum(each.lost_granules for each in found)
+            config = cell.config
+            key = (cell.machine, config.heap, sort_key(config.barrier))
+            rows.append((key, (cell.machine, config.heap, config.barrier, *(f"{n:,}" for n in counts), str(lost))))
+    if not rows:
+        return None
+    table = Table(
+        title=Text("checked by the oracle: nothing reachable was unmarked, every checksum is right"), box=None
+    )
+    table.title_justify = "left"
+    for head in ("machine", "heap", "barrier"):
+        table.add_column(head, no_wrap=True)
+    for head in ("cycles", "objects", "pages written", "reported", "of these falsely", "lost"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for _, row in sorted(rows):
+        table.add_row(*row)
+    return table
+
+
+__all__ = ["verification_table"]

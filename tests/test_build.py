@@ -1,0 +1,88 @@
+"""Compiling on demand: once, with one sentence where it can't be done."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gcbarrier import build
+from gcbarrier.errors import GcBarrierError, Unavailable
+
+BARRIER = Path(build.__file__).with_name("barriers") / "uffd_wp_async.c"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "gcbarrier" / "build"
+
+
+def test_what_is_there_is_not_compiled_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = build.barrier(BARRIER)
+    stamps = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
+    assert len(list(cache.iterdir())) == 2, "a core and a barrier, and nothing half-made"
+    monkeypatch.setattr(build, "_compile", lambda *_: pytest.fail("it compiled again"))
+    assert build.barrier(BARRIER) == first
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == stamps
+
+
+def test_other_flags_and_other_text_are_other_results(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "b.c"
+    source.write_text(BARRIER.read_text())
+    first = build.barrier(source)
+    source.write_text(BARRIER.read_text() + "\n/* another */\n")
+    second = build.barrier(source)
+    assert first.library != second.library
+    assert first.core == second.core
+    monkeypatch.setenv("GCBARRIER_SANITIZE", "undefined")
+    assert build.barrier(source).core != second.core
+    assert cache.is_dir()
+
+
+def test_a_mistake_in_c_is_one_sentence_with_its_place(cache: Path, tmp_path: Path) -> None:
+    source = tmp_path / "wrong.c"
+    source.write_text('#include "barrier.h"\nint x = no_such_thing;\n')
+    with pytest.raises(GcBarrierError, match=r"^the C compiler failed: .*wrong\.c:2:9: error: .*no_such_thing"):
+        build.barrier(source)
+    assert [path.name.partition("-")[0] for path in cache.iterdir()] == ["core"]
+
+
+def test_without_a_compiler_it_says_what_to_do(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(Unavailable, match=r"there is no no-such-compiler \(install gcc, or name a compiler in CC"):
+        build.core()
+    assert not cache.exists()
+
+
+def test_without_pythons_headers_it_says_what_to_do(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build.sysconfig, "get_path", lambda _name: str(tmp_path))
+    with pytest.raises(
+        Unavailable, match=r"headers are missing \(Python\.h\) \(install them \(on Debian: python3-dev\)"
+    ):
+        build.core()
+    assert not cache.exists() or not list(cache.iterdir())
+
+
+def test_a_plugin_that_is_none_is_refused_by_the_core(cache: Path, tmp_path: Path) -> None:
+    source = tmp_path / "empty.c"
+    source.write_text("int nothing;\n")
+    plugin = build.barrier(source)
+    module = build.load(plugin.core)
+    operations = module.ffi.new("const gcb_barrier_ops **")
+    assert module.lib.gcb_load_barrier(str(plugin.library).encode(), operations) == -1
+    assert "defines no GCB_BARRIER" in build.last_error(module)
+    assert module.lib.gcb_load_program(str(plugin.library).encode(), module.ffi.new("gcb_program *")) == -1
+    assert "lacks one" in build.last_error(module)
+    assert cache.is_dir()
+
+
+def test_sanitizers_need_their_libraries_preloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert build.preload() == {}
+    monkeypatch.setenv("GCBARRIER_SANITIZE", "address,undefined")
+    libraries = build.preload()["LD_PRELOAD"].split(":")
+    assert [os.path.exists(library) for library in libraries] == [True, True]
+    assert "-fsanitize=address,undefined" in build.cflags()

@@ -1,0 +1,102 @@
+"""``--set``: what it changes, and what it says when it can't."""
+
+import pytest
+
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.experiment import Plan
+from gcbarrier.model import Config
+from gcbarrier.settings import read
+
+GIB = 1 << 30
+PLAN = Plan(
+    configs=(
+        Config(heap="graph_edits", barrier="none", collector="stop-the-world"),
+        Config(heap="graph_edits", barrier="uffd-wp-async", collector="mostly-concurrent"),
+        Config(heap="graph_edits", barrier="soft-dirty", collector="mostly-concurrent"),
+        Config(heap="gcbench", barrier="uffd-wp-async", collector="mostly-concurrent", heap_params={"min_depth": 5}),
+    ),
+    invocations=3,
+)
+
+
+def labels(plan: Plan) -> list[str]:
+    return [config.label for config in plan.configs]
+
+
+def test_nothing_set_changes_nothing() -> None:
+    assert read([]).apply(PLAN) == PLAN
+
+
+def test_names_take_the_place_of_the_plans_and_the_baseline_stays() -> None:
+    assert labels(read(["barrier=uffd-wp-pagemap"]).apply(PLAN)) == [
+        "graph_edits/none/stop-the-world",
+        "graph_edits/uffd-wp-pagemap/mostly-concurrent",
+        "gcbench/uffd-wp-pagemap/mostly-concurrent",
+    ]
+    assert labels(read(["heap=graph_edits"]).apply(PLAN)) == labels(PLAN)[:3]
+    assert labels(read(["collector=stop-the-world", "barrier=uffd-wp-async"]).apply(PLAN)) == [
+        "graph_edits/none/stop-the-world",
+        "graph_edits/uffd-wp-async/stop-the-world",
+        "gcbench/uffd-wp-async/stop-the-world",
+    ]
+
+
+def test_fields_and_parameters_reach_every_configuration_they_belong_to() -> None:
+    plan = read(
+        [
+            *("heap_bytes=1GiB", "duration_s=3", "mutators=2", "invocations=7", "seed=9"),
+            *("graph_edits.rate_per_s=1e4", "mostly-concurrent.rounds=2"),
+        ]
+    ).apply(PLAN, verify=True)
+    assert {config.heap_bytes for config in plan.configs} == {GIB}
+    assert {(config.duration_s, config.mutators, config.verify) for config in plan.configs} == {(3.0, 2, True)}
+    assert plan.invocations == 7
+    assert [dict(config.heap_params) for config in plan.configs] == [{"rate_per_s": 1e4}] * 3 + [{"min_depth": 5}]
+    assert [dict(config.collector_params) for config in plan.configs] == [{}] + [{"rounds": 2}] * 3
+    assert read(["seed=9"]).seed == 9
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        ("heap_bytes", "'heap_bytes' sets nothing: write KEY=VALUE"),
+        ("heap_bites=1", "'heap_bites' can't be set; did you mean 'heap_bytes'"),
+        ("heap_bytes=big", "'big' is not a size"),
+        ("barrier=uffd-wp-asink", "no barrier is called 'uffd-wp-asink'; did you mean 'uffd-wp-async'"),
+        ("heap=graph_edit", "no heap is called 'graph_edit'; did you mean 'graph_edits'"),
+        ("graph_edit.rate_per_s=1", "no heap or collector is called 'graph_edit'; did you mean 'graph_edits'"),
+        ("graph_edits.rate_per_sec=1", "no parameter 'rate_per_sec'; did you mean 'rate_per_s'"),
+        ("mutators=two", "mutators=two: it takes a number"),
+        ("mutators=1.5", "whole number"),
+        ("invocations=0", "invocations=0: it takes a whole number of at least 1"),
+        ("memory=shm", "memory=shm: did you mean 'shmem'"),
+        ("machine=lap", "machine=lap: did you mean 'lab'"),
+    ],
+)
+def test_a_mistake_is_found_when_it_is_read(pair: str, said: str) -> None:
+    with pytest.raises(GcBarrierError, match=said):
+        read([pair])
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        ("heap_bytes=1000", "heap_bytes"),
+        ("heap_bytes=1500KiB", "heap_bytes must be a whole number of MiB"),
+        ("mutators=1000", "mutators"),
+        ("duration_s=0", "duration_s"),
+        ("barrier=none", "needs a barrier that tracks, and none does not"),
+        ("graph_edits.move_share=2", "the heap graph_edits can't be run like that"),
+        ("graph_edits.live_share=0.8", None),
+        ("graph_edits.nodes=100000000", "a heap of at least"),
+        ("mostly-concurrent.trigger=0", "the collector mostly-concurrent can't be run like that"),
+        ("snapshot.graph=/no/such/file", None),
+    ],
+)
+def test_a_plan_that_cannot_be_run_is_found_before_it_is(pair: str, said: str | None) -> None:
+    settings = read([pair])
+    if said is None:
+        settings.apply(PLAN)
+        return
+    with pytest.raises(GcBarrierError, match=said):
+        settings.apply(PLAN)
