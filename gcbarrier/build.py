@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ CFLAGS = (
 NATIVE = Path(__file__).resolve().parent / "native"
 SANITIZE_VARIABLE = "GCBARRIER_SANITIZE"
 
+_KEPT_S = 30 * 86400.0
 _MODULE = "_gcbarrier"
 _CORE = "gcbarrier-core"
 
@@ -102,6 +104,7 @@ def core() -> Path:
     key = _key([*sources, *headers, Path(__file__)], [include, sysconfig.get_config_var("SOABI")])
     folder = _build_home() / f"core-{key}"
     if folder.is_dir():
+        os.utime(folder)
         return folder
     if not Path(include, "Python.h").is_file():
         remedy = "install them (on Debian: python3-dev)"
@@ -159,6 +162,7 @@ def _plugin(source: Path, inputs: Sequence[Path], defines: Sequence[str], files:
     folder = _build_home() / f"{source.parent.name if source.stem == 'mutator' else source.stem}-{key}"
     plugin = Plugin(library=folder / "plugin.so", core=library)
     if plugin.library.is_file():
+        os.utime(folder)
         return plugin
     with _new_folder(folder) as work:
         for name, text in files.items():
@@ -229,3 +233,12 @@ def _new_folder(folder: Path) -> Iterator[Path]:
             # Another process was faster, and made the same.
             if not folder.is_dir():
                 raise
+    _forget_unused(folder.parent)
+
+
+def _forget_unused(home: Path) -> None:
+    for old in home.iterdir():
+        # Somebody else may be cleaning up as well.
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - old.stat().st_mtime > _KEPT_S:
+                shutil.rmtree(old, ignore_errors=True)

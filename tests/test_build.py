@@ -1,6 +1,7 @@
 """Compiling on demand: once, with one sentence where it can't be done."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_what_is_there_is_not_compiled_again(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = build.barrier(BARRIER)
-    stamps = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
+    stamps = {path: path.stat().st_mtime_ns for path in cache.rglob("*.so")}
     assert len(list(cache.iterdir())) == 2, "a core and a barrier, and nothing half-made"
     monkeypatch.setattr(build, "_compile", lambda *_: pytest.fail("it compiled again"))
     assert build.barrier(BARRIER) == first
-    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == stamps
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.so")} == stamps
 
 
 def test_other_flags_and_other_text_are_other_results(
@@ -86,3 +87,15 @@ def test_sanitizers_need_their_libraries_preloaded(monkeypatch: pytest.MonkeyPat
     libraries = build.preload()["LD_PRELOAD"].split(":")
     assert [os.path.exists(library) for library in libraries] == [True, True]
     assert "-fsanitize=address,undefined" in build.cflags()
+
+
+def test_what_nobody_has_used_for_a_month_goes(cache: Path, tmp_path: Path) -> None:
+    plugin = build.barrier(BARRIER)
+    long_ago = time.time() - 40 * 86400
+    for folder in cache.iterdir():
+        os.utime(folder, (long_ago, long_ago))
+    build.core()  # used again
+    source = tmp_path / "another.c"
+    source.write_text(BARRIER.read_text() + "/* new */\n")
+    another = build.barrier(source)
+    assert {path.name for path in cache.iterdir()} == {plugin.core.name, another.library.parent.name}
