@@ -189,7 +189,7 @@ def _require_lab(settings: Settings, lacking: dict[str, Unavailable]) -> None:
         others = "leave it out with `--set barrier=...`"
         raise Unavailable(
             f"the barrier {name}",
-            f"on this kernel {problem.why}, and in the lab there is no {status.missing}",
+            f"on this kernel {problem.why}, and the lab is not ready: {status.missing}",
             f"{status.remedy}, or {others}",
         )
 
@@ -207,7 +207,7 @@ def _guest(configs: Sequence[Config], watch: Watch) -> Iterator[_Place]:
     verify = any(config.verify for config in configs)
     memory_bytes = int(largest_bytes * _GUEST_SHARE) + _GUEST_BYTES + verify * _ORACLE_BYTES
     watch.note("booting the lab's guest")
-    with lab.LabExecutor(memory_bytes=memory_bytes, include=discovery.paths()) as executor:
+    with lab.LabExecutor(memory_bytes=memory_bytes) as executor:
         guest = executor.machine
         machine = Machine(name=guest.name, accelerator=guest.accelerator)
         yield _Place(machine=machine, executor=executor, about={"lab": attrs.asdict(guest)})

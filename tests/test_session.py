@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import discovery, measure
+from gcbarrier import barriers, discovery, measure
 from gcbarrier.events import PAUSE_KINDS
 from gcbarrier.model import Config, Outcome, evolve
 
@@ -18,17 +18,19 @@ HEAPS = {
     "snapshot": {"heap_bytes": 64 * MIB, "heap_params": {"rate_per_s": 0}},
     "ring": {"heap_bytes": 4 * MIB},
 }
-BARRIERS = {
-    "none": "stop-the-world",
-    "uffd-wp-async": "mostly-concurrent",
-    "uffd-wp-pagemap": "mostly-concurrent",
-}
+BARRIERS = discovery.names("barriers")
+"""Newcomers included: what they need decides where they are tested."""
 
 
 @pytest.fixture(autouse=True)
-def _plugins(_own_environment: None, needs) -> None:
-    needs("async-uffd-wp", "pagemap-scan")
+def _plugins(_own_environment: None, needs, request: pytest.FixtureRequest) -> None:
     discovery.add_path(PLUGINS)
+    parameters = getattr(getattr(request.node, "callspec", None), "params", {})
+    needs(*barriers.load(parameters.get("barrier", "uffd-wp-async")).needs)
+
+
+def collector_for(barrier: str) -> str:
+    return "mostly-concurrent" if barriers.load(barrier).tracks else "stop-the-world"
 
 
 def one(config: Config, seed: int = 1) -> Outcome:
@@ -37,11 +39,11 @@ def one(config: Config, seed: int = 1) -> Outcome:
     return outcome
 
 
-def verified(heap: str, barrier: str, mutators: int = 1, duration_s: float = 0.5) -> Outcome:
+def to_verify(heap: str, barrier: str, mutators: int = 1, duration_s: float = 0.5) -> Config:
     config = Config(
         heap=heap,
         barrier=barrier,
-        collector=BARRIERS[barrier],
+        collector=collector_for(barrier),
         verify=True,
         mutators=mutators,
         duration_s=duration_s,
@@ -50,18 +52,26 @@ def verified(heap: str, barrier: str, mutators: int = 1, duration_s: float = 0.5
     if heap == "snapshot":
         # Each mutator edits a copy of its own.
         config = evolve(config, heap_bytes=mutators * 64 * MIB)
-    outcome = one(config)
+    return config
+
+
+def verified(heap: str, barrier: str, mutators: int = 1, duration_s: float = 0.5) -> None:
+    found_nothing(one(to_verify(heap, barrier, mutators, duration_s)))
+
+
+def found_nothing(outcome: Outcome) -> None:
+    assert outcome.error == ""
+    config = outcome.invocation.config
     found = outcome.verification
     assert found is not None
     assert found.cycles_checked >= len(outcome.cycles) >= 1
-    assert found.objects_checked > 1000 * len(outcome.cycles)
+    assert found.objects_checked > 100 * len(outcome.cycles)
     assert found.lost_granules == 0
     assert found.checksum_matches
-    if barrier != "none":
+    if barriers.load(config.barrier).tracks:
         assert found.written_granules > 0
-        # A store that is under way while the log is emptied; what the kernel itself writes.
-        assert found.false_dirty_granules <= 0.1 * found.reported_granules + 2 * len(outcome.cycles) * mutators
-    return outcome
+        # A store under way while the log is emptied: an allocation buffer for each mutator and cycle at most.
+        assert found.false_dirty_granules <= 3 * found.cycles_checked * config.mutators
 
 
 @pytest.mark.parametrize("barrier", BARRIERS)
@@ -83,6 +93,23 @@ def test_sanitizers_find_nothing(heap: str, barrier: str, monkeypatch: pytest.Mo
     verified(heap, barrier, mutators=2, duration_s=0.3)
 
 
+def test_every_barrier_loses_nothing_in_the_lab_either(needs) -> None:
+    needs("lab")
+    heaps = [heap for heap in HEAPS if heap != "ring"]
+    configs = [to_verify(heap, barrier, duration_s=0.3) for heap in heaps for barrier in BARRIERS]
+    outcomes = measure(*configs, machine="lab")
+    assert len(outcomes) == len(configs)
+    for outcome in outcomes:
+        assert outcome.machine.startswith("lab-")
+        if outcome.invocation.config.barrier == "soft-dirty":
+            # It reports whatever was written since all of the process was cleared, and more where mappings change.
+            assert outcome.error == ""
+            assert outcome.verification is not None
+            assert outcome.verification.lost_granules == 0
+        else:
+            found_nothing(outcome)
+
+
 def test_a_sanitizer_that_finds_something_fails_the_invocation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heap = tmp_path / "heaps" / "overrun"
     heap.mkdir(parents=True)
@@ -99,7 +126,9 @@ def test_a_sanitizer_that_finds_something_fails_the_invocation(tmp_path: Path, m
 
 @pytest.mark.parametrize("barrier", BARRIERS)
 def test_phases_fill_the_pause_and_cycles_hold_their_pauses(barrier: str) -> None:
-    outcome = one(Config(heap="ring", barrier=barrier, collector=BARRIERS[barrier], duration_s=0.4, **HEAPS["ring"]))
+    outcome = one(
+        Config(heap="ring", barrier=barrier, collector=collector_for(barrier), duration_s=0.4, **HEAPS["ring"])
+    )
     assert outcome.pauses
     cycles = {cycle.cycle: cycle for cycle in outcome.cycles}
     for pause in outcome.pauses:
@@ -111,12 +140,13 @@ def test_phases_fill_the_pause_and_cycles_hold_their_pauses(barrier: str) -> Non
         assert pause.rounds <= cycle.rounds
         assert pause.kind in PAUSE_KINDS
     kinds = {pause.kind for pause in outcome.pauses}
-    assert kinds <= ({"full"} if barrier == "none" else {"remark", "rearm"})
-    assert ("rearm" in kinds) == (barrier == "uffd-wp-pagemap")
-    assert all(pause.dirty_granules == 0 for pause in outcome.pauses) == (barrier == "none")
+    tracks, atomic = barriers.load(barrier).tracks, barriers.load(barrier).atomic
+    assert kinds <= ({"remark", "rearm"} if tracks else {"full"})
+    assert ("rearm" in kinds) == (not atomic)
+    assert any(pause.dirty_granules > 0 for pause in outcome.pauses) == tracks
     assert outcome.operations > 0
     assert outcome.wall_ns >= 0.4e9
-    assert (outcome.minor_faults > 100) == (barrier != "none")
+    assert (outcome.minor_faults > 100) == tracks
     assert outcome.facts["events_lost"] == 0
     assert 0 < outcome.facts["fault_cost_ns"] < 1e6
 
@@ -154,8 +184,8 @@ def test_the_number_of_rounds_the_threshold_and_the_trigger_are_obeyed() -> None
     assert {cycle.rounds for cycle in run(rounds=9, enough=1 << 30).cycles} == {1}
     early, late = run(heap_bytes=32 * MIB, trigger=0.1), run(heap_bytes=32 * MIB, trigger=0.9)
     assert len(early.cycles) / early.allocated_bytes > 2 * len(late.cycles) / late.allocated_bytes
-    timed = run(trigger=1.0, every_s=0.01)
-    assert "time" in {cycle.cause for cycle in timed.cycles}
+    timed = run(heap_bytes=64 * MIB, trigger=1.0, every_s=0.005)
+    assert "time" in {cycle.cause for cycle in timed.cycles}, timed.cycles
 
 
 def test_operations_are_counted_and_the_same_seed_ends_the_same() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import ModuleType
 
 from gcbarrier import discovery, plotting, store
+from gcbarrier.commands._progress import waiting
 from gcbarrier.errors import GcBarrierError
 
 
@@ -14,8 +15,9 @@ def report(run: store.Run, directory: Path) -> None:
     """
     script = _script(run)
     # Both before anything is written: a script that fails leaves all as it was.
-    figures, table = script.figures(run), script.table(run)
-    written = plotting.save(figures, directory) if figures else ()
+    with waiting("drawing"):
+        figures, table = script.figures(run), script.table(run)
+        written = plotting.save(figures, directory) if figures else ()
     plotting.show(table)
     if (checked := plotting.verification_table(run)) is not None:
         plotting.show(checked)

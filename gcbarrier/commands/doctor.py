@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         with waiting("trying the barriers in the lab"), lab.LabExecutor(memory_bytes=1 << 30) as executor:
             found["lab"] = _tried(names, executor)
     else:
-        why = "not tried (--no-lab)" if status.ready else f"the lab is not set up: {status.missing}"
+        why = "not tried (--no-lab)" if status.ready else f"the lab is not ready: {status.missing}"
         found["lab"] = {name: {"works": False, "why": why, "remedy": status.remedy} for name in names}
     if args.json:
         print(json.dumps({"lab": _lab(status), "barriers": [_entry(name, found) for name in names]}, indent=2))

@@ -59,31 +59,38 @@ class Agent:
         for _, write_end in pipes:
             os.close(write_end)
         results, stdout, stderr = (read_end for read_end, _ in pipes)
-        self._relay(results, {stdout: 1, stderr: 2})
-        for read_end in (results, stdout, stderr):
+        ended = os.pidfd_open(child)
+        self._relay(results, {stdout: 1, stderr: 2}, ended)
+        for read_end in (results, stdout, stderr, ended):
             os.close(read_end)
         _, status = os.waitpid(child, 0)
+        # What a job leaves running would disturb the next one's measurements.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
         # A job that ends well has said its result.
         if status != 0:
             self.send(Failed(error=_death(os.waitstatus_to_exitcode(status))))
 
-    def _relay(self, results: int, streams: dict[int, int]) -> None:
-        """Pass on what a job says until it closes its end of ``results``."""
+    def _relay(self, results: int, streams: dict[int, int], ended: int) -> None:
+        """Pass on what a job says until it closes its end of ``results`` or has ended."""
         decoder = Decoder()
         poller = select.poll()
-        poller.register(results, select.POLLIN)
+        # A child that a job leaves running may keep the job's end of the pipe open.
+        for end in (results, ended):
+            poller.register(end, select.POLLIN)
+        os.set_blocking(results, False)
         for end in streams:
             poller.register(end, select.POLLIN)
             os.set_blocking(end, False)
         while True:
             ready = {end for end, _ in poller.poll(_HEARTBEAT_S * 1000)}
-            data = os.read(results, 1 << 18) if results in ready else None
+            data = _read(results)
             # Output first: what was printed before the result comes before it.
             for end, stream in streams.items():
                 if self._pass_output(end, stream):
                     poller.unregister(end)
                     streams = {other: number for other, number in streams.items() if other != end}
-            if data == b"":
+            if data == b"" or (data is None and ended in ready):
                 return
             decoder.feed(data or b"")
             while (frame := decoder.frame()) is not None:
@@ -93,17 +100,24 @@ class Agent:
 
     def _pass_output(self, end: int, stream: int) -> bool:
         """Pass on what can be read without waiting; whether the writers have all gone."""
-        try:
-            while data := os.read(end, 1 << 18):
-                self.send(Output(stream=stream, data=data))
-        except BlockingIOError:
-            return False
-        return True
+        # One read takes all that a pipe holds; looping here, a job that never stops printing would never be done.
+        data = _read(end)
+        if data:
+            self.send(Output(stream=stream, data=data))
+        return data == b""
 
     def _send_bytes(self, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self._port, rest) :]
+
+
+def _read(end: int) -> bytes | None:
+    """What can be read without waiting: nothing yet is ``None``, nothing ever again is empty."""
+    try:
+        return os.read(end, 1 << 18)
+    except BlockingIOError:
+        return None
 
 
 def _preload(module: str) -> None:

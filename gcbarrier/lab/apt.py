@@ -30,20 +30,21 @@ class Archive:
 
     def update(self) -> None:
         """Fetch the package lists."""
-        self._apt("apt-get", "update")
+        try:
+            self._apt("apt-get", "update")
+        except GcBarrierError as error:
+            if "does not have a Release file" not in str(error):
+                raise
+            suites = " or ".join(self.suites)
+            raise GcBarrierError(f"the archive has no suite {suites}: choose another with --kernel") from error
 
-    def dependency(self, package: str, pattern: str, suite: str) -> str:
-        """The one dependency of ``package`` in ``suite`` that matches ``pattern``: what a meta-package stands for."""
+    def dependencies(self, package: str, suite: str) -> list[str]:
+        """The names that ``package`` in ``suite`` depends on."""
         try:
             listed = self._apt("apt-cache", "depends", f"--target-release={suite}", package)
         except GcBarrierError as error:
             raise GcBarrierError(f"{suite} has no package {package}: choose another suite with --kernel") from error
-        for name in re.findall(r"Depends: (\S+)", listed):
-            if re.fullmatch(pattern, name):
-                return str(name)
-        raise GcBarrierError(
-            f"{package} in {suite} names no package like {pattern}: choose another suite with --kernel"
-        )
+        return [str(name) for name in re.findall(r"Depends: (\S+)", listed)]
 
     def download(self, package: str) -> Path:
         """Fetch the one package, without what it depends on, and return its file."""

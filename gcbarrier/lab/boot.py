@@ -2,39 +2,55 @@
 
 import os
 import tempfile
-from pathlib import Path
+import threading
 
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.lab.guest import Guest, GuestSpec
+from gcbarrier.host import available_bytes
+from gcbarrier.lab.guest import Guest, GuestLost, GuestSpec
 from gcbarrier.lab.qemu import explain_kvm
 from gcbarrier.lab.status import accelerator_note, known_accelerator
+from gcbarrier.model import format_bytes
 
 # Hardware takes a second or two; whatever needs longer is no better than emulation.
 _KVM_DEADLINE_S = 8.0
 _TCG_DEADLINE_S = 120.0
-_SMALLEST_BYTES = 512 << 20
+_MOST_CPUS = 255
 
 
-def boot(spec: GuestSpec) -> Guest:
+def boot(spec: GuestSpec, stop: threading.Event) -> Guest:
     """Boot under KVM if that works, else under emulation (TCG). What served is remembered until this machine restarts.
 
-    ``GcBarrierError`` if the guest does not come up, with the end of its console, or its memory does not fit.
+    ``GuestLost`` if the guest does not come up, or if ``stop`` is set meanwhile; ``GcBarrierError`` if its memory does
+    not fit.
     """
-    _check_memory(spec.memory_bytes)
+    check_size(spec.memory_bytes, spec.cpus)
     known = known_accelerator(spec.kernel, spec.qemu)
     if known != "tcg" and not explain_kvm():
         try:
-            guest = Guest(spec, "kvm", _KVM_DEADLINE_S)
-        except GcBarrierError:
-            pass
+            guest = Guest(spec, "kvm", _KVM_DEADLINE_S, stop)
+        except GuestLost:
+            if stop.is_set():
+                raise
         else:
             _remember(spec, "kvm")
             return guest
-    guest = Guest(spec, "tcg", _TCG_DEADLINE_S)
+    guest = Guest(spec, "tcg", _TCG_DEADLINE_S, stop)
     # Not for want of permission, which may be granted any time.
     if not explain_kvm():
         _remember(spec, "tcg")
     return guest
+
+
+def check_size(memory_bytes: int, cpus: int) -> None:
+    """``GcBarrierError`` if this machine can't give a guest so much."""
+    if not 1 <= cpus <= _MOST_CPUS:
+        raise GcBarrierError(f"a guest can't have {cpus} CPUs: give it 1 to {_MOST_CPUS}")
+    available = available_bytes()
+    if memory_bytes > available:
+        raise GcBarrierError(
+            f"a guest of {format_bytes(memory_bytes)} does not fit: this machine has {format_bytes(available)} "
+            "free; give the guest less or free some"
+        )
 
 
 def _remember(spec: GuestSpec, accelerator: str) -> None:
@@ -45,17 +61,3 @@ def _remember(spec: GuestSpec, accelerator: str) -> None:
     with tempfile.NamedTemporaryFile("w", dir=note.parent, delete=False) as file:
         file.write(accelerator)
     os.rename(file.name, note)
-
-
-def _check_memory(memory_bytes: int) -> None:
-    if memory_bytes < _SMALLEST_BYTES:
-        raise GcBarrierError(
-            f"a guest of {memory_bytes >> 20} MiB can't hold Python: give it {_SMALLEST_BYTES >> 20} MiB or more"
-        )
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            available = int(line.split()[1]) << 10
-            if memory_bytes > available:
-                raise GcBarrierError(
-                    f"a guest of {memory_bytes >> 20} MiB does not fit: this machine has {available >> 20} MiB free"
-                )

@@ -8,6 +8,11 @@ import stat
 from pathlib import Path
 from typing import IO
 
+from gcbarrier.errors import GcBarrierError
+
+# The format counts in 32 bits.
+_LARGEST_BYTES = (1 << 32) - 1
+
 
 class CpioWriter:
     """Adds files at absolute paths, with the folders and links on the way to them, each once.
@@ -22,7 +27,10 @@ class CpioWriter:
         self._known: set[str] = {"/"}
 
     def add_path(self, path: str) -> None:
-        """Add what is at ``path`` on this machine: a file, an empty folder, or a link and what it leads to."""
+        """Add what is at ``path`` on this machine: a file, an empty folder, or a link and what it leads to.
+
+        ``GcBarrierError`` for a file of 4 GiB or more.
+        """
         pending = [part for part in path.split("/") if part]
         done = ""
         hops = 0
@@ -66,6 +74,8 @@ class CpioWriter:
     def _add_regular(self, path: str, info: os.stat_result) -> None:
         if path in self._known:
             return
+        if info.st_size > _LARGEST_BYTES:
+            raise GcBarrierError(f"{path} is too large for a guest, which takes files of less than 4 GiB: leave it out")
         mode = 0o755 if info.st_mode & 0o111 else 0o644
         # The modification time must survive: Python compares it with the one in a compiled module.
         self._add(path, stat.S_IFREG | mode, Path(path).read_bytes(), int(info.st_mtime))

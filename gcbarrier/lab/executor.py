@@ -1,6 +1,6 @@
 """The lab as a ``concurrent.futures.Executor``: jobs go to a guest, one at a time."""
 
-import contextlib
+import os
 import pickle
 import queue
 import threading
@@ -10,13 +10,15 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from gcbarrier import discovery
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.lab.boot import boot
-from gcbarrier.lab.guest import Guest, GuestSpec
+from gcbarrier.lab.boot import boot, check_size
+from gcbarrier.lab.guest import Guest, GuestLost, GuestSpec
+from gcbarrier.lab.overlay import check_includable
 from gcbarrier.lab.status import find_kernel, find_qemu
-from gcbarrier.lab.wire import Call, Failed, Message, Output, Progress
+from gcbarrier.lab.wire import Call, Done, Failed, Message, Output, Progress
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,25 +42,31 @@ class Machine:
 @frozen(kw_only=True)
 class _Work:
     future: Future[Any]
-    call: Call
+    module: str
+    job: bytes
     what: str
+    search: tuple[Path, ...]
 
 
 class LabExecutor(Executor):
     """Runs functions in a guest, which is booted at the first of them.
 
-    A function must be importable in the guest: from gcbarrier, or from a module in a folder of ``include`` that is on
-    ``sys.path``. It runs as root in a fresh process; what it prints goes to ``on_output`` and what it hands to
-    ``report_progress`` to ``on_progress``, both called in the executor's own thread.
+    A function must be importable in the guest: from gcbarrier, or from a module on ``sys.path`` that ``include`` names
+    or holds. It runs as root in a fresh process; what it prints goes to ``on_output`` (1 is standard output, 2
+    standard error) and what it hands to ``report_progress`` to ``on_progress``, both called in the executor's own
+    thread; what they raise becomes the job's exception and stops it. The job finds the guest's name and accelerator in
+    ``GCBARRIER_MACHINE`` and ``GCBARRIER_ACCELERATOR``, and heaps, barriers, collectors and experiments where this
+    process does (``GCBARRIER_PATH`` when it was submitted, and the checkout).
 
     - ``memory_bytes``: the guest's memory, of which it needs about 0.4 GiB for itself.
-    - ``include``: files and folders the guest finds at the same absolute path.
+    - ``include``: files and folders the guest finds at the same absolute path, as they are when it boots.
     - ``kernel``: the suite or release of a kernel that was set up; by default the first one.
     - ``job_deadline_s``: seconds after which a job counts as hung; by default it may take for ever, and only a guest
       that shows no sign of life for a minute does.
 
-    A guest that crashes or hangs is reported as that, with the end of its console, after its job has been
-    tried once more on a fresh guest. ``Unavailable`` at once if the lab is not set up.
+    A guest that crashes or hangs is reported as that (``GcBarrierError``), with the end of its console, after its job
+    has been tried once more on a fresh guest. ``Unavailable`` at once if the lab is not set up, ``GcBarrierError`` if
+    the guest would not fit or a path of ``include`` is not there.
     """
 
     def __init__(
@@ -72,6 +80,9 @@ class LabExecutor(Executor):
         on_output: Callable[[Literal[1, 2], bytes], None] | None = None,
         on_progress: Callable[[Any], None] | None = None,
     ) -> None:
+        check_size(memory_bytes, cpus)
+        for path in include:
+            check_includable(path)
         self._spec = GuestSpec(
             kernel=find_kernel(kernel),
             qemu=find_qemu(),
@@ -102,8 +113,10 @@ class LabExecutor(Executor):
             )
         work = _Work(
             future=Future(),
-            call=Call(module=module, job=pickle.dumps((fn, args, kwargs))),
+            module=module,
+            job=pickle.dumps((fn, args, kwargs)),
             what=f"running {getattr(fn, '__qualname__', 'a job')}",
+            search=tuple(discovery.paths()),
         )
         with self._lock:
             if self._shut:
@@ -127,9 +140,6 @@ class LabExecutor(Executor):
                 self._queue.put(None)
         if cancel_futures:
             self._stopping.set()
-            guest = self._guest
-            if guest is not None:
-                guest.kill()
         if wait:
             self._thread.join()
 
@@ -163,37 +173,54 @@ class LabExecutor(Executor):
         else:
             work.future.set_result(outcome.value)
 
-    def _attempt(self, work: _Work) -> Any:
-        for attempt in range(_TRIES):
+    def _attempt(self, work: _Work) -> Done | Failed:
+        for attempt in range(1, _TRIES + 1):
             try:
-                guest = self._booted()
-                return guest.call(work.call, work.what, self._job_deadline_s, self._pass_on)
-            except GcBarrierError as error:
+                guest = self._booted(work.search)
+                return guest.call(self._call(work, guest), self._job_deadline_s, self._pass_on)
+            except GuestLost as lost:
+                what = work.what if self._guest is not None else "starting"
                 self._drop_guest()
                 if self._stopping.is_set():
-                    raise GcBarrierError(f"the lab was stopped while {work.what}") from None
-                if attempt + 1 == _TRIES:
-                    error.add_note(f"it was tried {_TRIES} times, each on a fresh guest")
-                    raise
+                    raise GcBarrierError(f"the lab was stopped while {what}: run it again") from None
+                if attempt == _TRIES:
+                    raise GcBarrierError(
+                        f"the lab's guest {lost.how} while {what}, and it was tried {_TRIES} times, each time on "
+                        f"a guest of its own; its console ended with\n{lost.console}"
+                    ) from None
+            except BaseException:
+                # A callback's or the disk's: the job in the guest goes on, and nobody would hear its end.
+                self._drop_guest()
+                raise
         raise AssertionError("unreachable")
 
-    def _booted(self) -> Guest:
+    def _call(self, work: _Work, guest: Guest) -> Call:
+        environment = {
+            "GCBARRIER_MACHINE": self._name(guest),
+            "GCBARRIER_ACCELERATOR": guest.accelerator,
+            discovery.PATH_VARIABLE: os.pathsep.join(map(str, work.search)),
+        }
+        return Call(module=work.module, job=work.job, environment=environment)
+
+    def _booted(self, search: tuple[Path, ...]) -> Guest:
+        if self._guest is not None and not set(search) <= set(self._guest.spec.search):
+            # A folder to search was added since: only a guest booted anew can have it.
+            self._drop_guest()
         if self._guest is None:
-            self._guest = boot(self._spec)
-            hello, kernel = self._guest.hello, self._spec.kernel
+            guest = self._guest = boot(evolve(self._spec, search=search), self._stopping)
             self._machine = Machine(
-                name=f"lab-{kernel.short_release}-{self._guest.accelerator}",
-                accelerator=self._guest.accelerator,
+                name=self._name(guest),
+                accelerator=guest.accelerator,
                 qemu_version=self._spec.qemu.version,
-                kernel_release=hello.kernel_release,
-                clocksource=hello.clocksource,
-                cpus=hello.cpus,
-                memory_bytes=hello.memory_bytes,
+                kernel_release=guest.hello.kernel_release,
+                clocksource=guest.hello.clocksource,
+                cpus=guest.hello.cpus,
+                memory_bytes=guest.hello.memory_bytes,
             )
-            if self._stopping.is_set():
-                # Told to stop while it booted, when there was no guest yet to kill.
-                self._guest.kill()
         return self._guest
+
+    def _name(self, guest: Guest) -> str:
+        return f"lab-{self._spec.kernel.short_release}-{guest.accelerator}"
 
     def _drop_guest(self) -> None:
         guest, self._guest = self._guest, None
@@ -201,12 +228,10 @@ class LabExecutor(Executor):
             guest.close()
 
     def _pass_on(self, message: Message) -> None:
-        # A caller's broken callback must not be taken for a broken guest.
-        with contextlib.suppress(Exception):
-            if isinstance(message, Output) and self._on_output:
-                self._on_output(1 if message.stream == 1 else 2, message.data)
-            elif isinstance(message, Progress) and self._on_progress:
-                self._on_progress(message.value)
+        if isinstance(message, Output) and self._on_output:
+            self._on_output(1 if message.stream == 1 else 2, message.data)
+        elif isinstance(message, Progress) and self._on_progress:
+            self._on_progress(message.value)
 
 
 def _nothing() -> None:

@@ -42,6 +42,12 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
             raise
 
 
+def forget_unfinished(folder: Path) -> None:
+    """Remove the folders in ``folder`` whose making was killed; nobody may be making one now."""
+    for left in folder.glob(".new-*/"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def nameless_file(folder: Path | None = None) -> IO[bytes]:
     """A file that is in no folder and so is gone when nobody has it open any more."""
     return tempfile.TemporaryFile(dir=folder)

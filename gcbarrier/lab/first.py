@@ -7,14 +7,13 @@ import ctypes
 import json
 import os
 
+# Nothing on /tmp or /run: what the caller includes may lie there.
 _MOUNTS = (
     ("proc", "/proc", "proc", ""),
     ("sysfs", "/sys", "sysfs", ""),
     ("devtmpfs", "/dev", "devtmpfs", ""),
     ("devpts", "/dev/pts", "devpts", ""),
     ("tmpfs", "/dev/shm", "tmpfs", "mode=1777"),
-    ("tmpfs", "/tmp", "tmpfs", "mode=1777"),
-    ("tmpfs", "/run", "tmpfs", "mode=755"),
 )
 _RESTART = 0x01234567  # LINUX_REBOOT_CMD_RESTART: QEMU was told to exit instead
 

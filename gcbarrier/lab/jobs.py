@@ -44,6 +44,7 @@ def run_job(call: Call, results: int, stdout: int, stderr: int) -> NoReturn:
         os.setsid()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
+        os.environ.update(call.environment)
         outcome = _outcome(call)
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,14 +1,8 @@
 """Where the lab keeps what it fetched: one folder in the user's cache, nothing elsewhere."""
 
-import os
 from pathlib import Path
 
-
-def cache_home() -> Path:
-    """The user's cache folder, ``$XDG_CACHE_HOME`` or ``~/.cache``."""
-    # The specification says to ignore a relative path there.
-    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return given if given.is_absolute() else Path.home() / ".cache"
+from gcbarrier.paths import cache_home
 
 
 def lab_home() -> Path:

@@ -15,6 +15,9 @@ _ACCELERATORS = {
 # clock that costs an exit at each reading.
 _KERNEL_ARGUMENTS = {"kvm": "", "tcg": " tsc=reliable clocksource=tsc"}
 
+# Should this process vanish without a word, the guest goes with it, also if that was before it could ask for it.
+_UNLESS_ORPHANED = '[ "$PPID" = "$0" ] && exec "$@"'
+
 
 def command(
     qemu: Qemu,
@@ -34,8 +37,7 @@ def command(
     arguments = f"console=ttyS0 quiet panic=-1 random.trust_cpu=on{_KERNEL_ARGUMENTS[accelerator]}"
     firmware = [word for folder in qemu.firmware for word in ("-L", str(folder))]
     return [
-        # Should this process vanish without a word, the guest goes with it.
-        *("setpriv", "--pdeathsig", "KILL"),
+        *("setpriv", "--pdeathsig", "KILL", "sh", "-c", _UNLESS_ORPHANED, str(os.getpid())),
         *(str(qemu.program), "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *("-machine", "pc", *firmware, *_ACCELERATORS[accelerator]),
         *("-m", f"{memory_bytes // (1 << 20)}M", "-smp", str(cpus)),

@@ -50,6 +50,11 @@ class Kernel:
     image: Path
 
     @property
+    def config(self) -> Path:
+        """The configuration it was built with."""
+        return self.image.with_name("config")
+
+    @property
     def short_release(self) -> str:
         """The upstream version, such as ``6.12.95``."""
         match = re.match(r"[\d.]+\d", self.release)
@@ -81,6 +86,9 @@ def status(kernel: str | None = None) -> LabStatus:
     except Unavailable as error:
         missing.append(f"{error.what}: {error.why}")
         remedy = error.remedy
+    if shutil.which("setpriv") is None:
+        missing.append("there is no setpriv, which ends a guest with the process that started it")
+        remedy = remedy or "install util-linux"
     try:
         qemu = find_qemu()
     except Unavailable as error:
@@ -120,21 +128,25 @@ def find_kernel(name: str | None = None) -> Kernel:
     if name is None:
         raise Unavailable("the lab's kernel", "none has been fetched yet", SETUP)
     have = ", ".join(f"{kernel.suite} ({kernel.release})" for kernel in kernels) or "none"
-    raise Unavailable(f"the lab kernel {name}", f"fetched so far: {have}", f"{SETUP} --kernel SUITE")
+    raise Unavailable(f"the lab kernel {name}", f"fetched so far: {have}", "run `gcbarrier lab setup --kernel SUITE`")
 
 
 def find_qemu() -> Qemu:
     """The system's QEMU if it is new enough, else the one that was fetched."""
     system = shutil.which(EMULATOR)
-    too_old = ""
+    unfit = ""
     if system:
-        version = _version(Path(system), dict(os.environ))
-        if _new_enough(version):
-            return Qemu(program=Path(system), version=version)
-        too_old = f"the system's QEMU {version} is older than {NEEDED_QEMU[0]} and emulates unreliably; "
+        try:
+            version = _version(Path(system), dict(os.environ))
+        except Unavailable as error:
+            unfit = f"{error.why}, and "
+        else:
+            if _new_enough(version):
+                return Qemu(program=Path(system), version=version)
+            unfit = f"the system's QEMU {version} is older than {NEEDED_QEMU[0]} and emulates unreliably, and "
     folder = qemu_folder()
     if not (folder / "about.json").exists():
-        raise Unavailable("QEMU", f"{too_old}none has been fetched yet", SETUP)
+        raise Unavailable("QEMU", f"{unfit}none has been fetched yet", SETUP)
     facts = json.loads((folder / "about.json").read_text())
     return unpacked_qemu(folder, facts["version"])
 

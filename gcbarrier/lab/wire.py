@@ -5,6 +5,7 @@ Both ends hold the same package, and the host started the guest itself, so pickl
 
 import pickle
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
@@ -25,10 +26,14 @@ class Hello:
 
 @frozen(kw_only=True)
 class Call:
-    """Host to guest: run this. ``job`` is a pickled ``(function, args, kwargs)``."""
+    """Host to guest: run this. ``job`` is a pickled ``(function, args, kwargs)``.
+
+    ``environment`` holds variables that are set before the job is even unpickled.
+    """
 
     module: str
     job: bytes
+    environment: Mapping[str, str]
 
 
 @frozen(kw_only=True)

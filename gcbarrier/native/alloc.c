@@ -3,6 +3,7 @@
  * free memory. */
 #include "core.h"
 
+#include <sched.h>
 #include <string.h>
 
 /* The sweep of one block: black joins live, and the block is free if no object starts in it. */
@@ -63,10 +64,26 @@ static size_t sweep_block(gcb_space *space, size_t block, bool large_too) {
   return tail - block;
 }
 
+/* The block's state once a sweep by another thread is over. A sweep has no safepoint in it and takes a
+ * microsecond, unless its thread has lost its processor. */
+static uint32_t settled(gcb_space *space, size_t block) {
+  for (;;) {
+    /* acquire: pairs with put() */
+    uint32_t state = atomic_load_explicit(&space->block_state[block], memory_order_acquire);
+    if (gcb_kind(state) != GCB_BUSY)
+      return state;
+    sched_yield();
+  }
+}
+
 size_t gcb_sweep_blocks(gcb_space *space) {
   size_t freed = 0;
-  for (size_t block = 0; block < space->blocks; block++)
+  for (size_t block = 0; block < space->blocks; block++) {
     freed += sweep_block(space, block, true);
+    /* Also of the blocks that a mutator is sweeping just now: were a cycle to begin before their `black` is
+     * empty, the marker would take objects of the cycle before for black ones and pass them by. */
+    (void)settled(space, block);
+  }
   return freed;
 }
 
@@ -79,7 +96,8 @@ static size_t claim(gcb_space *space, _Atomic size_t *cursor, bool free_only) {
       return GCB_NO_BLOCK;
     }
     sweep_block(space, block, false);
-    uint32_t state = atomic_load_explicit(&space->block_state[block], memory_order_acquire);
+    uint32_t state =
+        settled(space, block); /* or its room would be out of this cursor's reach until the flip */
     uint32_t epoch = atomic_load_explicit(&space->epoch, memory_order_relaxed);
     bool room = gcb_kind(state) == GCB_FREE || (gcb_kind(state) == GCB_PARTIAL && !free_only);
     if (room && state >> 3 == epoch && take(space, block, state, gcb_state(epoch, GCB_OWNED)))
@@ -115,7 +133,10 @@ static char *next_gap(gcb_thread *t, size_t bytes) {
 }
 
 static void count(gcb_thread *t, size_t bytes) {
-  t->allocated_bytes += bytes;
+  /* relaxed: a statistic, written by this thread alone and read at any time */
+  atomic_store_explicit(&t->allocated_bytes,
+                        atomic_load_explicit(&t->allocated_bytes, memory_order_relaxed) + bytes,
+                        memory_order_relaxed);
   uint64_t claimed = atomic_fetch_add_explicit(&t->space->claimed_bytes, bytes, memory_order_relaxed) + bytes;
   if (GCB_UNLIKELY(claimed >= atomic_load_explicit(&t->space->trigger_bytes, memory_order_relaxed)))
     gcb_service_trigger(t->space);
@@ -127,13 +148,15 @@ static void clear(gcb_thread *t, char *at, size_t bytes) {
   memset(at, 0, bytes);
 }
 
-/* Gives [at, at + bytes) to the caller and makes the TLAB of what follows in the gap. */
-static char *cut(gcb_thread *t, char *at, size_t bytes) {
+/* Gives [at, at + bytes) to the caller and makes the TLAB of what follows in the gap. `fresh`: where the part
+ * of the gap begins that was not in the TLAB before. */
+static char *cut(gcb_thread *t, char *at, char *fresh, size_t bytes) {
   size_t room = (size_t)(t->run_limit - at);
   size_t tlab = bytes > GCB_TLAB_BYTES ? bytes : GCB_TLAB_BYTES < room ? GCB_TLAB_BYTES : room;
+  size_t more = (size_t)(at + tlab - fresh);
   if (!t->run_clean)
-    clear(t, at, tlab);
-  count(t, tlab);
+    clear(t, fresh, more);
+  count(t, more);
   t->m.cursor = at + bytes;
   t->m.limit = at + tlab;
   return at;
@@ -159,7 +182,7 @@ static char *alloc_medium(gcb_thread *t, size_t bytes) {
 static char *alloc_small(gcb_thread *t, size_t bytes) {
   gcb_space *space = t->space;
   if (t->m.limit < t->run_limit && bytes <= (size_t)(t->run_limit - t->m.cursor)) /* more of the same gap */
-    return cut(t, t->m.cursor, bytes);
+    return cut(t, t->m.cursor, t->m.limit, bytes);
   if (bytes > GCB_MEDIUM_BYTES) {
     char *at = alloc_medium(t, bytes);
     if (at)
@@ -169,7 +192,7 @@ static char *alloc_small(gcb_thread *t, size_t bytes) {
     if (t->block != GCB_NO_BLOCK) {
       char *at = next_gap(t, bytes);
       if (at)
-        return cut(t, at, bytes);
+        return cut(t, at, at, bytes);
     }
     t->block = claim(space, &space->next_block, false);
     if (t->block == GCB_NO_BLOCK)
@@ -198,7 +221,7 @@ static size_t reserve_below(gcb_space *space, size_t top, size_t wanted) {
   size_t run = 0;
   for (size_t block = top; block-- > 0;) {
     sweep_block(space, block, false);
-    uint32_t state = atomic_load_explicit(&space->block_state[block], memory_order_acquire);
+    uint32_t state = settled(space, block);
     run = state == gcb_state(epoch, GCB_FREE) ? run + 1 : 0;
     if (run == wanted) {
       if (reserve_run(space, block, wanted, epoch))
@@ -236,14 +259,22 @@ static char *alloc_large(gcb_thread *t, size_t bytes) {
   return space->tracked + first * GCB_BLOCK;
 }
 
+/* How many collections a thread waits for before it calls the heap full. One is not enough: what was
+ * allocated while it ran survived it. Where the last one left much more than is asked for, other threads were
+ * quicker than this one, and it waits again; not for ever, since what is left may be in pieces. */
+static int patience(const gcb_space *space, size_t bytes) {
+  if (bytes > space->bytes)
+    return 0;
+  return space->live_bytes < space->bytes && (space->bytes - space->live_bytes) / 8 > bytes ? 20 : 2;
+}
+
 char *gcb_alloc_slow(gcb_mutator *m, size_t bytes) {
   gcb_thread *t = gcb_thread_of(m);
-  /* The collection that was under way may leave garbage that died since it began; a second one does not. */
   for (int collections = 0;; collections++) {
     char *at = bytes > GCB_LARGE_BYTES ? alloc_large(t, bytes) : alloc_small(t, bytes);
     if (at)
       return at;
-    if (collections == 2 || bytes > t->space->bytes)
+    if (collections >= patience(t->space, bytes))
       gcb_fail(m,
                "out of memory: the heap of %zu bytes, with %llu bytes live after a collection, has no room "
                "for an object of %zu bytes",

@@ -25,16 +25,27 @@ int gcb_load_program(const char *path, gcb_program *program);
 gcb_space *gcb_space_new(size_t bytes, const gcb_barrier_ops *ops, bool verify);
 void gcb_space_free(gcb_space *space);
 size_t gcb_metadata_bytes(const gcb_space *space);
+/* Whether all of the collector's view is mapped by huge pages (the mutators' view never is). */
+bool gcb_alias_huge(const gcb_space *space);
 
-/* Mutators: started, served by the collector's thread until they have ended, joined. */
+/* Mutators: started, served by the collector's thread until they have ended, joined.
+ * operations: a limit for each mutator, or null for none; read during the call only. */
 int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, uint64_t seed,
-              uint64_t operations, const void *params, const void *blob, size_t blob_bytes);
+              const uint64_t *operations, const void *params, const void *blob, size_t blob_bytes);
 /* What the collector's thread is wanted for: 0 nothing (time is up), 1 the trigger, 2 a mutator waits for
  * memory, 3 the heap is built, 4 all mutators have ended. */
 int gcb_wait(gcb_space *space, uint64_t timeout_ns);
 void gcb_finish(gcb_space *space);
+/* Like gcb_finish(), and mutators that wait for memory fail: for a run that can't go on. */
+void gcb_abandon(gcb_space *space);
 void gcb_set_trigger(gcb_space *space, uint64_t bytes);
+/* Whoever has not ended yet is told to, and is not served any more: after a collector's failure this ends the
+ * run. The checksum is of the heap that is left. */
 int gcb_join(gcb_space *space, const gcb_program *program, uint64_t *checksum);
+/* After the join: the operations that each mutator completed. */
+void gcb_get_operations(gcb_space *space, uint64_t *each);
+/* By all mutators since the start; at any time. */
+uint64_t gcb_allocated_bytes(gcb_space *space);
 void gcb_get_totals(gcb_space *space, gcb_totals *totals);
 void gcb_get_verification(gcb_space *space, gcb_verification *verification);
 
@@ -50,7 +61,8 @@ int gcb_sweep(gcb_space *space);
 void gcb_end_cycle(gcb_space *space);
 uint64_t gcb_marked_objects(const gcb_space *space);
 
-/* For prototypes whose pause holds Python: the pause is marked as that. */
+/* For prototypes whose pause holds Python: the pause is marked as that. Phases that stop the world may be
+ * called in it. */
 void gcb_stop(gcb_space *space);
 void gcb_resume(gcb_space *space);
 

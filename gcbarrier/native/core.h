@@ -17,8 +17,9 @@
 #define GCB_PAGE_WORDS (GCB_PAGE_GRANULES / 64)
 #define GCB_LARGE_BYTES (GCB_BLOCK / 2) /* larger objects get blocks of their own */
 #define GCB_MEDIUM_BYTES ((size_t)512)  /* larger ones don't abandon a TLAB they don't fit into */
-#define GCB_TLAB_BYTES ((size_t)8192) /* zeroed at a time, so that it is still in the cache when it is used  \
-                                       */
+#define GCB_TLAB_BYTES                                                                                       \
+  ((size_t)8192) /* zeroed at a time, so that it is still in the cache when it is used                       \
+                  */
 #define GCB_ROOTS (1u << 16)
 #define GCB_NO_BLOCK SIZE_MAX
 
@@ -84,16 +85,21 @@ typedef struct gcb_thread {
   bool run_clean;      /* the gap was never used: still zero */
   char *medium_cursor, *medium_limit;
   _Atomic uint64_t black_bytes;
-  uint64_t allocated_bytes; /* handed to TLABs and large objects */
-  int status_fd;            /* /proc/self/task/TID/status */
+  _Atomic uint64_t allocated_bytes; /* handed to TLABs and large objects; written by this thread alone */
+  int64_t switches_before;          /* its involuntary context switches when the last stop was asked for */
+  int status_fd;                    /* /proc/self/task/TID/status */
   uint64_t cpu_ns, minor_faults, mutate_ns;
   bool failed;
   jmp_buf unwind; /* the thread's start */
   char error[256];
 } gcb_thread;
 
+enum { GCB_WAITING = 32 };
+
 typedef struct gcb_marker {
-  uint32_t *stack; /* granule numbers */
+  uint32_t *stack;               /* granule numbers */
+  uint32_t waiting[GCB_WAITING]; /* met, and not yet looked up in `mark`; 0: nobody */
+  uint32_t next;                 /* place in `waiting`, modulo its length */
   size_t top, capacity;
   uint64_t *overflow; /* a bit per block that holds an object which did not fit on the stack */
   bool overflowed;
@@ -105,8 +111,9 @@ typedef struct gcb_oracle gcb_oracle;
 typedef struct gcb_space {
   size_t bytes, blocks, pages;
   int memfd;
-  char *tracked; /* mutators' view: the barrier watches it */
-  char *alias;   /* collector's view of the same memory: reading or writing it dirties nothing */
+  char *tracked;   /* mutators' view: the barrier watches it */
+  char *alias;     /* collector's view of the same memory: reading or writing it dirties nothing */
+  bool alias_huge; /* all of it (but a remainder below 2 MiB) is mapped by huge pages */
   void *metadata;
   size_t metadata_bytes;
 
@@ -140,8 +147,9 @@ typedef struct gcb_space {
   gcb_bell awake;    /* a mutator that was held runs again */
   uint64_t spin_ns;
   uint64_t request_ns;
-  uint64_t switches_before;
-  uint32_t pause; /* number of the current pause, 0 outside */
+  int64_t switches_before; /* involuntary context switches of the collector's thread */
+  uint32_t stop_depth;     /* stops that were asked for and not yet lifted */
+  uint32_t pause;          /* number of the current pause, 0 outside */
   uint32_t pauses;
 
   /* the service between mutators and the collector's thread (run.c) */
@@ -152,7 +160,9 @@ typedef struct gcb_space {
   uint64_t stalled_bytes;               /* the largest request that waits for memory; 0: none */
   uint32_t ended;                       /* mutators that have */
   uint32_t started;                     /* threads that exist */
-  bool built, built_seen, abandon;
+  bool built, built_seen;
+  bool abandon; /* nobody will serve the mutators any more: a wait for memory fails */
+  gcb_thread *first_failed;
   uint64_t built_ns, ended_ns;
   void (*build)(gcb_mutator *), (*mutate)(gcb_mutator *);
   _Atomic uint64_t claimed_bytes; /* by allocation since the last remark */
@@ -226,6 +236,7 @@ void gcb_threads_free(gcb_space *space);
 int gcb_oracle_new(gcb_space *space);
 void gcb_oracle_free(gcb_space *space);
 int gcb_oracle_check(gcb_space *space); /* mutators stopped, after the final mark */
+void gcb_oracle_arming(gcb_space *space);
 void gcb_oracle_armed(gcb_space *space);
 void gcb_oracle_collected(gcb_space *space);
 

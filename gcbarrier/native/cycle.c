@@ -12,6 +12,20 @@ static void clear_words(_Atomic uint64_t *bitmap, size_t granules) {
   memset((void *)bitmap, 0, granules / 8);
 }
 
+/* Nothing is marked, nothing was reported. */
+static void forget(gcb_space *space) {
+  clear_words(space->mark, space->bytes / GCB_GRANULE);
+  memset(space->dirty.words, 0, (space->pages + 63) / 64 * 8);
+  space->marker.objects = space->marker.bytes = 0;
+  for (uint32_t i = 0; i < space->thread_count; i++)
+    atomic_store_explicit(&space->threads[i].black_bytes, 0, memory_order_relaxed);
+  space->armed = false;
+}
+
+static int in_cycle(const gcb_space *space) {
+  return space->marking ? 0 : gcb_set_error("no cycle has begun");
+}
+
 int gcb_begin_cycle(gcb_space *space) {
   if (space->marking)
     return gcb_set_error("a cycle is under way already");
@@ -19,20 +33,20 @@ int gcb_begin_cycle(gcb_space *space) {
   gcb_sweep_blocks(space); /* what a collector without a sweep phase has left */
   /* `mark` still holds the live bitmap of the cycle before last, which nobody reads; `black` was emptied by
    * the sweep. */
-  clear_words(space->mark, space->bytes / GCB_GRANULE);
-  memset(space->dirty.words, 0, (space->pages + 63) / 64 * 8);
-  space->marker.objects = space->marker.bytes = 0;
-  for (uint32_t i = 0; i < space->thread_count; i++)
-    atomic_store_explicit(&space->threads[i].black_bytes, 0, memory_order_relaxed);
-  space->armed = false;
+  forget(space);
   space->marking = true;
   return 0;
 }
 
 int gcb_arm(gcb_space *space) {
   uint64_t start_ns = gcb_now_ns();
+  if (in_cycle(space))
+    return -1;
   if (!space->ops || !space->ops->tracks)
     return gcb_set_error("the barrier does not track writes, so marking needs a stopped world");
+  if (space->armed)
+    return gcb_set_error("the barrier is armed already; arming again would forget what was written since");
+  gcb_oracle_arming(space);
   if (space->ops->arm(&space->barrier))
     return -1;
   space->armed = true;
@@ -57,6 +71,10 @@ static void drain(gcb_space *space) {
 
 static int64_t collect(gcb_space *space, bool rearm) {
   uint64_t start_ns = gcb_now_ns();
+  if (in_cycle(space))
+    return -1;
+  if (!space->armed)
+    return gcb_set_error("the barrier was not armed in this cycle");
   space->dirty.count = 0;
   if (space->ops->collect(&space->barrier, rearm, &space->dirty))
     return -1;
@@ -72,6 +90,8 @@ static void rescan(gcb_space *space) {
 }
 
 int gcb_mark(gcb_space *space, bool roots) {
+  if (in_cycle(space))
+    return -1;
   if (roots)
     mark_roots(space);
   drain(space);
@@ -88,6 +108,8 @@ int64_t gcb_collect(gcb_space *space, bool rearm, bool stopped) {
 }
 
 int gcb_rescan(gcb_space *space) {
+  if (in_cycle(space))
+    return -1;
   rescan(space);
   drain(space);
   return 0;
@@ -127,13 +149,23 @@ int gcb_remark(gcb_space *space) {
   gcb_stop_world(space);
   mark_roots(space);
   int failed = collect(space, false) < 0 ? -1 : 0;
-  rescan(space);
-  drain(space);
+  if (!failed) {
+    rescan(space);
+    drain(space);
+  }
   return finish_marking(space, GCB_PAUSE_REMARK, failed);
 }
 
+/* Also the way out of a concurrent cycle: what was marked while mutators ran is worth nothing without the
+ * writes since, so it begins again. */
 int gcb_full(gcb_space *space) {
+  if (in_cycle(space))
+    return -1;
   gcb_stop_world(space);
+  if (space->armed || space->marker.objects > 0) {
+    forget(space);
+    clear_words(space->black, space->bytes / GCB_GRANULE);
+  }
   mark_roots(space);
   drain(space);
   return finish_marking(space, GCB_PAUSE_FULL, 0);

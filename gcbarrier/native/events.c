@@ -28,8 +28,10 @@ size_t gcb_take_events(gcb_space *space, void *events, size_t capacity) {
   uint64_t kept = written < space->event_capacity ? written : space->event_capacity;
   space->events_lost += written - kept;
   size_t count = kept < capacity ? kept : capacity;
-  memcpy(events, space->events, count * sizeof *space->events);
-  memmove(space->events, space->events + count, (kept - count) * sizeof *space->events);
+  if (count > 0) {
+    memcpy(events, space->events, count * sizeof *space->events);
+    memmove(space->events, space->events + count, (kept - count) * sizeof *space->events);
+  }
   atomic_store_explicit(&space->event_next, kept - count, memory_order_relaxed);
   pthread_mutex_unlock(&space->service_lock);
   return count;

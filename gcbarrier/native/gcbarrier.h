@@ -43,7 +43,6 @@ typedef struct gcb_mutator {
   _Atomic uint32_t attention; /* GCB_STOP: come to a safepoint. GCB_BLACK: mark what you allocate. */
   uint32_t index;             /* 0 .. mutators - 1 */
   uint32_t count;             /* how many mutators there are */
-  size_t heap_bytes;
   uint32_t root_capacity;
   uint64_t operations; /* completed so far */
   uint64_t operation_limit;
@@ -97,6 +96,8 @@ static inline size_t gcb_object_bytes(gcb_ref object) {
 }
 /* Bytes that an object with so many references and raw bytes takes in the heap. */
 static inline size_t gcb_size(uint32_t references, size_t raw_bytes) {
+  if (GCB_UNLIKELY(raw_bytes >> 40))
+    return (size_t)1 << 40; /* larger than any heap; the sum below must not wrap round */
   size_t bytes = sizeof(uint64_t) * (1 + (size_t)references) + raw_bytes;
   return (bytes + GCB_GRANULE - 1) & ~(size_t)(GCB_GRANULE - 1);
 }

@@ -1,30 +1,32 @@
-/* The marker: one thread, depth first, over the collector's view. An object's mark bit is tested and set when
- * a reference to it is met; between the pop and the visit stands a small ring in which the object's cache
- * line is on its way (Cher, Hosking and Vitek 2004). */
+/* The marker: one thread, depth first, over the collector's view. Nothing is touched when it is met: a
+ * reference waits in a queue while the word with its mark bit is on its way, and an object between its pop
+ * and its visit while its first cache line is (Cher, Hosking and Vitek 2004). Without the first queue the
+ * branch on a mark bit, which nobody can predict, waits for memory. */
 #include "core.h"
 #include "api.h"
 
 enum { RING = 32 };
+_Static_assert((GCB_WAITING & (GCB_WAITING - 1)) == 0, "the queue's index wraps round by a mask");
 
-/* Marks what a slot refers to and remembers to visit it. */
-static inline void push(gcb_space *space, gcb_marker *marker, const void *tracked) {
-  uint32_t granule = gcb_granule_of(space, tracked);
+static inline bool is_black(gcb_space *space, size_t granule) {
+  return gcb_bit(space->black, granule);
+}
+
+/* Marks an object and remembers to visit it. */
+static inline void mark(gcb_space *space, gcb_marker *marker, uint32_t granule) {
   size_t word = granule >> 6;
   uint64_t bit = UINT64_C(1) << (granule & 63);
   /* relaxed: this thread is the only writer of `mark` */
   uint64_t bits = atomic_load_explicit(&space->mark[word], memory_order_relaxed);
   if (bits & bit)
     return;
-  /* A black object's references came in by stores that the barrier saw; visiting it would only repeat the
-   * rescan. */
-  if (gcb_word(space->black, word) & bit)
-    return;
   atomic_store_explicit(&space->mark[word], bits | bit, memory_order_relaxed);
-  __builtin_prefetch(gcb_alias_object(space, granule));
   if (GCB_LIKELY(marker->top < marker->capacity)) {
     marker->stack[marker->top++] = granule;
     return;
   }
+  if (is_black(space, granule))
+    return;
   /* Marked but not visited: its block is remembered, and it is counted here since revisit_block() can't tell
    * it from its neighbours. */
   size_t block = granule / GCB_BLOCK_GRANULES;
@@ -34,6 +36,28 @@ static inline void push(gcb_space *space, gcb_marker *marker, const void *tracke
   marker->overflowed = true;
 }
 
+/* A reference was met; marks the one that has waited longest. Granule 0 stands for nobody in the queue, and
+ * is marked as anybody else, but at once. */
+static inline void meet(gcb_space *space, gcb_marker *marker, const void *tracked) {
+  uint32_t granule = gcb_granule_of(space, tracked);
+  __builtin_prefetch(&space->mark[granule >> 6], 1);
+  uint32_t *place = &marker->waiting[marker->next++ & (GCB_WAITING - 1)], oldest = *place;
+  *place = granule;
+  if (oldest)
+    mark(space, marker, oldest);
+  if (GCB_UNLIKELY(granule == 0))
+    mark(space, marker, 0);
+}
+
+static void end_waiting(gcb_space *space, gcb_marker *marker) {
+  for (size_t i = 0; i < GCB_WAITING; i++) {
+    uint32_t granule = marker->waiting[i];
+    marker->waiting[i] = 0;
+    if (granule)
+      mark(space, marker, granule);
+  }
+}
+
 static inline void visit(gcb_space *space, gcb_marker *marker, size_t granule) {
   gcb_ref object = gcb_alias_object(space, granule);
   uint32_t references = gcb_reference_count(object);
@@ -41,14 +65,15 @@ static inline void visit(gcb_space *space, gcb_marker *marker, size_t granule) {
     /* acquire: pairs with gcb_store(), so that the target's header is visible (on x86 a plain load) */
     gcb_ref target = atomic_load_explicit(&object->slots[slot], memory_order_acquire);
     if (target)
-      push(space, marker, target);
+      meet(space, marker, target);
   }
 }
 
 void gcb_push_tracked(gcb_space *space, const void *tracked) {
-  push(space, &space->marker, tracked);
+  meet(space, &space->marker, tracked);
 }
 
+/* Until nobody waits anywhere. */
 static void empty_stack(gcb_space *space, gcb_marker *marker) {
   uint32_t ring[RING];
   size_t first = 0, held = 0;
@@ -56,13 +81,22 @@ static void empty_stack(gcb_space *space, gcb_marker *marker) {
     while (held < RING && marker->top > 0) {
       uint32_t granule = marker->stack[--marker->top];
       __builtin_prefetch(gcb_alias_object(space, granule));
+      __builtin_prefetch((const void *)&space->black[granule >> 6]);
       ring[(first + held++) % RING] = granule;
     }
-    if (held == 0)
-      return;
+    if (held == 0) {
+      end_waiting(space, marker);
+      if (marker->top == 0)
+        return;
+      continue;
+    }
     uint32_t granule = ring[first];
     first = (first + 1) % RING;
     held--;
+    /* A black object's references came in by stores that the barrier saw; visiting it would only repeat the
+     * rescan. Its mark bit does no harm. */
+    if (is_black(space, granule))
+      continue;
     marker->bytes += gcb_object_bytes(gcb_alias_object(space, granule));
     marker->objects++;
     visit(space, marker, granule);
@@ -76,8 +110,8 @@ static void revisit_block(gcb_space *space, gcb_marker *marker, size_t block) {
     for (uint64_t bits = gcb_word(space->mark, word); bits; bits &= bits - 1) {
       size_t granule = (word << 6) + (size_t)__builtin_ctzll(bits);
       visit(space, marker, granule);
-      empty_stack(space, marker);
     }
+  empty_stack(space, marker);
 }
 
 uint64_t gcb_drain(gcb_space *space) {
@@ -102,7 +136,7 @@ uint64_t gcb_push_roots(gcb_space *space) {
   for (size_t i = 0; i < GCB_GLOBALS; i++) {
     gcb_ref root = atomic_load_explicit(&space->globals[i], memory_order_acquire);
     if (root)
-      push(space, &space->marker, root), roots++;
+      meet(space, &space->marker, root), roots++;
   }
   for (uint32_t t = 0; t < space->thread_count; t++) {
     gcb_mutator *m = &space->threads[t].m;
@@ -112,7 +146,7 @@ uint64_t gcb_push_roots(gcb_space *space) {
     for (uint32_t i = 0; i < top; i++) {
       gcb_ref root = atomic_load_explicit(&m->roots[i], memory_order_acquire);
       if (root)
-        push(space, &space->marker, root), roots++;
+        meet(space, &space->marker, root), roots++;
     }
   }
   return roots;

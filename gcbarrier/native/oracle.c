@@ -11,6 +11,7 @@ struct gcb_oracle {
   size_t *stack;
   size_t top, capacity;
   _Atomic uint64_t *written; /* a bit per page, set before the store */
+  uint64_t *doubtful;        /* a bit per page: written while the barrier was being armed */
   uint64_t *reported;        /* a bit per page, by any collect() since arming */
   uint64_t cycles, objects, reported_pages, written_pages, false_dirty, lost;
 };
@@ -26,8 +27,9 @@ int gcb_oracle_new(gcb_space *space) {
   space->oracle = oracle;
   oracle->seen = calloc(1, space->bytes / GCB_GRANULE / 8);
   oracle->written = calloc(page_words(space), sizeof *oracle->written);
+  oracle->doubtful = calloc(page_words(space), sizeof *oracle->doubtful);
   oracle->reported = calloc(page_words(space), sizeof *oracle->reported);
-  if (!oracle->seen || !oracle->written || !oracle->reported)
+  if (!oracle->seen || !oracle->written || !oracle->doubtful || !oracle->reported)
     return gcb_set_error("no memory for the oracle of a heap of %zu MiB", space->bytes >> 20);
   return 0;
 }
@@ -38,14 +40,17 @@ void gcb_oracle_free(gcb_space *space) {
   free(space->oracle->seen);
   free(space->oracle->stack);
   free((void *)space->oracle->written);
+  free(space->oracle->doubtful);
   free(space->oracle->reported);
   free(space->oracle);
 }
 
-/* Logged before the store, not after it: gcb_oracle_armed() empties the log once arming is over, so whatever
- * it still finds at the remark was stored after arming, and the barrier has to have reported it. The price is
- * that a store which is under way while the log is emptied may count as a false report: one page for each
- * mutator and cycle at most. */
+/* Logged before the store, not after it, and the log is emptied when arming begins and again when it is over:
+ * - what it holds at the remark was stored after arming; the barrier must have reported it (or it is lost);
+ * - what it held when arming was over may have been stored before or after its page was armed; the barrier
+ * may report it or not;
+ * - anything else that is reported is a false report. Only a store that is under way when arming begins may
+ * be called that wrongly: one allocation buffer for each mutator and cycle at most. */
 void gcb_log_write(gcb_mutator *m, const void *address, size_t bytes) {
   gcb_space *space = gcb_thread_of(m)->space;
   if (!space->oracle || bytes == 0)
@@ -59,12 +64,24 @@ void gcb_log_write(gcb_mutator *m, const void *address, size_t bytes) {
   }
 }
 
+/* Moves the log into `doubtful`. */
+static void empty_log(gcb_space *space) {
+  gcb_oracle *oracle = space->oracle;
+  for (size_t word = 0; word < page_words(space); word++)
+    /* relaxed, but one step: a mutator may be setting a bit */
+    oracle->doubtful[word] = atomic_exchange_explicit(&oracle->written[word], 0, memory_order_relaxed);
+}
+
+void gcb_oracle_arming(gcb_space *space) {
+  if (space->oracle)
+    empty_log(space);
+}
+
 void gcb_oracle_armed(gcb_space *space) {
   gcb_oracle *oracle = space->oracle;
   if (!oracle)
     return;
-  for (size_t word = 0; word < page_words(space); word++)
-    atomic_store_explicit(&oracle->written[word], 0, memory_order_relaxed);
+  empty_log(space);
   memset(oracle->reported, 0, page_words(space) * sizeof *oracle->reported);
 }
 
@@ -73,18 +90,20 @@ void gcb_oracle_collected(gcb_space *space) {
   gcb_oracle *oracle = space->oracle;
   if (!oracle)
     return;
+  uint64_t start_ns = gcb_now_ns();
   for (size_t word = 0; word < page_words(space); word++)
     oracle->reported[word] |= space->dirty.words[word];
+  gcb_record(space, GCB_EV_ORACLE, start_ns, 0); /* so that a pause can be freed of it */
 }
 
 static void compare_pages(gcb_space *space) {
   gcb_oracle *oracle = space->oracle;
   for (size_t word = 0; word < page_words(space); word++) {
     uint64_t written = atomic_load_explicit(&oracle->written[word], memory_order_relaxed);
-    uint64_t reported = oracle->reported[word];
-    oracle->written_pages += (uint64_t)__builtin_popcountll(written);
+    uint64_t reported = oracle->reported[word], right = written | (oracle->doubtful[word] & reported);
+    oracle->written_pages += (uint64_t)__builtin_popcountll(right);
     oracle->reported_pages += (uint64_t)__builtin_popcountll(reported);
-    oracle->false_dirty += (uint64_t)__builtin_popcountll(reported & ~written);
+    oracle->false_dirty += (uint64_t)__builtin_popcountll(reported & ~right);
     oracle->lost += (uint64_t)__builtin_popcountll(written & ~reported);
   }
 }

@@ -92,6 +92,8 @@ static inline int gcb_uffd_register(gcb_barrier *barrier) {
                                   .mode = UFFDIO_REGISTER_MODE_WP};
   if (ioctl(p->uffd, UFFDIO_REGISTER, &range))
     return gcb_set_error("the heap can't be registered for write-protection: %s", strerror(errno));
+  if (!(range.ioctls >> _UFFDIO_WRITEPROTECT & 1))
+    return gcb_set_error("this kernel can't write-protect shared memory (memfd) through userfaultfd");
   return 0;
 }
 
@@ -100,6 +102,8 @@ static inline int gcb_uffd_protect(gcb_barrier *barrier, size_t first_page, size
   struct uffdio_writeprotect range = {
       .range = {(uintptr_t)barrier->range.base + (first_page << GCB_PAGE_SHIFT), pages << GCB_PAGE_SHIFT},
       .mode = UFFDIO_WRITEPROTECT_MODE_WP};
+  /* EAGAIN: the process's mappings are just changing; the whole range is protected again, which is harmless
+   */
   while (ioctl(p->uffd, UFFDIO_WRITEPROTECT, &range))
     if (errno != EINTR && errno != EAGAIN)
       return gcb_set_error("the heap can't be write-protected: %s", strerror(errno));
@@ -122,11 +126,15 @@ static inline int gcb_pagemap_scan(gcb_barrier *barrier, uint64_t category, uint
                             .return_mask = category};
   while (scan.start < scan.end) {
     int found = ioctl(p->pagemap, GCB_PAGEMAP_SCAN, &scan);
+    /* Not tried again, whatever the reason: the kernel may have re-protected pages up to walk_end, and a call
+     * that fails does not say how many regions it has written. EINTR comes with a fatal signal only. */
     if (found < 0)
       return gcb_set_error("PAGEMAP_SCAN failed: %s", strerror(errno));
     for (int i = 0; i < found; i++)
       gcb_pageset_add(dirty, (size_t)(p->regions[i].start - base) >> GCB_PAGE_SHIFT,
                       (size_t)(p->regions[i].end - p->regions[i].start) >> GCB_PAGE_SHIFT);
+    if (scan.walk_end <= scan.start)
+      return gcb_set_error("PAGEMAP_SCAN makes no progress");
     scan.start = scan.walk_end; /* a full vector ends the walk early */
   }
   return 0;
@@ -140,8 +148,9 @@ static inline int gcb_pagemap_read(gcb_barrier *barrier, unsigned bit, bool want
   for (size_t done = 0; done < pages;) {
     size_t left = pages - done, step = left < GCB_ENTRIES ? left : GCB_ENTRIES;
     ssize_t got = pread(p->pagemap, p->entries, step * 8, (off_t)((base + done) * 8));
-    if (got <= 0)
-      return gcb_set_error("/proc/self/pagemap can't be read: %s", got ? strerror(errno) : "it ends early");
+    if (got < 8)
+      return gcb_set_error("/proc/self/pagemap can't be read: %s",
+                           got < 0 ? strerror(errno) : "it ends early");
     size_t entries = (size_t)got / 8;
     for (size_t i = 0; i < entries; i++)
       if ((p->entries[i] >> bit & 1) == wanted)

@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define SPIN_NS UINT64_C(2000000)
+#define FOREVER_NS (UINT64_C(1) << 60)
+#define NAP_NS UINT64_C(10000000)
 
 typedef void (*gcb_body)(gcb_mutator *);
 typedef uint64_t (*gcb_sum)(gcb_mutator *);
@@ -68,14 +70,17 @@ static bool guarded(gcb_thread *t, gcb_body body) {
   return true;
 }
 
-static void await_built(gcb_thread *t) {
+/* false: it will never be */
+static bool await_built(gcb_thread *t) {
   gcb_space *space = t->space;
   gcb_native_enter(&t->m);
   pthread_mutex_lock(&space->service_lock);
   while (!space->built && !space->abandon)
     pthread_cond_wait(&space->served, &space->service_lock);
+  bool built = space->built;
   pthread_mutex_unlock(&space->service_lock);
   gcb_native_leave(&t->m);
+  return built;
 }
 
 static void announce_built(gcb_space *space) {
@@ -101,6 +106,13 @@ static void measured_mutate(gcb_thread *t) {
   t->minor_faults = (uint64_t)(after.ru_minflt - before.ru_minflt);
 }
 
+/* Under service_lock: every mutator ends, and none waits for a collector's thread that will not come. */
+static void abandon(gcb_space *space) {
+  space->abandon = true;
+  atomic_store_explicit(&space->finish, 1, memory_order_relaxed);
+  pthread_cond_broadcast(&space->served);
+}
+
 static void *mutator_main(void *argument) {
   gcb_thread *t = argument;
   gcb_space *space = t->space;
@@ -109,21 +121,24 @@ static void *mutator_main(void *argument) {
   t->status_fd = open(path, O_RDONLY | O_CLOEXEC);
   prctl(PR_SET_TIMERSLACK, 1000); /* gcb_pace() sleeps for tens of microseconds */
   gcb_native_leave(&t->m);
-  if (t->m.index == 0) {
-    if (guarded(t, space->build))
-      announce_built(space);
-  } else
-    await_built(t);
-  if (!t->failed && !space->abandon)
+  bool built = false;
+  if (t->m.index > 0)
+    built = await_built(t);
+  else if (guarded(t, space->build)) {
+    announce_built(space);
+    built = true;
+  }
+  if (built)
     measured_mutate(t);
   gcb_thread_gone(t);
   pthread_mutex_lock(&space->service_lock);
   space->ended++;
   space->ended_ns = gcb_now_ns();
   if (t->failed) {
-    space->abandon = true;
-    atomic_store_explicit(&space->finish, 1, memory_order_relaxed);
-    pthread_cond_broadcast(&space->served);
+    /* The first under the lock has the cause; whoever was abandoned because of it comes later. */
+    if (!space->first_failed)
+      space->first_failed = t;
+    abandon(space);
   }
   pthread_cond_signal(&space->service);
   pthread_mutex_unlock(&space->service_lock);
@@ -138,8 +153,17 @@ static uint64_t mix(uint64_t seed) {
   return (seed ^ (seed >> 31)) | 1;
 }
 
+static void end_threads(gcb_space *space) {
+  gcb_abandon(space);
+  for (uint32_t i = 0; i < space->started; i++)
+    pthread_join(space->threads[i].pthread, NULL);
+  space->started = space->ended = 0;
+}
+
 int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, uint64_t seed,
-              uint64_t operations, const void *params, const void *blob, size_t blob_bytes) {
+              const uint64_t *operations, const void *params, const void *blob, size_t blob_bytes) {
+  if (space->threads)
+    return gcb_set_error("a heap's mutators are started once");
   space->threads = calloc(mutators, sizeof *space->threads);
   if (!space->threads)
     return gcb_set_error("no memory for %u mutators", mutators);
@@ -154,11 +178,10 @@ int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, u
     *t = (gcb_thread){.space = space, .state = GCB_GONE, .block = GCB_NO_BLOCK, .status_fd = -1};
     t->m.index = i;
     t->m.count = mutators;
-    t->m.heap_bytes = space->bytes;
     t->m.random_state = mix(seed + i);
-    t->m.operation_limit = operations ? operations : UINT64_MAX;
+    t->m.operation_limit = operations ? operations[i] : UINT64_MAX;
     t->m.roots = calloc(GCB_ROOTS, sizeof *t->m.roots);
-    t->m.root_capacity = t->m.roots ? GCB_ROOTS : 0;
+    t->m.root_capacity = GCB_ROOTS;
     t->m.finish = &space->finish;
     t->m.globals = space->globals;
     t->m.params = params;
@@ -166,15 +189,17 @@ int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, u
     t->m.blob_bytes = blob_bytes;
   }
   space->thread_count = mutators; /* before the first thread runs: a stop looks at all of them */
+  for (uint32_t i = 0; i < mutators; i++)
+    if (!space->threads[i].m.roots)
+      return gcb_set_error("no memory for the handles of %u mutators", mutators);
   for (uint32_t i = 0; i < mutators; i++) {
     int problem = pthread_create(&space->threads[i].pthread, NULL, mutator_main, &space->threads[i]);
     if (problem) {
-      space->started = i;
-      gcb_finish(space);
+      end_threads(space);
       return gcb_set_error("mutator %u of %u could not be started: %s", i + 1, mutators, strerror(problem));
     }
+    space->started = i + 1;
   }
-  space->started = mutators;
   return 0;
 }
 
@@ -182,23 +207,32 @@ void gcb_finish(gcb_space *space) {
   atomic_store_explicit(&space->finish, 1, memory_order_relaxed);
 }
 
+/* Ends the run from outside: mutators come to an end at their next operation, those that wait for memory
+ * fail. */
+void gcb_abandon(gcb_space *space) {
+  pthread_mutex_lock(&space->service_lock);
+  abandon(space);
+  pthread_mutex_unlock(&space->service_lock);
+}
+
 int gcb_join(gcb_space *space, const gcb_program *program, uint64_t *checksum) {
-  const char *error = NULL;
-  for (uint32_t i = 0; i < space->started; i++) {
-    pthread_join(space->threads[i].pthread, NULL);
-    if (space->threads[i].failed && !error)
-      error = space->threads[i].error;
-  }
-  space->started = 0;
-  if (error)
-    return gcb_set_error("%s", error);
+  end_threads(space);
+  gcb_thread *t = space->first_failed;
+  if (t)
+    return gcb_set_error("%s", t->error);
   gcb_sum sum;
   memcpy(&sum, &program->checksum, sizeof sum);
-  *checksum = sum(&space->threads[0].m);
+  t = space->threads;
+  if (setjmp(t->unwind)) /* gcb_fail() in the checksum: the thread's own frame is gone */
+    return gcb_set_error("%s", t->error);
+  *checksum = sum(&t->m);
   return 0;
 }
 
 void gcb_threads_free(gcb_space *space) {
+  if (!space->threads)
+    return;
+  end_threads(space);
   for (uint32_t i = 0; i < space->thread_count; i++) {
     free((void *)space->threads[i].m.roots);
     if (space->threads[i].status_fd >= 0)
@@ -246,7 +280,7 @@ void gcb_service_stall(gcb_thread *t, size_t bytes) {
   pthread_mutex_unlock(&space->service_lock);
   gcb_native_leave(&t->m);
   if (abandon)
-    gcb_fail(&t->m, "abandoned: another mutator failed");
+    gcb_fail(&t->m, "abandoned: the run has failed elsewhere");
 }
 
 void gcb_service_cycle_begins(gcb_space *space) {
@@ -265,7 +299,7 @@ void gcb_service_cycle_ended(gcb_space *space) {
 }
 
 int gcb_wait(gcb_space *space, uint64_t timeout_ns) {
-  uint64_t until_ns = gcb_now_ns() + timeout_ns;
+  uint64_t until_ns = gcb_now_ns() + (timeout_ns < FOREVER_NS ? timeout_ns : FOREVER_NS);
   struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
                            .tv_nsec = (long)(until_ns % 1000000000u)};
   int wanted = 0, timed_out = 0;
@@ -299,8 +333,20 @@ void gcb_get_totals(gcb_space *space, gcb_totals *totals) {
     totals->operations += t->m.operations;
     totals->cpu_ns += t->cpu_ns;
     totals->minor_faults += t->minor_faults;
-    totals->allocated_bytes += t->allocated_bytes;
   }
+  totals->allocated_bytes = gcb_allocated_bytes(space);
+}
+
+void gcb_get_operations(gcb_space *space, uint64_t *each) {
+  for (uint32_t i = 0; i < space->thread_count; i++)
+    each[i] = space->threads[i].m.operations;
+}
+
+uint64_t gcb_allocated_bytes(gcb_space *space) {
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < space->thread_count; i++)
+    bytes += atomic_load_explicit(&space->threads[i].allocated_bytes, memory_order_relaxed);
+  return bytes;
 }
 
 void gcb_pace_slow(gcb_mutator *m, double per_second) {
@@ -315,9 +361,12 @@ void gcb_pace_slow(gcb_mutator *m, double per_second) {
     m->pace_start_ns += now - due;
   if (due < now + 50000)
     return;
-  struct timespec sleep = {.tv_sec = (time_t)((due - now) / 1000000000u),
-                           .tv_nsec = (long)((due - now) % 1000000000u)};
   gcb_native_enter(m);
-  nanosleep(&sleep, NULL);
+  /* In naps: however slow the pace, the end of the run is noticed. */
+  while (now < due && !atomic_load_explicit(m->finish, memory_order_relaxed)) {
+    uint64_t nap_ns = due - now < NAP_NS ? due - now : NAP_NS;
+    nanosleep(&(struct timespec){.tv_nsec = (long)nap_ns}, NULL);
+    now = gcb_now_ns();
+  }
   gcb_native_leave(m);
 }

@@ -61,26 +61,45 @@ static void wait_for(gcb_bell *bell, uint32_t seen, uint64_t spin_ns) {
   atomic_fetch_sub_explicit(&bell->sleepers, 1, memory_order_relaxed);
 }
 
-/* Involuntary context switches of the mutators that exist and of the collector, so far. */
-static uint64_t involuntary_switches(gcb_space *space) {
+enum { UNKNOWN = -1 };
+
+static int64_t own_switches(void) {
   struct rusage usage;
   getrusage(RUSAGE_THREAD, &usage);
-  uint64_t total = (uint64_t)usage.ru_nivcsw;
+  return usage.ru_nivcsw;
+}
+
+/* Involuntary context switches of a mutator so far; UNKNOWN where the thread does not exist (any more). */
+static int64_t switches_of(gcb_thread *t) {
+  char text[4096];
+  /* acquire: the thread opened its file before it left GCB_GONE */
+  if (atomic_load_explicit(&t->state, memory_order_acquire) == GCB_GONE)
+    return UNKNOWN;
+  ssize_t got = pread(t->status_fd, text, sizeof text - 1, 0);
+  if (got <= 0)
+    return UNKNOWN;
+  text[got] = 0;
+  const char *line = strstr(text, "\nnonvoluntary_ctxt_switches:");
+  return line ? strtoll(strchr(line, ':') + 1, NULL, 10) : UNKNOWN;
+}
+
+/* Reading /proc takes tens of microseconds: done before the request and after the last mutator runs again, so
+ * that no pause holds it. */
+static void remember_switches(gcb_space *space) {
+  for (uint32_t i = 0; i < space->thread_count; i++)
+    space->threads[i].switches_before = switches_of(&space->threads[i]);
+  space->switches_before = own_switches();
+}
+
+/* Whether a thread that took part lost its processor since remember_switches(). */
+static bool preempted(gcb_space *space) {
+  bool lost = own_switches() != space->switches_before;
   for (uint32_t i = 0; i < space->thread_count; i++) {
     gcb_thread *t = &space->threads[i];
-    char text[4096];
-    /* acquire: the thread opened its file before it left GCB_GONE */
-    if (atomic_load_explicit(&t->state, memory_order_acquire) == GCB_GONE)
-      continue;
-    ssize_t got = pread(t->status_fd, text, sizeof text - 1, 0);
-    if (got <= 0)
-      continue;
-    text[got] = 0;
-    const char *line = strstr(text, "\nnonvoluntary_ctxt_switches:");
-    if (line)
-      total += strtoull(strchr(line, ':') + 1, NULL, 10);
+    int64_t now = switches_of(t);
+    lost |= now != UNKNOWN && t->switches_before != UNKNOWN && now != t->switches_before;
   }
-  return total;
+  return lost;
 }
 
 static bool stopping(uint32_t stop_count) {
@@ -159,7 +178,9 @@ void gcb_allocate_black(gcb_space *space, bool black) {
 }
 
 void gcb_stop_world(gcb_space *space) {
-  space->switches_before = involuntary_switches(space);
+  if (space->stop_depth++ > 0)
+    return; /* inside gcb_stop(): the phase that wants the world stopped finds it so */
+  remember_switches(space);
   space->pause = ++space->pauses;
   space->request_ns = gcb_now_ns();
   uint32_t waited_for = running(space);
@@ -194,6 +215,8 @@ static uint64_t await_mutators(gcb_space *space, uint32_t stop) {
 }
 
 void gcb_resume_world(gcb_space *space, gcb_pause_kind kind) {
+  if (--space->stop_depth > 0)
+    return;
   uint64_t start_ns = gcb_now_ns();
   uint32_t stop = heard(&space->stop);
   set_attention(space, 0, GCB_STOP);
@@ -201,7 +224,6 @@ void gcb_resume_world(gcb_space *space, gcb_pause_kind kind) {
   uint64_t end_ns = gcb_now_ns(), last_ns = await_mutators(space, stop);
   if (last_ns > end_ns)
     end_ns = last_ns;
-  bool preempted = involuntary_switches(space) != space->switches_before;
   gcb_event event = {.start_ns = start_ns,
                      .end_ns = end_ns,
                      .cycle = space->cycle,
@@ -211,7 +233,7 @@ void gcb_resume_world(gcb_space *space, gcb_pause_kind kind) {
   event.start_ns = space->request_ns;
   event.kind = GCB_EV_PAUSE;
   event.value = (uint64_t)kind;
-  event.flags = preempted ? GCB_EVF_PREEMPTED : 0;
+  event.flags = preempted(space) ? GCB_EVF_PREEMPTED : 0;
   gcb_record_full(space, event);
   space->pause = 0;
 }

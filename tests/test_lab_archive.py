@@ -1,0 +1,215 @@
+"""The guest's first file system: cpio archives, read back by a reader of the tests' own."""
+
+import io
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.lab import image, overlay
+from gcbarrier.lab.cpio import CpioWriter
+from gcbarrier.lab.status import Kernel
+
+
+@frozen(kw_only=True)
+class Entry:
+    mode: int
+    mtime: int
+    links: int
+    content: bytes
+
+
+def entries(archive: bytes) -> Iterator[tuple[str, Entry]]:
+    """Name and entry of all members, by the format's description: thirteen hexadecimal numbers, name, content."""
+    at = 0
+    while True:
+        assert archive[at : at + 6] == b"070701", at
+        numbers = [int(archive[at + 6 + 8 * i : at + 14 + 8 * i], 16) for i in range(13)]
+        size, name_size = numbers[6], numbers[11]
+        name = archive[at + 110 : at + 110 + name_size - 1].decode()
+        assert archive[at + 110 + name_size - 1] == 0
+        start = (at + 110 + name_size + 3) // 4 * 4
+        if name == "TRAILER!!!":
+            assert set(archive[start:]) <= {0}
+            return
+        content = archive[start : start + size]
+        assert numbers[2:4] == [0, 0], "everything is root's"
+        yield name, Entry(mode=numbers[1], mtime=numbers[5], links=numbers[4], content=content)
+        at = (start + size + 3) // 4 * 4
+
+
+def written(*paths: Path) -> dict[str, Entry]:
+    out = io.BytesIO()
+    archive = CpioWriter(out)
+    for path in paths:
+        archive.add_path(str(path))
+    archive.finish()
+    assert len(out.getvalue()) % 512 == 0, "another archive may follow"
+    found = list(entries(out.getvalue()))
+    assert len({name for name, _ in found}) == len(found), "each once"
+    return dict(found)
+
+
+def relative(path: Path) -> str:
+    return str(path).lstrip("/")
+
+
+def test_a_file_keeps_content_time_and_whether_it_runs(tmp_path: Path) -> None:
+    plain, program = tmp_path / "plain", tmp_path / "program"
+    for file, content in ((plain, b"odd"), (program, b"")):
+        file.write_bytes(content)
+        os.utime(file, (1_000_000_000, 1_234_567_890))
+    plain.chmod(0o600)
+    program.chmod(0o700)
+    found = written(plain, program)
+    assert found[relative(plain)] == Entry(mode=stat.S_IFREG | 0o644, mtime=1_234_567_890, links=1, content=b"odd")
+    assert found[relative(program)].mode == stat.S_IFREG | 0o755
+
+
+def test_folders_come_before_what_is_in_them(tmp_path: Path) -> None:
+    file = tmp_path / "a" / "b" / "file"
+    file.parent.mkdir(parents=True)
+    file.write_text("x")
+    names = list(written(file))
+    for parent in list(Path(relative(file)).parents)[:-1]:
+        assert names.index(str(parent)) < names.index(relative(file))
+
+
+def test_links_on_the_way_are_kept_and_followed(tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    (real / "library.so.1").write_text("elf")
+    (real / "library.so").symlink_to("library.so.1")
+    (tmp_path / "short").symlink_to("real")
+    found = written(tmp_path / "short" / "library.so")
+    assert found[relative(tmp_path / "short")].content == b"real"
+    assert stat.S_ISLNK(found[relative(tmp_path / "short")].mode)
+    assert found[relative(real / "library.so")].content == b"library.so.1"
+    assert found[relative(real / "library.so.1")].content == b"elf"
+
+
+def test_a_circle_of_links_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="too many symbolic links"):
+        written(tmp_path / "a")
+
+
+def test_a_file_of_4_gib_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "huge"
+    with file.open("wb") as out:
+        out.truncate(1 << 32)
+    with pytest.raises(GcBarrierError, match="huge is too large for a guest"):
+        written(file)
+
+
+def test_the_cpio_tool_agrees(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("content")
+    out = io.BytesIO()
+    archive = CpioWriter(out)
+    archive.add_path(str(tmp_path / "file"))
+    archive.finish()
+    tool = shutil.which("cpio")
+    if tool is not None:
+        done = subprocess.run([tool, "-t", "--quiet"], input=out.getvalue(), capture_output=True, check=True)
+        assert relative(tmp_path / "file") in done.stdout.decode().splitlines()
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Kernel:
+    folder = tmp_path / "kernel"
+    folder.mkdir()
+    (folder / "config").write_text("CONFIG_MEM_SOFT_DIRTY=y\n")
+    return Kernel(suite="stable", release="6.12.1-cloud-amd64", image=folder / "vmlinuz")
+
+
+def overlaid(kernel: Kernel, include: tuple[Path, ...] = (), search: tuple[Path, ...] = ()) -> dict[str, Entry]:
+    out = io.BytesIO()
+    overlay.write_overlay(out, include=include, search=search, kernel=kernel)
+    return dict(entries(out.getvalue()))
+
+
+def test_the_overlay_holds_the_package_and_of_the_checkout_only_plugins(kernel: Kernel) -> None:
+    found = overlaid(kernel)
+    package = overlay.package_folder()
+    assert relative(package / "lab" / "agent.py") in found
+    for root in overlay.checkout_folders():
+        inside = {
+            Path(name).relative_to(relative(root)).parts[0] for name in found if name.startswith(relative(root) + "/")
+        }
+        assert inside >= {package.name, "heaps", "experiments"}
+        assert not inside & {"tests", ".git", "pyproject.toml"}
+        assert relative(root / "experiments" / "pause_times.py") in found
+    assert found["boot/config-6.12.1-cloud-amd64"].content == b"CONFIG_MEM_SOFT_DIRTY=y\n"
+    assert found["init"].mode & 0o111
+    assert found["init"].content.startswith(b"#!/lab-python ")
+
+
+def test_of_a_searched_folder_only_the_plugins_are_taken(kernel: Kernel, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    for name in ("heaps/mine/heap.py", "collectors/lazy.py", "photos/great.raw"):
+        (own / name).parent.mkdir(parents=True)
+        (own / name).write_text(name)
+    found = overlaid(kernel, search=(own,))
+    assert found[relative(own / "heaps/mine/heap.py")].content == b"heaps/mine/heap.py"
+    assert relative(own / "collectors/lazy.py") in found
+    assert relative(own / "photos") not in found
+
+
+def test_included_folders_are_whole_and_importable(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "modules"
+    (folder / "deep" / ".git").mkdir(parents=True)
+    (folder / "deep" / "thing.so").write_bytes(b"\x7fELF")
+    (folder / "deep" / ".git" / "HEAD").write_text("no")
+    (folder / "dangling").symlink_to("nowhere")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
+    found = overlaid(kernel, include=(folder / "deep",))
+    assert found[relative(folder / "deep" / "thing.so")].content == b"\x7fELF"
+    assert relative(folder / "deep" / ".git") not in found
+    start = json.loads(found["lab.json"].content)
+    assert str(folder) in start["environment"]["PYTHONPATH"].split(":")
+
+
+def test_what_is_not_there_or_not_readable_is_refused(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(GcBarrierError, match="gone does not exist, so the guest can't be given it"):
+        overlaid(kernel, include=(tmp_path / "gone",))
+    with pytest.raises(GcBarrierError, match="/proc/version can't be included, as the guest mounts its own"):
+        overlaid(kernel, include=(Path("/proc/version"),))
+
+    def forbid(_archive: CpioWriter, path: str) -> None:
+        if path.endswith("secret"):
+            raise PermissionError(13, "Permission denied", path)
+
+    # Root may read everything, so a forbidden file is only played.
+    monkeypatch.setattr(CpioWriter, "add_path", forbid)
+    (tmp_path / "secret").write_text("")
+    with pytest.raises(GcBarrierError, match="secret can't be read"):
+        overlaid(kernel, include=(tmp_path / "secret",))
+
+
+def test_the_base_is_made_once_and_old_ones_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    thing = tmp_path / "thing"
+    monkeypatch.setattr(image, "_base_files", lambda: [str(thing)])
+    monkeypatch.setattr(image, "_libraries", lambda _: [])
+    made = []
+    for round_ in range(5):
+        thing.write_text("x" * round_)
+        made.append(image.base_archive())
+        assert image.base_archive() == made[-1]
+        os.utime(made[-1], (round_, round_))
+    kept = sorted(made[0].parent.iterdir())
+    assert kept == sorted(made[-3:])
+    assert dict(entries(made[-1].read_bytes()))[relative(thing)].content == b"xxxx"

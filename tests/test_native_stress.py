@@ -1,0 +1,175 @@
+"""The C core under a program made to break it, and broken cores and barriers that the program must expose."""
+
+import subprocess
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import attrs
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+NATIVE = CHECKOUT / "gcbarrier/native"
+BARRIERS = CHECKOUT / "gcbarrier/barriers"
+STRESS = CHECKOUT / "tests/native/stress.c"
+SANITIZERS = {
+    "plain": ("-O2",),
+    "asan": ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+    # One view: two would be two addresses, between which ThreadSanitizer sees no race.
+    "tsan": ("-O1", "-g1", "-fsanitize=thread", "-DGCB_ONE_VIEW=1"),
+}
+POLICIES = {"none": "stop", "uffd_wp_async": "concurrent", "uffd_wp_pagemap": "rearm"}
+PAGE_TABLES = ("async-uffd-wp", "pagemap-scan")
+MUTATORS = 3
+
+Needs = Callable[..., None]
+
+
+class Workshop:
+    """Compiles each source once for each sanitizer; links them to stress programs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.object = cache(self._object)
+
+    def _object(self, source: Path, sanitizer: str) -> Path:
+        target = self.folder / f"{sanitizer}-{source.stem}-{len(list(self.folder.iterdir()))}.o"
+        _gcc(*SANITIZERS[sanitizer], "-c", source, "-o", target)
+        return target
+
+    def program(self, barrier: Path, sanitizer: str = "plain", mutant: dict[Path, Path] | None = None) -> Path:
+        """With ``mutant``, some sources are replaced by others."""
+        sources = [(mutant or {}).get(source, source) for source in (*sorted(NATIVE.glob("*.c")), STRESS, barrier)]
+        objects = [self.object(source, sanitizer) for source in sources]
+        target = self.folder / f"stress-{len(list(self.folder.iterdir()))}"
+        _gcc(*SANITIZERS[sanitizer], *objects, "-o", target, "-pthread", "-ldl")
+        return target
+
+
+def _gcc(*arguments: str | Path) -> None:
+    common = ("gcc", "-D_GNU_SOURCE", "-std=gnu11", "-Wall", "-Wextra", "-DGCB_VERIFY=1", f"-I{NATIVE}")
+    done = subprocess.run([*common, *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("stress"))
+
+
+def _run(program: Path, policy: str, *, seconds: float = 1.5, mib: int = 32) -> subprocess.CompletedProcess[str]:
+    command = [str(program), policy, str(seconds), str(mib), str(MUTATORS), "1"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+@pytest.mark.parametrize("barrier", POLICIES)
+def test_nothing_is_lost(needs: Needs, workshop: Workshop, barrier: str, sanitizer: str) -> None:
+    if barrier != "none":
+        needs(*PAGE_TABLES)
+    program = workshop.program(BARRIERS / f"{barrier}.c", sanitizer)
+    run = _run(program, POLICIES[barrier], seconds=3 if sanitizer == "tsan" else 2)
+    assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
+    words = run.stdout.split()
+    numbers = {name: int(value) for name, value in zip(words[::2], words[1::2], strict=True)}
+    assert numbers["cycles"] >= 2
+    assert numbers["checked"] > 5_000
+    assert numbers["lost"] == 0
+    if barrier != "none":
+        assert numbers["written"] > 1000
+        # Only stores under way while arming begins may be called false: a TLAB (2 or 3 pages) for each mutator.
+        assert numbers["false"] <= 3 * MUTATORS * numbers["cycles"]
+
+
+def test_a_heap_that_is_always_full(needs: Needs, workshop: Workshop) -> None:
+    needs(*PAGE_TABLES)
+    run = _run(workshop.program(BARRIERS / "uffd_wp_async.c"), "concurrent", mib=9)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_a_heap_that_is_too_small_is_an_error(workshop: Workshop) -> None:
+    run = _run(workshop.program(BARRIERS / "none.c", "asan"), "stop", mib=2)
+    assert (run.returncode, run.stderr) == (1, "")
+    assert "out of memory: the heap of 2097152 bytes" in run.stdout
+
+
+def test_a_lossy_barrier_is_caught(needs: Needs, workshop: Workshop) -> None:
+    needs(*PAGE_TABLES)
+    run = _run(workshop.program(CHECKOUT / "tests/native/lossy.c"), "concurrent", seconds=10)
+    assert run.returncode == 1
+    assert run.stdout.startswith("FAILED cycle ")
+    assert "lost object at offset" in run.stdout
+    assert "(page " in run.stdout
+
+
+@attrs.frozen
+class Mutant:
+    """One change that makes the core wrong; the text must occur once."""
+
+    file: Path
+    text: str
+    replacement: str
+    message: str = "lost object"
+    barrier: str = "uffd_wp_async"
+    policy: str = "concurrent"
+
+
+MUTANTS = {
+    "black before armed": Mutant(
+        NATIVE / "cycle.c",
+        "  gcb_oracle_arming(space);\n",
+        "  gcb_oracle_arming(space);\n  gcb_allocate_black(space, true);\n",
+    ),
+    "rescan without the object that spans into the page": Mutant(
+        NATIVE / "rescan.c", "if (spanning != SIZE_MAX)", "if (0)"
+    ),
+    "rescan without a large object's later pages": Mutant(
+        NATIVE / "rescan.c", "if (kind == GCB_RESERVED)", "if (kind == GCB_RESERVED || kind == GCB_TAIL)"
+    ),
+    "remark without a rescan": Mutant(
+        NATIVE / "cycle.c", "  if (!failed) {\n    rescan(space);\n", "  if (!failed) {\n"
+    ),
+    "remark without roots": Mutant(
+        NATIVE / "cycle.c",
+        "  mark_roots(space);\n  int failed = collect(space, false)",
+        "  int failed = collect(space, false)",
+        "reachable from a root, is not marked",
+    ),
+    "globals are no roots": Mutant(
+        NATIVE / "mark.c",
+        "for (size_t i = 0; i < GCB_GLOBALS; i++) {",
+        "for (size_t i = 0; false && i < GCB_GLOBALS; i++) {",
+        "reachable from a root, is not marked",
+        "none",
+        "stop",
+    ),
+    "re-armed whole, in a second step, while mutators run": Mutant(
+        BARRIERS / "uffd_wp_pagemap.c",
+        "  if (!rearm)\n    return 0;\n",
+        "  return rearm ? gcb_uffd_protect(barrier, 0, dirty->pages) : 0;\n",
+        barrier="uffd_wp_pagemap",
+    ),
+    "the sweep forgets what was allocated black": Mutant(
+        NATIVE / "alloc.c",
+        "atomic_store_explicit(&space->live[word], live, memory_order_relaxed);",
+        "atomic_store_explicit(&space->live[word], live & ~fresh, memory_order_relaxed);",
+        "object",
+    ),
+    "TLABs outlive the flip": Mutant(NATIVE / "cycle.c", "  gcb_retire_tlabs(space);\n", "", "object", "none", "stop"),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_broken_core_is_caught(needs: Needs, workshop: Workshop, tmp_path: Path, name: str) -> None:
+    mutant = MUTANTS[name]
+    if mutant.barrier != "none":
+        needs(*PAGE_TABLES)
+    text = mutant.file.read_text()
+    assert text.count(mutant.text) == 1, f"{mutant.file} no longer holds once: {mutant.text}"
+    broken = tmp_path / mutant.file.name
+    broken.write_text(text.replace(mutant.text, mutant.replacement))
+    program = workshop.program(BARRIERS / f"{mutant.barrier}.c", mutant={mutant.file: broken})
+    run = _run(program, mutant.policy, seconds=10)
+    print(run.stdout)
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert mutant.message in run.stdout
