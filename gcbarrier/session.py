@@ -86,6 +86,7 @@ class _Session:
             operations, allocated = heap.operations(), heap.allocated_bytes
             counted = heap.verification()
         if config.verify:
+            oracle.refuse_lost(counted)
             reference = oracle.reference_checksum(
                 job.program,
                 mutators=config.mutators,

@@ -21,6 +21,7 @@
 #define SPIN_NS UINT64_C(2000000)
 #define FOREVER_NS (UINT64_C(1) << 60)
 #define NAP_NS UINT64_C(10000000)
+#define BURST_NS UINT64_C(250000) /* a sleep costs more than an operation: several for each */
 
 typedef void (*gcb_body)(gcb_mutator *);
 typedef uint64_t (*gcb_sum)(gcb_mutator *);
@@ -359,7 +360,7 @@ void gcb_pace_slow(gcb_mutator *m, double per_second) {
   m->pace_next = m->operations + 1 + (uint64_t)(per_second / 100000);
   if (now > due + 1000000)
     m->pace_start_ns += now - due;
-  if (due < now + 50000)
+  if (due < now + BURST_NS)
     return;
   gcb_native_enter(m);
   /* In naps: however slow the pace, the end of the run is noticed. */
