@@ -210,4 +210,7 @@ def _guest(configs: Sequence[Config], watch: Watch) -> Iterator[_Place]:
     with lab.LabExecutor(memory_bytes=memory_bytes) as executor:
         guest = executor.machine
         machine = Machine(name=guest.name, accelerator=guest.accelerator)
-        yield _Place(machine=machine, executor=executor, about={"lab": attrs.asdict(guest)})
+        # The guest has neither compiler nor checkout: what it runs was made here.
+        here = host.manifest()
+        made_here = {name: here[name] for name in ("compiler", "packages", "gcbarrier")}
+        yield _Place(machine=machine, executor=executor, about={"lab": attrs.asdict(guest), **made_here})

@@ -88,6 +88,11 @@ class Heap:
         self._space = None
 
     @property
+    def alias_huge(self) -> bool:
+        """Whether huge pages map the collector's view; the mutators' view never has them."""
+        return bool(self._lib.gcb_alias_huge(self._space))
+
+    @property
     def granules(self) -> int:
         """How many granules the barrier tells apart."""
         return self.size_bytes // (self.promises.granule_bytes or PAGE_BYTES)

@@ -79,6 +79,7 @@ class _Session:
             promises=barriers.load(config.barrier),
             verify=config.verify,
         ) as heap:
+            self._facts["alias_huge"] = heap.alias_huge
             try:
                 self._measure(heap)
             finally:

@@ -202,6 +202,7 @@ def test_what_this_kernel_lacks_runs_in_the_lab_with_all_the_rest(run: Run, tmp_
     assert facts["accelerator"] in ("tcg", "kvm")
     assert facts["kernel"]["config"]["CONFIG_MEM_SOFT_DIRTY"] in ("y", "unknown")
     assert facts["lab"]["qemu_version"]
+    assert facts["compiler"] == loaded.facts("native")["compiler"], "the guest runs what was compiled here"
     assert {path.stem for path in (tmp_path / "mine" / "figures").iterdir()} == {"tiny-native", f"tiny-{guest}"}
     # At most a note of which accelerator served.
     left = {path.name for path in lab_home().iterdir()} - before
