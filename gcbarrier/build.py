@@ -120,17 +120,34 @@ def core() -> Path:
     return folder
 
 
-def barrier(source: Path) -> Plugin:
-    """A barrier's C file, compiled against ``barrier.h`` and, for page tables, ``pagetables.h``."""
-    return _plugin(source, [source], ())
+def barrier(source: Path, defines: Sequence[str] = ()) -> Plugin:
+    """A barrier's C file, compiled against ``barrier.h`` and, for page tables, ``pagetables.h``.
+
+    ``defines`` are its parameters, as ``-DNAME=VALUE``.
+    """
+    # A barrier may be a variant of the one beside it, and include that.
+    return _plugin(source, [source, *_near(source)], defines)
 
 
-def mutator(source: Path, params_header: str, *, store_kind: int, verify: bool) -> Plugin:
-    """A heap's ``mutator.c`` for one kind of store; ``params_header`` is what it includes as ``gcb_params.h``."""
-    # Whatever lies beside it or in a helper's folder may be included.
-    near = [*source.parent.glob("*.h"), *source.parent.parent.glob("_*/*.h")]
-    defines = (f"-DGCB_STORE_KIND={store_kind}", f"-DGCB_VERIFY={int(verify)}")
-    return _plugin(source, [source, *sorted(near)], defines, {"gcb_params.h": params_header})
+def mutator(
+    source: Path, params_header: str, *, verify: bool, store: Path | None = None, defines: Sequence[str] = ()
+) -> Plugin:
+    """A heap's ``mutator.c``; ``params_header`` is what it includes as ``gcb_params.h``.
+
+    ``store`` is the header with a software barrier's inline store, compiled with the barrier's ``defines``; without
+    one a store is a plain store.
+    """
+    inputs = [source, *_near(source), *sorted(source.parent.parent.glob("_*/*.h"))]
+    options = [f"-DGCB_VERIFY={int(verify)}"]
+    if store is not None:
+        inputs += [store, *_near(store)]
+        options += [f'-DGCB_STORE_HEADER="{store.name}"', f"-I{store.parent}", *defines]
+    return _plugin(source, inputs, options, {"gcb_params.h": params_header})
+
+
+def _near(source: Path) -> list[Path]:
+    """What lies beside a file and may be included by it."""
+    return sorted({*source.parent.glob("*.h"), *source.parent.glob("*.c")} - {source})
 
 
 @functools.cache

@@ -60,7 +60,7 @@ class Kind(IntEnum):
     """The end of a cycle [live bytes]."""
 
 
-PAUSE_KINDS = ("", "remark", "rearm", "full", "prototype")
+PAUSE_KINDS = ("", "remark", "rearm", "full", "prototype", "snapshot")
 """``gcb_pause_kind``."""
 
 _PHASES = (Kind.TTSP, Kind.ROOTS, Kind.COLLECT, Kind.RESCAN, Kind.MARK, Kind.RESUME)

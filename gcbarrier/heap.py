@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gcbarrier import build
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.events import EVENT
-from gcbarrier.model import PAGE_BYTES, Barrier
+from gcbarrier.model import MEMORY_TYPES, Barrier
 
 NO_BARRIER = Barrier(tracks=False, atomic=True)
 _EVENTS_AT_ONCE = 1 << 16
@@ -53,6 +53,7 @@ class Heap:
         core: Path,
         library: Path | None = None,
         promises: Barrier = NO_BARRIER,
+        memory: str = "shmem",
         verify: bool = False,
     ) -> None:
         self.size_bytes = size_bytes
@@ -62,7 +63,7 @@ class Heap:
         operations = self._ffi.new("const gcb_barrier_ops **")
         if library is not None:
             self._check(self._lib.gcb_load_barrier(str(library).encode(), operations))
-        self._space = self._lib.gcb_space_new(size_bytes, operations[0], verify)
+        self._space = self._lib.gcb_space_new(size_bytes, MEMORY_TYPES.index(memory), operations[0], verify)
         if self._space == self._ffi.NULL:
             raise self._failure()
         self._program: Any = None
@@ -95,7 +96,12 @@ class Heap:
     @property
     def granules(self) -> int:
         """How many granules the barrier tells apart."""
-        return self.size_bytes // (self.promises.granule_bytes or PAGE_BYTES)
+        return self.size_bytes // self.granule_bytes
+
+    @property
+    def granule_bytes(self) -> int:
+        """What one bit of the dirty set covers."""
+        return int(self._lib.gcb_granule_bytes(self._space))
 
     # Mutators
 
@@ -176,6 +182,10 @@ class Heap:
     def begin_cycle(self) -> None:
         """Clear the marks; sweep what the last cycle left."""
         self._check(self._lib.gcb_begin_cycle(self._space))
+
+    def snapshot(self) -> None:
+        """In a pause: arm, and mark from the roots as they are then. For barriers that promise a ``snapshot``."""
+        self._check(self._lib.gcb_snapshot(self._space))
 
     def arm(self) -> None:
         """Let the barrier track every page from now on, and allocate black: what is new lives through this cycle."""

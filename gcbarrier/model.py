@@ -50,6 +50,7 @@ class Config:
     collector: str
     heap_bytes: int = field(default=64 << 20, validator=validators.ge(1 << 20))
     heap_params: Mapping[str, Scalar] = field(factory=dict)
+    barrier_params: Mapping[str, Scalar] = field(factory=dict)
     collector_params: Mapping[str, Scalar] = field(factory=dict)
     memory: str = field(default="shmem", validator=validators.in_(MEMORY_TYPES))
     mutators: int = field(default=1, validator=[validators.ge(1), validators.le(64)])
@@ -67,10 +68,6 @@ class Config:
         return f"{self.heap}/{self.barrier}/{self.collector}"
 
 
-STORE_KINDS = {"plain": 0}
-"""What ``gcb_store()`` is compiled to, and its number in C."""
-
-
 @frozen(kw_only=True)
 class Barrier:
     """What a barrier promises and needs: its capabilities."""
@@ -81,19 +78,16 @@ class Barrier:
     """False: it reports nothing, and only a stopped world can be marked."""
     atomic: bool = False
     """It reports and re-arms in one step, so that it may do so while mutators run."""
+    snapshot: bool = False
+    """It reports what stores overwrite and not where they write: for collectors that mark a snapshot."""
+    memories: tuple[str, ...] = ("shmem",)
+    """The :data:`MEMORY_TYPES` that it can watch."""
     granule_bytes: int = PAGE_BYTES
-    """What one report covers."""
-    store: str = field(default="plain")
-    """One of :data:`STORE_KINDS`."""
+    """What one report covers at least; results record what was measured."""
     loses: str = ""
     """In which circumstances it loses writes; "" where it never does."""
     overreports: str = ""
     """In which circumstances it reports what was not written."""
-
-    @store.validator
-    def _known(self, _attribute: object, value: str) -> None:
-        if value not in STORE_KINDS:
-            raise ValueError(f"store must be one of {', '.join(STORE_KINDS)}, not {value!r}")
 
 
 @frozen(kw_only=True)
@@ -113,7 +107,7 @@ class Pause:
 
     cycle: int
     kind: str
-    """``remark``, ``rearm`` (a barrier that can't re-arm with mutators running), or ``full``."""
+    """``remark``, ``rearm`` (a barrier that can't re-arm with mutators running), ``snapshot``, or ``full``."""
     start_ns: int
     pause_ns: int
     ttsp_ns: int
@@ -220,7 +214,6 @@ def from_json(text: str, cls: type[T]) -> T:
 __all__ = [
     "MEMORY_TYPES",
     "PAGE_BYTES",
-    "STORE_KINDS",
     "Barrier",
     "Config",
     "Cycle",

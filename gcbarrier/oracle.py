@@ -2,6 +2,7 @@
 
 import math
 
+from gcbarrier.build import Plugin
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.heap import Heap, Wanted
 from gcbarrier.host import available_bytes, fits
@@ -46,15 +47,25 @@ def verification(counted: dict[str, int], *, checksum: int, reference: int) -> V
 
 
 def reference_checksum(
-    program: Program, *, mutators: int, seed: int, operations: tuple[int, ...], allocated_bytes: int
+    program: Program,
+    barrier: Plugin,
+    *,
+    memory: str,
+    mutators: int,
+    seed: int,
+    operations: tuple[int, ...],
+    allocated_bytes: int,
 ) -> int:
-    """The checksum of the same operations in a heap that is large enough never to be collected."""
+    """The checksum of the same operations in a heap that is large enough never to be collected.
+
+    The barrier is there, since the program may have its store inlined, and is never armed.
+    """
     size = allocated_bytes
     while True:
         # Blocks that threads hold at the end and gaps between large objects.
         size = math.ceil((size * 1.25 + mutators * _MIB) / _MIB) * _MIB
         fits(size)
-        with Heap(size, core=program.plugin.core) as heap:
+        with Heap(size, core=barrier.core, library=barrier.library, memory=memory) as heap:
             heap.start(
                 program.plugin.library,
                 mutators=mutators,

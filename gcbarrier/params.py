@@ -64,6 +64,15 @@ def c_header(cls: type[Any]) -> str:
     return f"#include <stdint.h>\n\ntypedef struct gcb_params {{\n{body}\n}} gcb_params;\n"
 
 
+def c_defines(params: Any) -> tuple[str, ...]:
+    """The fields as ``-DGCB_PARAM_<field>=<value>``: constants for a barrier and for the store that it inlines."""
+    return tuple(
+        f"-DGCB_PARAM_{field.name}={int(value) if field.type in (int, bool) else value!r}"
+        for field in attrs.fields(type(params))
+        if field.type is not str and (value := getattr(params, field.name)) is not None
+    )
+
+
 def pack(params: Any) -> bytes:
     """The bytes of the struct that :func:`c_header` declares."""
     packed = b""

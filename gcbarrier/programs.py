@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from gcbarrier import build, discovery
+from gcbarrier import barriers, build, discovery
 from gcbarrier import params as parameters
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config
@@ -52,7 +52,7 @@ def resolved(config: Config) -> Any:
     return concrete
 
 
-def prepare(config: Config, *, store_kind: int) -> Program:
+def prepare(config: Config) -> Program:
     """Compile the program and make its data. Raises GcBarrierError as :func:`resolved` and the compiler do."""
     module = load(config.heap)
     concrete = resolved(config)
@@ -61,7 +61,8 @@ def prepare(config: Config, *, store_kind: int) -> Program:
         data = _bytes(module.blob(concrete, heap_bytes=config.heap_bytes, mutators=config.mutators))
     header = parameters.c_header(module.Params)
     source = discovery.find("heaps", config.heap).with_name("mutator.c")
-    plugin = build.mutator(source, header, store_kind=store_kind, verify=config.verify)
+    barrier = barriers.of(config)
+    plugin = build.mutator(source, header, verify=config.verify, store=barrier.store, defines=barrier.defines)
     return Program(plugin=plugin, params=parameters.pack(concrete), blob=data)
 
 

@@ -15,7 +15,7 @@ from attrs import frozen
 from gcbarrier import barriers, build, host, programs, session
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.experiment import Plan
-from gcbarrier.model import STORE_KINDS, Config, Invocation, Outcome, evolve, to_json
+from gcbarrier.model import Config, Invocation, Outcome, evolve, to_json
 from gcbarrier.session import Job, Measured
 
 # Starting a process, populating and building the heap.
@@ -35,9 +35,7 @@ def steps(plan: Plan, *, seed: int, accelerator: str) -> tuple[Step, ...]:
     shuffle = random.Random(seed)
     # The data of a large graph takes seconds to make, and every barrier runs on the same.
     made: dict[str, programs.Program] = {}
-    ready = [
-        (config, build.barrier(barriers.source(config.barrier)), _program(config, made)) for config in plan.configs
-    ]
+    ready = [(config, barriers.of(config).compile(), _program(config, made)) for config in plan.configs]
     ordered = []
     for index in range(plan.invocations):
         shuffle.shuffle(ready)
@@ -50,11 +48,12 @@ def steps(plan: Plan, *, seed: int, accelerator: str) -> tuple[Step, ...]:
 
 
 def _program(config: Config, made: dict[str, programs.Program]) -> programs.Program:
-    store_kind = STORE_KINDS[barriers.load(config.barrier).store]
-    alike = evolve(config, barrier="", collector="", collector_params={}, duration_s=1.0)
-    key = f"{store_kind} {to_json(alike)}"
+    alike = evolve(config, collector="", collector_params={}, memory="shmem", duration_s=1.0)
+    if barriers.of(config).store is None:
+        alike = evolve(alike, barrier="", barrier_params={})
+    key = to_json(alike)
     if key not in made:
-        made[key] = programs.prepare(config, store_kind=store_kind)
+        made[key] = programs.prepare(config)
     return made[key]
 
 
@@ -97,7 +96,7 @@ def install(files: Mapping[Path, bytes]) -> None:
 
 def availability(names: Iterable[str], executor: Executor) -> dict[str, Unavailable | None]:
     """Try each barrier on the executor's machine: None where it works, else why not and the remedy."""
-    plugins = {name: build.barrier(barriers.source(name)) for name in names}
+    plugins = {name: barriers.choose(name).compile() for name in names}
     files = _contents({folder for plugin in plugins.values() for folder in (plugin.core, plugin.library.parent)})
     return executor.submit(_availability, plugins, files).result()
 

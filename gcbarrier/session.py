@@ -17,7 +17,7 @@ from gcbarrier import params as parameters
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.heap import Heap, Wanted
 from gcbarrier.host import fits, machine_name
-from gcbarrier.model import Invocation, Outcome, Scalar
+from gcbarrier.model import MEMORY_TYPES, Invocation, Outcome, Scalar
 from gcbarrier.programs import Program
 
 _LONG_S = 3600.0
@@ -71,12 +71,13 @@ class _Session:
     def run(self) -> None:
         job, config = self._job, self._config
         fits(config.heap_bytes)
-        self._facts = _facts(job.barrier)
+        self._facts = _facts(job.barrier, config.memory)
         with Heap(
             config.heap_bytes,
             core=job.barrier.core,
             library=job.barrier.library,
-            promises=barriers.load(config.barrier),
+            promises=barriers.of(config).promises,
+            memory=config.memory,
             verify=config.verify,
         ) as heap:
             self._facts["alias_huge"] = heap.alias_huge
@@ -90,6 +91,8 @@ class _Session:
             oracle.refuse_lost(counted)
             reference = oracle.reference_checksum(
                 job.program,
+                job.barrier,
+                memory=config.memory,
                 mutators=config.mutators,
                 seed=job.invocation.seed,
                 operations=operations,
@@ -211,10 +214,10 @@ _TOTALS = {
 }
 
 
-def _facts(plugin: build.Plugin) -> dict[str, Scalar]:
+def _facts(plugin: build.Plugin, memory: str) -> dict[str, Scalar]:
     """What is measured in the invocation's own process, before anything else happens in it."""
     module = build.load(plugin.core)
     operations = module.ffi.new("const gcb_barrier_ops **")
     if module.lib.gcb_load_barrier(str(plugin.library).encode(), operations):
         raise GcBarrierError(build.last_error(module))
-    return {"fault_cost_ns": int(module.lib.gcb_fault_cost_ns(operations[0]))}
+    return {"fault_cost_ns": int(module.lib.gcb_fault_cost_ns(MEMORY_TYPES.index(memory), operations[0]))}

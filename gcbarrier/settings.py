@@ -5,7 +5,7 @@
 ``barrier=a,b``                these barriers in place of the plan's; the baseline ``none`` stays
 ``collector=a,b``              these collectors in place of the plan's; the baseline's stays
 ``heap_bytes=1GiB``            and likewise ``duration_s``, ``mutators``, ``memory``: that field of every configuration
-``graph_edits.rate_per_s=0``   a parameter of a heap or a collector
+``graph_edits.rate_per_s=0``   a parameter of a heap, a barrier or a collector
 ``invocations=5``              fresh processes for each configuration
 ``seed=1``                     of the mutators and of the order of invocations
 ``machine=native``             or ``lab``: only there
@@ -15,12 +15,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import attrs
 from attrs import field, frozen
 
 from gcbarrier import barriers, collectors, discovery, programs
 from gcbarrier import params as parameters
 from gcbarrier.discovery import nearest
-from gcbarrier.errors import GcBarrierError
+from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.experiment import Plan
 from gcbarrier.model import MEMORY_TYPES, Config, Scalar, evolve, parse_bytes
 
@@ -38,7 +39,7 @@ class Settings:
     choices: Mapping[str, tuple[str, ...]] = field(factory=dict)
     fields: Mapping[str, Scalar] = field(factory=dict)
     params: Mapping[str, Mapping[str, Scalar]] = field(factory=dict)
-    """By heap or collector."""
+    """By heap, barrier or collector."""
     invocations: int | None = None
     seed: int | None = None
     machine: str = ""
@@ -59,9 +60,12 @@ class Settings:
             config = evolve(config, **changes, verify=config.verify or verify)
         except (ValueError, TypeError) as problem:
             raise GcBarrierError(f"{problem.args[0]}; set another value") from problem
-        heap_params = {**config.heap_params, **self.params.get(config.heap, {})}
-        collector_params = {**config.collector_params, **self.params.get(config.collector, {})}
-        return evolve(config, heap_params=heap_params, collector_params=collector_params)
+        return evolve(
+            config,
+            heap_params={**config.heap_params, **self.params.get(config.heap, {})},
+            barrier_params={**config.barrier_params, **self.params.get(config.barrier, {})},
+            collector_params={**config.collector_params, **self.params.get(config.collector, {})},
+        )
 
 
 def read(pairs: Iterable[str]) -> Settings:
@@ -97,7 +101,7 @@ def read(pairs: Iterable[str]) -> Settings:
             known = (*_CHOICES, *_FIELDS, *_WHOLE, "machine")
             raise GcBarrierError(
                 f"{key!r} can't be set; {nearest(key, known)}there are {', '.join(known)}, "
-                "and parameters as HEAP.NAME or COLLECTOR.NAME"
+                "and parameters as HEAP.NAME, BARRIER.NAME or COLLECTOR.NAME"
             )
     return Settings(choices=choices, fields=fields, params=params, machine=machine, **whole)
 
@@ -105,7 +109,20 @@ def read(pairs: Iterable[str]) -> Settings:
 def check(config: Config) -> None:
     """Raises GcBarrierError where this heap, barrier and collector can't be run together or a parameter is wrong."""
     collector = collectors.load(config.collector)
-    if collector.needs_tracking and not barriers.load(config.barrier).tracks:
+    barrier = barriers.of(config).promises
+    if config.memory not in barrier.memories:
+        raise Unavailable(
+            f"the barrier {config.barrier} on {config.memory} memory",
+            f"it can watch {', '.join(barrier.memories)} only",
+            "choose another barrier or memory",
+        )
+    if collector.needs_tracking and barrier.tracks and collector.needs_snapshot != barrier.snapshot:
+        reports = "what stores overwrite" if barrier.snapshot else "where stores write"
+        raise GcBarrierError(
+            f"the collector {config.collector} can't run over {config.barrier}, which reports {reports}: "
+            f"choose {'snapshot-concurrent' if barrier.snapshot else 'mostly-concurrent'} or another barrier"
+        )
+    if collector.needs_tracking and not barrier.tracks:
         raise GcBarrierError(
             f"the collector {config.collector} marks while mutators run and needs a barrier that tracks, and "
             f"{config.barrier} does not: choose another barrier, or the collector stop-the-world"
@@ -120,9 +137,9 @@ def _with(config: Config, kind: str, name: str) -> Config:
         return config if config.heap == name else evolve(config, heap=name, heap_params={})
     if baseline:
         return config
-    if kind == "collector" and config.collector != name:
-        return evolve(config, collector=name, collector_params={})
-    return evolve(config, collector=name) if kind == "collector" else evolve(config, barrier=name)
+    if kind == "collector":
+        return config if config.collector == name else evolve(config, collector=name, collector_params={})
+    return config if config.barrier == name else evolve(config, barrier=name, barrier_params={})
 
 
 def _unique(configs: Iterable[Config]) -> list[Config]:
@@ -134,19 +151,27 @@ def _unique(configs: Iterable[Config]) -> list[Config]:
 
 
 def _known_owner(owner: str, name: str) -> None:
-    kinds = [kind for kind in ("heaps", "collectors") if owner in discovery.names(kind)]
+    kinds = [kind for kind in _CHOICES.values() if owner in discovery.names(kind)]
     if not kinds:
-        everyone: Sequence[str] = [*discovery.names("heaps"), *discovery.names("collectors")]
+        everyone: Sequence[str] = [name for kind in _CHOICES.values() for name in discovery.names(kind)]
         raise GcBarrierError(
-            f"no heap or collector is called {owner!r}; {nearest(owner, everyone)}a parameter is set as HEAP.NAME=VALUE"
+            f"no heap, barrier or collector is called {owner!r}; {nearest(owner, everyone)}"
+            "a parameter is set as HEAP.NAME=VALUE"
         )
-    import attrs
-
-    cls: Any = programs.load(owner).Params if kinds[0] == "heaps" else collectors.load(owner).params
+    cls: Any
+    match kinds[0]:
+        case "heaps":
+            cls = programs.load(owner).Params
+        case "barriers":
+            cls = barriers.params_of(owner)
+        case _:
+            cls = collectors.load(owner).params
     known = [each.name for each in attrs.fields(cls)]
     if name not in known:
         hint = nearest(name, known)
-        raise GcBarrierError(f"the {kinds[0][:-1]} {owner} has no parameter {name!r}; {hint}it has {', '.join(known)}")
+        raise GcBarrierError(
+            f"the {kinds[0][:-1]} {owner} has no parameter {name!r}; {hint}it has {', '.join(known) or 'none'}"
+        )
 
 
 def _field(key: str, value: str) -> Scalar:

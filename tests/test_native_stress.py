@@ -147,7 +147,7 @@ MUTANTS = {
     "re-armed whole, in a second step, while mutators run": Mutant(
         BARRIERS / "uffd_wp_pagemap.c",
         "  if (!rearm)\n    return 0;\n",
-        "  return rearm ? gcb_uffd_protect(barrier, 0, dirty->pages) : 0;\n",
+        "  return rearm ? gcb_uffd_protect(barrier, 0, dirty->granules) : 0;\n",
         barrier="uffd_wp_pagemap",
     ),
     "the sweep forgets what was allocated black": Mutant(

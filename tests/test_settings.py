@@ -64,7 +64,7 @@ def test_fields_and_parameters_reach_every_configuration_they_belong_to() -> Non
         ("heap_bytes=big", "'big' is not a size"),
         ("barrier=uffd-wp-asink", "no barrier is called 'uffd-wp-asink'; did you mean 'uffd-wp-async'"),
         ("heap=graph_edit", "no heap is called 'graph_edit'; did you mean 'graph_edits'"),
-        ("graph_edit.rate_per_s=1", "no heap or collector is called 'graph_edit'; did you mean 'graph_edits'"),
+        ("graph_edit.rate_per_s=1", "no heap, barrier or collector is called 'graph_edit'; did you mean 'graph_edits'"),
         ("graph_edits.rate_per_sec=1", "no parameter 'rate_per_sec'; did you mean 'rate_per_s'"),
         ("mutators=two", "mutators=two: it takes a number"),
         ("mutators=1.5", "whole number"),

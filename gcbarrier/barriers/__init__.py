@@ -1,50 +1,99 @@
 """Barriers: how the collector learns which memory mutators have written. One Python and one C file each.
 
 ``x.py`` has a docstring, whose first line is its summary, and ``BARRIER``, a :class:`gcbarrier.model.Barrier`: what it
-promises and needs. ``x.c`` beside it defines ``GCB_BARRIER``; ``native/barrier.h`` holds the contract. Nothing else
-names them.
+promises and needs. ``x.c`` beside it defines ``GCB_BARRIER``; ``native/barrier.h`` holds the contract. It may have
+``Params``, a frozen attrs class: its numbers are constants ``GCB_PARAM_<field>`` in the C files, and ``BARRIER`` may
+then be a function of them. A software barrier brings a third file, ``x.h``, with what ``gcb_store()`` does beside
+storing (``native/gcbarrier.h`` says how). Nothing else names them.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from attrs import frozen
 
 from gcbarrier import build, discovery, features
+from gcbarrier import params as parameters
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.model import Barrier
+from gcbarrier.model import MEMORY_TYPES, Barrier, Config, Scalar
+
+
+@frozen(kw_only=True)
+class Chosen:
+    """A barrier with its parameters decided."""
+
+    name: str
+    promises: Barrier
+    source: Path
+    store: Path | None
+    """The header with its inline store; None: a plain store."""
+    defines: tuple[str, ...]
+
+    def compile(self) -> build.Plugin:
+        """Its C file, compiled if need be."""
+        return build.barrier(self.source, self.defines)
+
+
+def choose(name: str, given: Mapping[str, Scalar] | None = None) -> Chosen:
+    """The barrier called ``name`` with these parameters. Raises GcBarrierError where they or its file are wrong."""
+    module = discovery.load("barriers", name)
+    file = discovery.find("barriers", name)
+    made = parameters.make(params_of(name), given or {}, f"the barrier {name}")
+    promises = getattr(module, "BARRIER", None)
+    if callable(promises):
+        promises = promises(made)
+    if not isinstance(promises, Barrier):
+        raise GcBarrierError(f"the barrier {name!r} promises nothing: {file} needs BARRIER = Barrier(...)")
+    store = file.with_suffix(".h")
+    return Chosen(
+        name=name,
+        promises=promises,
+        source=file.with_suffix(".c"),
+        store=store if store.is_file() else None,
+        defines=parameters.c_defines(made),
+    )
+
+
+def of(config: Config) -> Chosen:
+    """The barrier of a configuration. Raises GcBarrierError as :func:`choose` does."""
+    return choose(config.barrier, config.barrier_params)
 
 
 def load(name: str) -> Barrier:
-    """What the barrier called ``name`` promises. Raises GcBarrierError where it has no :class:`Barrier` to tell."""
-    found = getattr(discovery.load("barriers", name), "BARRIER", None)
-    if not isinstance(found, Barrier):
-        file = discovery.find("barriers", name)
-        raise GcBarrierError(f"the barrier {name!r} promises nothing: {file} needs BARRIER = Barrier(...)")
-    return found
+    """What the barrier called ``name`` promises, with its parameters at their defaults."""
+    return choose(name).promises
 
 
-def source(name: str) -> Path:
-    """The barrier's C file."""
-    return discovery.find("barriers", name).with_suffix(".c")
+def params_of(name: str) -> type[Any]:
+    """The class of its parameters."""
+    cls: type[Any] = getattr(discovery.load("barriers", name), "Params", parameters.NoParams)
+    return cls
 
 
-def probe(name: str, plugin: build.Plugin | None = None) -> int:
+def probe(name: str, plugin: build.Plugin | None = None, memory: str = "shmem") -> int:
     """Try the barrier here: write known pages of a scratch heap and demand exactly those back.
 
     Returns how many pages it reported too many. Raises Unavailable with the reason and the remedy. ``plugin`` is the
     compiled barrier where there is no compiler.
     """
-    for need in load(name).needs:
+    chosen = choose(name)
+    if memory not in chosen.promises.memories:
+        can = ", ".join(chosen.promises.memories)
+        raise Unavailable(f"the barrier {name} on {memory} memory", f"it can watch {can} only", "choose one of these")
+    for need in chosen.promises.needs:
         tried = features.feature(need)
         if not tried.works:
             raise Unavailable(f"the barrier {name}", tried.why, tried.remedy)
-    plugin = plugin or build.barrier(source(name))
+    plugin = plugin or chosen.compile()
     module = build.load(plugin.core)
     operations = module.ffi.new("const gcb_barrier_ops **")
     if module.lib.gcb_load_barrier(str(plugin.library).encode(), operations):
         raise GcBarrierError(f"the barrier {name} can't be loaded: {build.last_error(module)}")
-    surplus = int(module.lib.gcb_probe(operations[0]))
+    surplus = int(module.lib.gcb_probe(MEMORY_TYPES.index(memory), operations[0]))
     if surplus < 0:
         raise Unavailable(f"the barrier {name}", build.last_error(module))
     return surplus
 
 
-__all__ = ["Barrier", "load", "probe", "source"]
+__all__ = ["Barrier", "Chosen", "choose", "load", "of", "params_of", "probe"]

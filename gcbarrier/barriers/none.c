@@ -5,7 +5,7 @@ static int nothing(gcb_barrier *barrier) {
   (void)barrier;
   return 0;
 }
-static int collect(gcb_barrier *barrier, bool rearm, gcb_pageset *dirty) {
+static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
   (void)barrier, (void)rearm, (void)dirty;
   return 0;
 }
@@ -13,5 +13,4 @@ static void close_nothing(gcb_barrier *barrier) {
   (void)barrier;
 }
 
-GCB_BARRIER = {
-    .open = nothing, .arm = nothing, .collect = collect, .close = close_nothing, .granule_bytes = GCB_PAGE};
+GCB_BARRIER = {.open = nothing, .arm = nothing, .collect = collect, .close = close_nothing};

@@ -31,16 +31,12 @@ static int open_barrier(gcb_barrier *barrier) {
   return 0;
 }
 
-static int collect(gcb_barrier *barrier, bool rearm, gcb_pageset *dirty) {
+static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
   const gcb_pagetables *p = barrier->state;
   int failed = p->scan_soft_dirty ? gcb_pagemap_scan(barrier, GCB_PAGE_IS_SOFT_DIRTY, 0, dirty)
                                   : gcb_pagemap_read(barrier, SOFT_DIRTY_BIT, true, dirty);
   return failed || !rearm ? failed : arm(barrier);
 }
 
-GCB_BARRIER = {.open = open_barrier,
-               .arm = arm,
-               .collect = collect,
-               .close = gcb_pagetables_close,
-               .granule_bytes = GCB_PAGE,
-               .tracks = true};
+GCB_BARRIER = {
+    .open = open_barrier, .arm = arm, .collect = collect, .close = gcb_pagetables_close, .tracks = true};

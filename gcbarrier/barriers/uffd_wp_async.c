@@ -11,15 +11,11 @@ static int arm(gcb_barrier *barrier) {
   return gcb_uffd_protect(barrier, 0, barrier->range.bytes >> GCB_PAGE_SHIFT);
 }
 
-static int collect(gcb_barrier *barrier, bool rearm, gcb_pageset *dirty) {
+static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
   /* CHECK_WPASYNC: a page that isn't tracked is an error and not a silent gap */
   uint64_t flags = GCB_SCAN_CHECK_WPASYNC | (rearm ? GCB_SCAN_WP_MATCHING : 0);
   return gcb_pagemap_scan(barrier, GCB_PAGE_IS_WRITTEN, flags, dirty);
 }
 
-GCB_BARRIER = {.open = open_barrier,
-               .arm = arm,
-               .collect = collect,
-               .close = gcb_pagetables_close,
-               .granule_bytes = GCB_PAGE,
-               .tracks = true};
+GCB_BARRIER = {
+    .open = open_barrier, .arm = arm, .collect = collect, .close = gcb_pagetables_close, .tracks = true};

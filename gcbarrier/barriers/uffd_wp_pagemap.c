@@ -14,15 +14,15 @@ static int arm(gcb_barrier *barrier) {
   return gcb_uffd_protect(barrier, 0, barrier->range.bytes >> GCB_PAGE_SHIFT);
 }
 
-static int collect(gcb_barrier *barrier, bool rearm, gcb_pageset *dirty) {
+static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
   if (gcb_pagemap_read(barrier, UFFD_WP_BIT, false, dirty))
     return -1;
   if (!rearm)
     return 0;
   /* Run by run: protecting what is protected already costs as much as protecting the rest. */
-  for (size_t page = 0; page < dirty->pages;) {
+  for (size_t page = 0; page < dirty->granules;) {
     size_t first = page;
-    while (page < dirty->pages && dirty->words[page >> 6] >> (page & 63) & 1)
+    while (page < dirty->granules && dirty->words[page >> 6] >> (page & 63) & 1)
       page++;
     if (page > first && gcb_uffd_protect(barrier, first, page - first))
       return -1;
@@ -31,9 +31,5 @@ static int collect(gcb_barrier *barrier, bool rearm, gcb_pageset *dirty) {
   return 0;
 }
 
-GCB_BARRIER = {.open = open_barrier,
-               .arm = arm,
-               .collect = collect,
-               .close = gcb_pagetables_close,
-               .granule_bytes = GCB_PAGE,
-               .tracks = true};
+GCB_BARRIER = {
+    .open = open_barrier, .arm = arm, .collect = collect, .close = gcb_pagetables_close, .tracks = true};

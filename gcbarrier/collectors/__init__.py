@@ -2,7 +2,8 @@
 
 ``x.py`` has a docstring, whose first line is its summary; ``collect(heap, params)``, one cycle in terms of the phases
 of :class:`gcbarrier.heap.Heap`; ``Params``, a frozen attrs class that inherits :class:`Triggered`; and
-``NEEDS_TRACKING``: whether it marks while mutators run, and so needs a barrier that tracks. Nothing else names them.
+``NEEDS_TRACKING``: whether it marks while mutators run, and so needs a barrier that tracks (``NEEDS_SNAPSHOT``: one
+that reports what stores overwrite). Nothing else names them.
 """
 
 from collections.abc import Callable
@@ -32,6 +33,7 @@ class Collector:
     collect: Callable[[Any, Any], None]
     params: type[Any]
     needs_tracking: bool
+    needs_snapshot: bool
 
 
 def load(name: str) -> Collector:
@@ -43,4 +45,7 @@ def load(name: str) -> Collector:
         lacking = "collect(heap, params) and class Params(Triggered)"
         raise GcBarrierError(f"the collector {name!r} is incomplete: {file} needs {lacking}")
     needs_tracking = bool(getattr(module, "NEEDS_TRACKING", True))
-    return Collector(name=name, collect=collect, params=params, needs_tracking=needs_tracking)
+    needs_snapshot = bool(getattr(module, "NEEDS_SNAPSHOT", False))
+    return Collector(
+        name=name, collect=collect, params=params, needs_tracking=needs_tracking, needs_snapshot=needs_snapshot
+    )

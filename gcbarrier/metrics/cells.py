@@ -89,7 +89,7 @@ def workloads(outcomes: Iterable[Outcome]) -> tuple[Workload, ...]:
     """The cells of ``outcomes`` by what may be compared, sorted by heap and size."""
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells(outcomes):
-        same = evolve(cell.config, barrier="", collector="", collector_params={})
+        same = evolve(cell.config, barrier="", barrier_params={}, collector="", collector_params={})
         groups.setdefault((cell.machine, _key(same)), []).append(cell)
     found = [
         Workload(machine=machine, config=members[0].config, cells=tuple(members))
@@ -100,10 +100,12 @@ def workloads(outcomes: Iterable[Outcome]) -> tuple[Workload, ...]:
 
 def _key(config: Config) -> str:
     # Parameters are mappings and can't be hashed; sorted, their order does not matter either.
-    heap_params = dict(sorted(config.heap_params.items()))
-    return to_json(
-        evolve(config, heap_params=heap_params, collector_params=dict(sorted(config.collector_params.items())))
-    )
+    ordered = {
+        name: dict(sorted(getattr(config, name).items()))
+        for name in ("heap_params", "barrier_params", "collector_params")
+    }
+    changes: dict[str, Any] = dict(ordered)
+    return to_json(evolve(config, **changes))
 
 
 __all__ = ["Cell", "Workload", "cells", "workloads"]

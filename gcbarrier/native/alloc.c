@@ -143,7 +143,7 @@ static void count(gcb_thread *t, size_t bytes) {
 }
 
 static void clear(gcb_thread *t, char *at, size_t bytes) {
-  if (t->space->oracle)
+  if (t->space->oracle && t->space->ops && !t->space->ops->stores_only)
     gcb_log_write(&t->m, at, bytes);
   memset(at, 0, bytes);
 }

@@ -21,8 +21,8 @@ const char *gcb_error(void);
 int gcb_load_barrier(const char *path, const gcb_barrier_ops **ops);
 int gcb_load_program(const char *path, gcb_program *program);
 
-/* A heap of `bytes`; ops may be null (no barrier). */
-gcb_space *gcb_space_new(size_t bytes, const gcb_barrier_ops *ops, bool verify);
+/* A heap of `bytes`, in memory of a kind (model.MEMORY_TYPES, in that order); ops may be null (no barrier). */
+gcb_space *gcb_space_new(size_t bytes, uint32_t memory, const gcb_barrier_ops *ops, bool verify);
 void gcb_space_free(gcb_space *space);
 size_t gcb_metadata_bytes(const gcb_space *space);
 /* Whether all of the collector's view is mapped by huge pages (the mutators' view never is). */
@@ -52,6 +52,8 @@ void gcb_get_verification(gcb_space *space, gcb_verification *verification);
 /* The phases of a cycle, called by the collector's thread only. */
 int gcb_begin_cycle(gcb_space *space);
 int gcb_arm(gcb_space *space);
+/* In a pause of its own: arm, and mark from the roots as they are then. For snapshot barriers. */
+int gcb_snapshot(gcb_space *space);
 int gcb_mark(gcb_space *space, bool roots);
 int64_t gcb_collect(gcb_space *space, bool rearm, bool stopped);
 int gcb_rescan(gcb_space *space);
@@ -69,8 +71,16 @@ void gcb_resume(gcb_space *space);
 /* Moves events out, oldest first; how many. */
 size_t gcb_take_events(gcb_space *space, void *events, size_t capacity);
 
+/* A barrier by itself, without a heap's cycle: on a space without mutators. */
+char *gcb_space_address(const gcb_space *space); /* of the tracked view */
+int gcb_watch_arm(gcb_space *space);
+/* The granules reported by this call alone; their bits are in gcb_watch_words() until the next. */
+int64_t gcb_watch_collect(gcb_space *space, bool rearm);
+const uint64_t *gcb_watch_words(const gcb_space *space);
+size_t gcb_granule_bytes(const gcb_space *space);
+
 /* Write known pages of a scratch heap and demand exactly those back: -1 where the barrier does not work here,
  * else how many pages it reported too many. */
-int gcb_probe(const gcb_barrier_ops *ops);
+int gcb_probe(uint32_t memory, const gcb_barrier_ops *ops);
 /* Median nanoseconds of the first store to an armed page of a scratch heap; -1 on failure. */
-int64_t gcb_fault_cost_ns(const gcb_barrier_ops *ops);
+int64_t gcb_fault_cost_ns(uint32_t memory, const gcb_barrier_ops *ops);

@@ -24,16 +24,16 @@ typedef struct gcb_range {
   size_t bytes; /* a whole number of pages */
 } gcb_range;
 
-/* A set of pages of the range, a bit each. Only the collector's thread touches it. */
-typedef struct gcb_pageset {
+/* What was written: a bit for each granule of the range. Only the collector's thread touches it. */
+typedef struct gcb_dirty_set {
   uint64_t *words;
-  size_t pages;
-  size_t count; /* bits set by gcb_pageset_add() since the collect() began, repeats not counted */
-} gcb_pageset;
+  size_t granules;
+  size_t count; /* bits set by gcb_dirty_add() since the collect() began, repeats not counted */
+} gcb_dirty_set;
 
-static inline void gcb_pageset_add(gcb_pageset *set, size_t first, size_t pages) {
-  for (size_t page = first; page < first + pages; page++) {
-    uint64_t bit = UINT64_C(1) << (page & 63), *word = &set->words[page >> 6];
+static inline void gcb_dirty_add(gcb_dirty_set *set, size_t first, size_t granules) {
+  for (size_t granule = first; granule < first + granules; granule++) {
+    uint64_t bit = UINT64_C(1) << (granule & 63), *word = &set->words[granule >> 6];
     set->count += !(*word & bit);
     *word |= bit;
   }
@@ -41,19 +41,32 @@ static inline void gcb_pageset_add(gcb_pageset *set, size_t first, size_t pages)
 
 typedef struct gcb_barrier {
   gcb_range range;
-  void *state; /* the barrier's own, between open() and close() */
+  void *state;            /* the barrier's own, between open() and close() */
+  unsigned granule_shift; /* log2 of a granule's bytes: GCB_PAGE_SHIFT, unless open() sets 4 to 12 */
 } gcb_barrier;
 
-/* Every function but close() returns 0, or -1 after gcb_set_error(). */
+/* Words of each mutator that belong to the barrier, for its inline store (gcb_mutator.store). */
+#define GCB_STORE_WORDS 4
+
+/* Every function but close() and detach() returns 0, or -1 after gcb_set_error(). */
 typedef struct gcb_barrier_ops {
   int (*open)(gcb_barrier *barrier);
   int (*arm)(gcb_barrier *barrier);
   /* adds what was written since the granule was last armed; re-arms what it reports if asked to */
-  int (*collect)(gcb_barrier *barrier, bool rearm, gcb_pageset *dirty);
+  int (*collect)(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty);
   void (*close)(gcb_barrier *barrier); /* also after an open() that failed */
-  uint32_t granule_bytes;
-  bool tracks; /* false: collect() never reports, only a stopped world can be marked */
+  /* May be null. attach() is called in the mutator's own thread before it runs, and never while armed;
+   * detach() after it has ended, by the collector's thread, also where attach() failed. */
+  int (*attach)(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator);
+  void (*detach)(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator);
+  bool tracks;      /* false: collect() never reports, only a stopped world can be marked */
+  bool stores_only; /* it notices gcb_store() alone, not any write to the memory */
+  bool snapshot;    /* collect() reports nothing but greys what was overwritten: see gcb_grey() */
 } gcb_barrier_ops;
+
+/* For collect() of a snapshot barrier: the object (null is fine) was reachable when the barrier was armed,
+ * with the mutators stopped, and has to be marked. */
+void gcb_grey(gcb_barrier *barrier, const void *object);
 
 /* A barrier's C file defines this one symbol. */
 #define GCB_BARRIER const gcb_barrier_ops gcb_barrier_definition

@@ -20,8 +20,11 @@
 #define GCB_TLAB_BYTES                                                                                       \
   ((size_t)8192) /* zeroed at a time, so that it is still in the cache when it is used                       \
                   */
+#define GCB_WORDS(bits) (((bits) + 63) / 64)
 #define GCB_ROOTS (1u << 16)
 #define GCB_NO_BLOCK SIZE_MAX
+_Static_assert(sizeof((gcb_mutator *)0)->store == GCB_STORE_WORDS * sizeof(uintptr_t),
+               "two headers, one number");
 
 /* A block's state is epoch << 3 | kind, changed by compare-and-swap. One whose epoch isn't the space's has
  * not been swept since the last remark. */
@@ -60,7 +63,8 @@ typedef enum gcb_pause_kind {
   GCB_PAUSE_REMARK = 1,
   GCB_PAUSE_REARM,
   GCB_PAUSE_FULL,
-  GCB_PAUSE_PROTOTYPE
+  GCB_PAUSE_PROTOTYPE,
+  GCB_PAUSE_SNAPSHOT
 } gcb_pause_kind;
 enum { GCB_EVF_PREEMPTED = 1 };
 
@@ -106,10 +110,14 @@ typedef struct gcb_marker {
   uint64_t objects, bytes; /* visited since the cycle began */
 } gcb_marker;
 
+/* model.MEMORY_TYPES in Python, in the same order */
+typedef enum gcb_memory { GCB_SHMEM } gcb_memory;
+
 typedef struct gcb_oracle gcb_oracle;
 
 typedef struct gcb_space {
   size_t bytes, blocks, pages;
+  gcb_memory memory;
   int memfd;
   char *tracked;   /* mutators' view: the barrier watches it */
   char *alias;     /* collector's view of the same memory: reading or writing it dirties nothing */
@@ -132,7 +140,7 @@ typedef struct gcb_space {
 
   gcb_barrier barrier;
   const gcb_barrier_ops *ops;
-  gcb_pageset dirty;
+  gcb_dirty_set dirty;
   gcb_marker marker;
   bool marking, armed;
   uint64_t live_bytes;
@@ -160,6 +168,7 @@ typedef struct gcb_space {
   uint64_t stalled_bytes;               /* the largest request that waits for memory; 0: none */
   uint32_t ended;                       /* mutators that have */
   uint32_t started;                     /* threads that exist */
+  uint32_t attached;                    /* mutators that the barrier knows */
   bool built, built_seen;
   bool abandon; /* nobody will serve the mutators any more: a wait for memory fails */
   gcb_thread *first_failed;

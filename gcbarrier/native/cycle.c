@@ -15,7 +15,8 @@ static void clear_words(_Atomic uint64_t *bitmap, size_t granules) {
 /* Nothing is marked, nothing was reported. */
 static void forget(gcb_space *space) {
   clear_words(space->mark, space->bytes / GCB_GRANULE);
-  memset(space->dirty.words, 0, (space->pages + 63) / 64 * 8);
+  if (space->dirty.words)
+    memset(space->dirty.words, 0, GCB_WORDS(space->dirty.granules) * sizeof *space->dirty.words);
   space->marker.objects = space->marker.bytes = 0;
   for (uint32_t i = 0; i < space->thread_count; i++)
     atomic_store_explicit(&space->threads[i].black_bytes, 0, memory_order_relaxed);
@@ -53,8 +54,14 @@ int gcb_arm(gcb_space *space) {
   gcb_oracle_armed(space);
   /* Only now: a black object is never visited, so its every store must come after arming. */
   gcb_allocate_black(space, true);
-  gcb_record(space, GCB_EV_ARM, start_ns, space->pages);
+  gcb_record(space, GCB_EV_ARM, start_ns, space->dirty.granules);
   return 0;
+}
+
+void gcb_grey(gcb_barrier *barrier, const void *object) {
+  gcb_space *space = (gcb_space *)(void *)((char *)barrier - offsetof(gcb_space, barrier));
+  if (object)
+    gcb_push_tracked(space, object);
 }
 
 static void mark_roots(gcb_space *space) {
@@ -87,6 +94,16 @@ static void rescan(gcb_space *space) {
   uint64_t start_ns = gcb_now_ns();
   uint64_t objects = gcb_rescan_dirty(space);
   gcb_record(space, GCB_EV_RESCAN, start_ns, objects);
+}
+
+/* The pause that begins a cycle over a snapshot barrier: what is reachable now is what will be marked. */
+int gcb_snapshot(gcb_space *space) {
+  gcb_stop_world(space);
+  int failed = gcb_arm(space);
+  if (!failed)
+    mark_roots(space);
+  gcb_resume_world(space, GCB_PAUSE_SNAPSHOT);
+  return failed;
 }
 
 int gcb_mark(gcb_space *space, bool roots) {

@@ -1,8 +1,8 @@
 /* What a heap's mutator.c sees: objects, allocation, stores, roots, safepoints.
  *
- * A mutator is an ordinary C program over this inline API. It is compiled once for each store kind
- * (GCB_STORE_KIND), so that no store goes through a function pointer: under a page-table barrier gcb_store()
- * is the plain store it looks like.
+ * A mutator is an ordinary C program over this inline API. It is compiled once for all page-table barriers,
+ * under which gcb_store() is the plain store it looks like, and once for each barrier that brings an inline
+ * store of its own (GCB_STORE_HEADER, the barrier's x.h): no store goes through a function pointer.
  *
  * Objects never move. A gcb_ref held in a C local is therefore good until the next safepoint; across a
  * safepoint (gcb_poll, gcb_next, gcb_alloc, gcb_native_*) it must also be reachable from a root. */
@@ -14,12 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GCB_STORE_PLAIN 0 /* page-table barriers: the hardware notices */
-#ifndef GCB_STORE_KIND
-#define GCB_STORE_KIND GCB_STORE_PLAIN
-#endif
 #ifndef GCB_VERIFY
-#define GCB_VERIFY 0 /* 1: every write is logged for the oracle */
+#define GCB_VERIFY 0 /* 1: every write that the barrier has to notice is logged for the oracle */
+#endif
+#ifdef GCB_STORE_HEADER
+#define GCB_LOG_ALL 0 /* it notices gcb_store() alone */
+#else
+#define GCB_LOG_ALL GCB_VERIFY
 #endif
 
 #define GCB_GRANULE 16u
@@ -40,6 +41,7 @@ enum { GCB_STOP = 1, GCB_BLACK = 2 }; /* gcb_mutator.attention */
 typedef struct gcb_mutator {
   char *cursor; /* TLAB: the next free byte, and the first one that is no longer its own */
   char *limit;
+  uintptr_t store[4];         /* the barrier's words, for its inline store */
   _Atomic uint32_t attention; /* GCB_STOP: come to a safepoint. GCB_BLACK: mark what you allocate. */
   uint32_t index;             /* 0 .. mutators - 1 */
   uint32_t count;             /* how many mutators there are */
@@ -114,7 +116,7 @@ static inline gcb_ref gcb_alloc(gcb_mutator *m, uint32_t references, size_t raw_
   else
     at = gcb_alloc_slow(m, bytes);
   gcb_ref object = (gcb_ref)(void *)at;
-#if GCB_VERIFY
+#if GCB_LOG_ALL
   gcb_log_write(m, object, sizeof object->header);
 #endif
   /* relaxed: whoever finds the object finds it through gcb_store() or a mark bit, and both release */
@@ -127,6 +129,13 @@ static inline gcb_ref gcb_alloc(gcb_mutator *m, uint32_t references, size_t raw_
   return object;
 }
 
+/* A software barrier's x.h defines two inline functions:
+ *   static inline void gcb_before_store(gcb_mutator *m, gcb_ref object, _Atomic(gcb_ref) *slot);
+ *   static inline void gcb_after_store(gcb_mutator *m, gcb_ref object, _Atomic(gcb_ref) *slot); */
+#ifdef GCB_STORE_HEADER
+#include GCB_STORE_HEADER
+#endif
+
 /* acquire: the object it finds was published by another thread's gcb_store(); its header must be visible */
 static inline gcb_ref gcb_load(gcb_ref object, uint32_t slot) {
   return atomic_load_explicit(&object->slots[slot], memory_order_acquire);
@@ -138,8 +147,14 @@ static inline void gcb_store(gcb_mutator *m, gcb_ref object, uint32_t slot, gcb_
 #else
   (void)m;
 #endif
+#ifdef GCB_STORE_HEADER
+  gcb_before_store(m, object, &object->slots[slot]);
+#endif
   /* release: the marker and other mutators must see the header of what they find through it */
   atomic_store_explicit(&object->slots[slot], value, memory_order_release);
+#ifdef GCB_STORE_HEADER
+  gcb_after_store(m, object, &object->slots[slot]);
+#endif
 }
 
 /* The raw words behind the references; relaxed atomics, since another mutator may read them. */
@@ -150,7 +165,7 @@ static inline uint64_t gcb_load_raw(gcb_ref object, size_t word) {
   return atomic_load_explicit(&gcb_raw(object)[word], memory_order_relaxed);
 }
 static inline void gcb_store_raw(gcb_mutator *m, gcb_ref object, size_t word, uint64_t value) {
-#if GCB_VERIFY
+#if GCB_LOG_ALL
   gcb_log_write(m, &gcb_raw(object)[word], sizeof(uint64_t));
 #else
   (void)m;

@@ -91,8 +91,12 @@ void gcb_oracle_collected(gcb_space *space) {
   if (!oracle)
     return;
   uint64_t start_ns = gcb_now_ns();
-  for (size_t word = 0; word < page_words(space); word++)
-    oracle->reported[word] |= space->dirty.words[word];
+  unsigned shift = GCB_PAGE_SHIFT - space->barrier.granule_shift;
+  for (size_t word = 0; word < GCB_WORDS(space->dirty.granules); word++)
+    for (uint64_t bits = space->dirty.words[word]; bits; bits &= bits - 1) {
+      size_t page = ((word << 6) + (size_t)__builtin_ctzll(bits)) >> shift;
+      oracle->reported[page >> 6] |= UINT64_C(1) << (page & 63);
+    }
   gcb_record(space, GCB_EV_ORACLE, start_ns, 0); /* so that a pause can be freed of it */
 }
 
@@ -185,7 +189,7 @@ int gcb_oracle_check(gcb_space *space) {
     }
   }
   oracle->cycles++;
-  if (space->ops && space->ops->tracks && space->armed)
+  if (space->ops && space->ops->tracks && !space->ops->snapshot && space->armed)
     compare_pages(space);
   gcb_record(space, GCB_EV_ORACLE, start_ns, oracle->objects - before);
   return 0;

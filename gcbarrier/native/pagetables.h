@@ -112,7 +112,7 @@ static inline int gcb_uffd_protect(gcb_barrier *barrier, size_t first_page, size
 
 /* Adds the pages of one category to the set; with WP_MATCHING they are protected again in the same step. */
 static inline int gcb_pagemap_scan(gcb_barrier *barrier, uint64_t category, uint64_t flags,
-                                   gcb_pageset *dirty) {
+                                   gcb_dirty_set *dirty) {
   gcb_pagetables *p = barrier->state;
   uintptr_t base = (uintptr_t)barrier->range.base;
   /* category_mask == return_mask and nothing else: the kernel's fast path */
@@ -131,8 +131,8 @@ static inline int gcb_pagemap_scan(gcb_barrier *barrier, uint64_t category, uint
     if (found < 0)
       return gcb_set_error("PAGEMAP_SCAN failed: %s", strerror(errno));
     for (int i = 0; i < found; i++)
-      gcb_pageset_add(dirty, (size_t)(p->regions[i].start - base) >> GCB_PAGE_SHIFT,
-                      (size_t)(p->regions[i].end - p->regions[i].start) >> GCB_PAGE_SHIFT);
+      gcb_dirty_add(dirty, (size_t)(p->regions[i].start - base) >> GCB_PAGE_SHIFT,
+                    (size_t)(p->regions[i].end - p->regions[i].start) >> GCB_PAGE_SHIFT);
     if (scan.walk_end <= scan.start)
       return gcb_set_error("PAGEMAP_SCAN makes no progress");
     scan.start = scan.walk_end; /* a full vector ends the walk early */
@@ -141,7 +141,7 @@ static inline int gcb_pagemap_scan(gcb_barrier *barrier, uint64_t category, uint
 }
 
 /* Adds the pages whose pagemap entry has (wanted) or lacks (!wanted) the bit. */
-static inline int gcb_pagemap_read(gcb_barrier *barrier, unsigned bit, bool wanted, gcb_pageset *dirty) {
+static inline int gcb_pagemap_read(gcb_barrier *barrier, unsigned bit, bool wanted, gcb_dirty_set *dirty) {
   gcb_pagetables *p = barrier->state;
   size_t pages = barrier->range.bytes >> GCB_PAGE_SHIFT;
   size_t base = (uintptr_t)barrier->range.base >> GCB_PAGE_SHIFT;
@@ -154,7 +154,7 @@ static inline int gcb_pagemap_read(gcb_barrier *barrier, unsigned bit, bool want
     size_t entries = (size_t)got / 8;
     for (size_t i = 0; i < entries; i++)
       if ((p->entries[i] >> bit & 1) == wanted)
-        gcb_pageset_add(dirty, done + i, 1);
+        gcb_dirty_add(dirty, done + i, 1);
     done += entries;
   }
   return 0;

@@ -16,42 +16,37 @@ static void write_page(gcb_space *space, size_t page) {
 }
 
 static bool reported(const gcb_space *space, size_t page) {
-  return space->dirty.words[page >> 6] >> (page & 63) & 1;
-}
-
-static int collect(gcb_space *space, bool rearm) {
-  for (size_t word = 0; word < space->pages / 64; word++)
-    space->dirty.words[word] = 0;
-  space->dirty.count = 0;
-  return space->ops->collect(&space->barrier, rearm, &space->dirty);
+  return gcb_watch_words(space)[page >> 6] >> (page & 63) & 1;
 }
 
 static int probe(gcb_space *space) {
-  if (space->ops->arm(&space->barrier))
+  if (gcb_watch_arm(space))
     return -1;
   for (size_t i = 0; i < PROBE_WRITTEN; i++)
     write_page(space, page_to_write(i));
-  if (collect(space, true))
+  int64_t first = gcb_watch_collect(space, true);
+  if (first < 0)
     return -1;
   for (size_t i = 0; i < PROBE_WRITTEN; i++)
     if (!reported(space, page_to_write(i)))
       return gcb_set_error(
           "a written page was not reported: the kernel accepts the calls and does not track");
-  int too_many = (int)(space->dirty.count - PROBE_WRITTEN);
   /* Once more: tracked again only if re-arming works. */
   write_page(space, page_to_write(0));
-  if (collect(space, false))
+  int64_t second = gcb_watch_collect(space, false);
+  if (second < 0)
     return -1;
   if (!reported(space, page_to_write(0)))
     return gcb_set_error("a page written after it was re-armed was not reported");
-  return too_many + (int)(space->dirty.count - 1);
+  return (int)(first - PROBE_WRITTEN + second - 1);
 }
 
-int gcb_probe(const gcb_barrier_ops *ops) {
-  gcb_space *space = gcb_space_new(PROBE_PAGES * GCB_PAGE, ops, false);
+int gcb_probe(uint32_t memory, const gcb_barrier_ops *ops) {
+  gcb_space *space = gcb_space_new(PROBE_PAGES * GCB_PAGE, memory, ops, false);
   if (!space)
     return -1;
-  int result = ops->tracks ? probe(space) : 0;
+  /* A write to memory is no store: what notices stores alone needs nothing of the kernel. */
+  int result = ops->tracks && !ops->stores_only ? probe(space) : 0;
   gcb_space_free(space);
   return result;
 }
@@ -61,12 +56,12 @@ static int by_value(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-int64_t gcb_fault_cost_ns(const gcb_barrier_ops *ops) {
-  gcb_space *space = gcb_space_new(PROBE_PAGES * GCB_PAGE, ops, false);
+int64_t gcb_fault_cost_ns(uint32_t memory, const gcb_barrier_ops *ops) {
+  gcb_space *space = gcb_space_new(PROBE_PAGES * GCB_PAGE, memory, ops, false);
   if (!space)
     return -1;
   uint64_t cost_ns[PROBE_PAGES];
-  int failed = space->ops->arm(&space->barrier);
+  int failed = ops->tracks ? gcb_watch_arm(space) : 0;
   for (size_t page = 0; page < PROBE_PAGES && !failed; page++) {
     uint64_t start_ns = gcb_now_ns();
     write_page(space, page);

@@ -84,7 +84,16 @@ static bool await_built(gcb_thread *t) {
   return built;
 }
 
-static void announce_built(gcb_space *space) {
+/* The collector arms from now on, and a barrier need not attach anybody while it is armed: so everybody is by
+ * now. */
+static void announce_built(gcb_thread *t) {
+  gcb_space *space = t->space;
+  gcb_native_enter(&t->m);
+  pthread_mutex_lock(&space->service_lock);
+  while (space->attached < space->thread_count && !space->abandon)
+    pthread_cond_wait(&space->served, &space->service_lock);
+  pthread_mutex_unlock(&space->service_lock);
+  gcb_native_leave(&t->m);
   pthread_mutex_lock(&space->service_lock);
   space->built = true;
   space->built_ns = gcb_now_ns();
@@ -114,6 +123,19 @@ static void abandon(gcb_space *space) {
   pthread_cond_broadcast(&space->served);
 }
 
+static bool attach(gcb_thread *t) {
+  gcb_space *space = t->space;
+  if (space->ops && space->ops->attach && space->ops->attach(&space->barrier, t->m.store, t->m.index)) {
+    snprintf(t->error, sizeof t->error, "%s", gcb_error());
+    return false;
+  }
+  pthread_mutex_lock(&space->service_lock);
+  space->attached++;
+  pthread_cond_broadcast(&space->served);
+  pthread_mutex_unlock(&space->service_lock);
+  return true;
+}
+
 static void *mutator_main(void *argument) {
   gcb_thread *t = argument;
   gcb_space *space = t->space;
@@ -121,12 +143,14 @@ static void *mutator_main(void *argument) {
   snprintf(path, sizeof path, "/proc/self/task/%ld/status", (long)syscall(SYS_gettid));
   t->status_fd = open(path, O_RDONLY | O_CLOEXEC);
   prctl(PR_SET_TIMERSLACK, 1000); /* gcb_pace() sleeps for tens of microseconds */
+  bool built = false, attached = attach(t);
   gcb_native_leave(&t->m);
-  bool built = false;
-  if (t->m.index > 0)
+  if (!attached)
+    t->failed = true;
+  else if (t->m.index > 0)
     built = await_built(t);
   else if (guarded(t, space->build)) {
-    announce_built(space);
+    announce_built(t);
     built = true;
   }
   if (built)
@@ -235,6 +259,8 @@ void gcb_threads_free(gcb_space *space) {
     return;
   end_threads(space);
   for (uint32_t i = 0; i < space->thread_count; i++) {
+    if (space->ops && space->ops->detach)
+      space->ops->detach(&space->barrier, space->threads[i].m.store, i);
     free((void *)space->threads[i].m.roots);
     if (space->threads[i].status_fd >= 0)
       close(space->threads[i].status_fd);

@@ -62,7 +62,6 @@ static size_t lay_out(gcb_space *space, char *base) {
   space->block_state = carve(base, &used, space->blocks * sizeof *space->block_state);
   space->head = carve(base, &used, space->blocks * sizeof *space->head);
   space->used = carve(base, &used, space->blocks);
-  space->dirty.words = carve(base, &used, (space->pages + 63) / 64 * 8);
   space->marker.overflow = carve(base, &used, (space->blocks + 63) / 64 * 8);
   /* Last, since it is the only part that is rarely used to its end. A depth-first search of a random graph
    * has two fifths of its objects on the stack at its peak: a 64th of the heap is enough where objects of 64
@@ -185,7 +184,19 @@ static int set_up(gcb_space *space) {
   return populate(metadata, bitmaps & ~(GCB_PAGE - 1), MADV_POPULATE_WRITE);
 }
 
-gcb_space *gcb_space_new(size_t bytes, const gcb_barrier_ops *ops, bool verify) {
+static int make_dirty_set(gcb_space *space) {
+  unsigned shift = space->barrier.granule_shift;
+  if (shift < GCB_GRANULE_SHIFT || shift > GCB_PAGE_SHIFT)
+    return gcb_set_error("a barrier's granules have 16 bytes to 4 KiB, not 2^%u", shift);
+  space->dirty.granules = space->bytes >> shift;
+  space->dirty.words = calloc(GCB_WORDS(space->dirty.granules), sizeof *space->dirty.words);
+  if (!space->dirty.words)
+    return gcb_set_error("no memory for the dirty set of a heap of %zu MiB", space->bytes >> 20);
+  space->metadata_bytes += GCB_WORDS(space->dirty.granules) * sizeof *space->dirty.words;
+  return 0;
+}
+
+gcb_space *gcb_space_new(size_t bytes, uint32_t memory, const gcb_barrier_ops *ops, bool verify) {
   gcb_space *space = calloc(1, sizeof *space);
   if (!space || bytes == 0 || bytes % GCB_BLOCK || bytes >> 36) {
     gcb_set_error("a heap has a whole number of 32 KiB blocks, below 64 GiB, not %zu bytes", bytes);
@@ -193,8 +204,9 @@ gcb_space *gcb_space_new(size_t bytes, const gcb_barrier_ops *ops, bool verify) 
     return NULL;
   }
   space->bytes = bytes;
+  space->memory = (gcb_memory)memory;
   space->blocks = space->large_top = bytes / GCB_BLOCK;
-  space->pages = space->dirty.pages = bytes / GCB_PAGE;
+  space->pages = bytes / GCB_PAGE;
   space->memfd = -1;
   space->ops = ops;
   pthread_mutex_init(&space->large_lock, NULL);
@@ -210,8 +222,8 @@ gcb_space *gcb_space_new(size_t bytes, const gcb_barrier_ops *ops, bool verify) 
   space->events = calloc(space->event_capacity, sizeof *space->events);
   bool fine = space->events && set_up(space) == 0;
   if (fine && ops) {
-    space->barrier.range = (gcb_range){space->tracked, bytes};
-    fine = ops->open(&space->barrier) == 0;
+    space->barrier = (gcb_barrier){.range = {space->tracked, bytes}, .granule_shift = GCB_PAGE_SHIFT};
+    fine = ops->open(&space->barrier) == 0 && make_dirty_set(space) == 0;
   }
   if (fine && verify)
     fine = gcb_oracle_new(space) == 0;
@@ -228,9 +240,10 @@ void gcb_space_free(gcb_space *space) {
   if (space->ops && space->barrier.range.base)
     space->ops->close(&space->barrier);
   gcb_oracle_free(space);
+  free(space->dirty.words);
   unmap_views(space);
   if (space->metadata)
-    munmap(space->metadata, space->metadata_bytes);
+    munmap(space->metadata, lay_out(space, NULL));
   pthread_mutex_destroy(&space->large_lock);
   pthread_mutex_destroy(&space->service_lock);
   pthread_cond_destroy(&space->service);

@@ -6,11 +6,11 @@
 
 enum { ONE_IN = 1000 };
 
-static int collect_most(gcb_barrier *barrier, bool rearm, gcb_pageset *dirty) {
+static int collect_most(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
   static size_t counted;
   if (sound.collect(barrier, rearm, dirty))
     return -1;
-  for (size_t page = 0; page < dirty->pages; page++) {
+  for (size_t page = 0; page < dirty->granules; page++) {
     uint64_t bit = UINT64_C(1) << (page & 63), *word = &dirty->words[page >> 6];
     if (*word & bit && ++counted % ONE_IN == 0) {
       *word &= ~bit;
@@ -31,5 +31,4 @@ GCB_BARRIER = {.open = open_sound,
                .arm = arm_sound,
                .collect = collect_most,
                .close = gcb_pagetables_close,
-               .granule_bytes = GCB_PAGE,
                .tracks = true};

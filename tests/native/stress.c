@@ -328,7 +328,7 @@ int main(int count, char **arguments) {
   if (count != 6)
     return fail("usage: stress POLICY SECONDS MIB MUTATORS SEED");
   size_t bytes = strtoull(arguments[3], NULL, 10) << 20;
-  gcb_space *space = gcb_space_new(bytes, &gcb_barrier_definition, true);
+  gcb_space *space = gcb_space_new(bytes, 0, &gcb_barrier_definition, true);
   if (!space)
     return fail(gcb_error());
   int failed = run(space, arguments[1], strtod(arguments[2], NULL), (uint32_t)strtoul(arguments[4], NULL, 10),
