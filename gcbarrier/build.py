@@ -46,6 +46,11 @@ CFLAGS = (
 NATIVE = Path(__file__).resolve().parent / "native"
 SANITIZE_VARIABLE = "GCBARRIER_SANITIZE"
 
+# Python's side of a prototype barrier (gcbarrier.prototype).
+_CALLBACKS = """
+extern "Python" int gcb_python_arm(void *self);
+extern "Python" int gcb_python_collect(void *self, bool rearm, uint64_t *words, size_t pages);
+"""
 _KEPT_S = 30 * 86400.0
 _MODULE = "_gcbarrier"
 _CORE = "gcbarrier-core"
@@ -200,6 +205,7 @@ def _emit_glue(target: Path) -> None:
     declarations = (NATIVE / "api.h").read_text(encoding="utf-8")
     ffi = cffi.FFI()
     ffi.cdef(re.sub(r"^#.*$", "", declarations, flags=re.MULTILINE))
+    ffi.cdef(_CALLBACKS)
     includes = "#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n"
     ffi.set_source(_MODULE, includes + declarations)
     with contextlib.redirect_stdout(io.StringIO()):  # it tells what it generates

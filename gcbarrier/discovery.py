@@ -141,7 +141,16 @@ def _missing(kind: str, file: Path) -> Path | None:
     if kind not in ("heaps", "barriers"):
         return None
     needed = file.with_name("mutator.c") if kind == "heaps" else file.with_suffix(".c")
-    return None if needed.is_file() else needed
+    return None if needed.is_file() or (kind == "barriers" and _is_prototype(file)) else needed
+
+
+def _is_prototype(file: Path) -> bool:
+    """Whether a barrier is written in Python alone, told without executing it."""
+    try:
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+    except (SyntaxError, ValueError, OSError):
+        return False
+    return any(isinstance(each, ast.ClassDef) and each.name == "Prototype" for each in body)
 
 
 def _execute(kind: str, name: str, file: Path) -> ModuleType:

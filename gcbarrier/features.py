@@ -185,6 +185,14 @@ _PROBES: dict[str, Callable[[], None]] = {
 }
 
 
+def open_userfaultfd() -> int:
+    """A userfaultfd that needs no privilege. Raises Unavailable with the reason and the remedy."""
+    try:
+        return _open_userfaultfd()
+    except _Missing as missing:
+        raise Unavailable("userfaultfd", missing.why, missing.remedy) from missing
+
+
 def _open_userfaultfd() -> int:
     try:
         return _syscall("userfaultfd", os.O_CLOEXEC | os.O_NONBLOCK | _UFFD_USER_MODE_ONLY)

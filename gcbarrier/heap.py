@@ -4,7 +4,7 @@ Mechanism is in C (``native/``); every phase is one call that releases the GIL, 
 Python before it has let it go again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from gcbarrier import build
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.events import EVENT
-from gcbarrier.model import MEMORY_TYPES, Barrier
+from gcbarrier.model import MEMORY_TYPES, PAGE_BYTES, Barrier
+from gcbarrier.prototype import Binding, Memory, Prototype
 
 NO_BARRIER = Barrier(tracks=False, atomic=True)
 _EVENTS_AT_ONCE = 1 << 16
@@ -54,6 +55,7 @@ class Heap:
         library: Path | None = None,
         promises: Barrier = NO_BARRIER,
         memory: str = "shmem",
+        prototype: Callable[[Memory], Prototype] | None = None,
         verify: bool = False,
     ) -> None:
         self.size_bytes = size_bytes
@@ -63,9 +65,13 @@ class Heap:
         operations = self._ffi.new("const gcb_barrier_ops **")
         if library is not None:
             self._check(self._lib.gcb_load_barrier(str(library).encode(), operations))
+        self._binding = Binding(self._module, prototype) if prototype else None
         self._space = self._lib.gcb_space_new(size_bytes, MEMORY_TYPES.index(memory), operations[0], verify)
         if self._space == self._ffi.NULL:
             raise self._failure()
+        if self._binding:
+            address = int(self._ffi.cast("uintptr_t", self._lib.gcb_space_address(self._space)))
+            self._binding.open(Memory(address=address, size_bytes=size_bytes, pages=size_bytes // PAGE_BYTES))
         self._program: Any = None
         self._kept: list[Any] = []
         self._mutators = 0
@@ -85,6 +91,8 @@ class Heap:
         if self._program is not None:
             self._lib.gcb_abandon(self._space)
             self._lib.gcb_join(self._space, self._program, self._ffi.new("uint64_t *"))
+        if self._binding:
+            self._binding.close()
         self._lib.gcb_space_free(self._space)
         self._space = None
 
@@ -242,4 +250,6 @@ class Heap:
         return result
 
     def _failure(self) -> GcBarrierError:
+        if self._binding and (problem := self._binding.failure()):
+            return problem
         return GcBarrierError(build.last_error(self._module))

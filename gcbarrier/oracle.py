@@ -1,8 +1,8 @@
 """The truth about an invocation: what the oracle counted, and what the program reaches without any collection."""
 
 import math
+from pathlib import Path
 
-from gcbarrier.build import Plugin
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.heap import Heap, Wanted
 from gcbarrier.host import available_bytes, fits
@@ -48,8 +48,9 @@ def verification(counted: dict[str, int], *, checksum: int, reference: int) -> V
 
 def reference_checksum(
     program: Program,
-    barrier: Plugin,
     *,
+    core: Path,
+    library: Path | None,
     memory: str,
     mutators: int,
     seed: int,
@@ -58,14 +59,14 @@ def reference_checksum(
 ) -> int:
     """The checksum of the same operations in a heap that is large enough never to be collected.
 
-    The barrier is there, since the program may have its store inlined, and is never armed.
+    ``library`` is the compiled barrier of a program that has the barrier's store inlined; it is never armed.
     """
     size = allocated_bytes
     while True:
         # Blocks that threads hold at the end and gaps between large objects.
         size = math.ceil((size * 1.25 + mutators * _MIB) / _MIB) * _MIB
         fits(size)
-        with Heap(size, core=barrier.core, library=barrier.library, memory=memory) as heap:
+        with Heap(size, core=core, library=library, memory=memory) as heap:
             heap.start(
                 program.plugin.library,
                 mutators=mutators,

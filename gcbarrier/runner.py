@@ -16,6 +16,7 @@ from gcbarrier import barriers, build, host, programs, session
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.experiment import Plan
 from gcbarrier.model import Config, Invocation, Outcome, evolve, to_json
+from gcbarrier.probing import probe
 from gcbarrier.session import Job, Measured
 
 # Starting a process, populating and building the heap.
@@ -112,7 +113,7 @@ def _availability(plugins: Mapping[str, build.Plugin], files: Mapping[Path, byte
     found: dict[str, Unavailable | None] = {}
     for name, plugin in plugins.items():
         try:
-            barriers.probe(name, plugin)
+            probe(name, plugin)
             found[name] = None
         except Unavailable as problem:
             found[name] = problem

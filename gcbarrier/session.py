@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 from attrs import field, frozen
+from numpy.typing import NDArray
 
 from gcbarrier import barriers, build, collectors, events, oracle
 from gcbarrier import params as parameters
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.heap import Heap, Wanted
 from gcbarrier.host import fits, machine_name
-from gcbarrier.model import MEMORY_TYPES, Invocation, Outcome, Scalar
+from gcbarrier.model import MEMORY_TYPES, Invocation, Outcome, Pause, Scalar, evolve
 from gcbarrier.programs import Program
 
 _LONG_S = 3600.0
@@ -71,13 +72,15 @@ class _Session:
     def run(self) -> None:
         job, config = self._job, self._config
         fits(config.heap_bytes)
-        self._facts = _facts(job.barrier, config.memory)
+        chosen = barriers.of(config)
+        self._facts = _facts(job.barrier, config.memory) if chosen.prototype is None else {}
         with Heap(
             config.heap_bytes,
             core=job.barrier.core,
             library=job.barrier.library,
-            promises=barriers.of(config).promises,
+            promises=chosen.promises,
             memory=config.memory,
+            prototype=chosen.prototype,
             verify=config.verify,
         ) as heap:
             self._facts["alias_huge"] = heap.alias_huge
@@ -91,7 +94,9 @@ class _Session:
             oracle.refuse_lost(counted)
             reference = oracle.reference_checksum(
                 job.program,
-                job.barrier,
+                core=job.barrier.core,
+                # Only where the program has the barrier's store inlined.
+                library=job.barrier.library if chosen.store else None,
                 memory=config.memory,
                 mutators=config.mutators,
                 seed=job.invocation.seed,
@@ -182,6 +187,10 @@ class _Session:
         free_bytes = max(heap.size_bytes - live_bytes, 0)
         heap.set_trigger(max(int(self._params.trigger * free_bytes), 1))
 
+    def _pauses(self, seen: NDArray[Any]) -> tuple[Pause, ...]:
+        python_in_it = barriers.of(self._config).prototype is not None
+        return tuple(evolve(pause, prototype=pause.prototype or python_in_it) for pause in events.pauses(seen))
+
     def measured(self, error: str) -> Measured:
         """What was seen, up to the ``error`` if there was one."""
         everything = np.concatenate([np.empty(0, events.EVENT), *self._events])
@@ -193,7 +202,7 @@ class _Session:
             invocation=self._job.invocation,
             machine=machine_name(),
             error=error,
-            pauses=events.pauses(seen),
+            pauses=self._pauses(seen),
             cycles=events.cycles(seen, self._causes),
             collector_cpu_ns=self._collector_cpu_ns,
             facts=self._facts,

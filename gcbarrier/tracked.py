@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from gcbarrier import barriers, build
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.model import MEMORY_TYPES, Scalar
+from gcbarrier.model import MEMORY_TYPES, PAGE_BYTES, Scalar
+from gcbarrier.prototype import Binding, Memory
 
 
 class Tracked:
@@ -47,6 +48,7 @@ class Tracked:
         operations = ffi.new("const gcb_barrier_ops **")
         if lib.gcb_load_barrier(str(plugin.library).encode(), operations):
             raise self._failure()
+        self._binding = Binding(self._module, chosen.prototype) if chosen.prototype else None
         self._space = lib.gcb_space_new(size_bytes, MEMORY_TYPES.index(memory), operations[0], False)
         if self._space == ffi.NULL:
             raise self._failure()
@@ -55,6 +57,8 @@ class Tracked:
         self.address = int(ffi.cast("uintptr_t", lib.gcb_space_address(self._space)))
         self.view: Any = memoryview(ffi.buffer(lib.gcb_space_address(self._space), size_bytes)).cast("B")
         """The tracked memory, writable: every write to it is one to be noticed."""
+        if self._binding:
+            self._binding.open(Memory(address=self.address, size_bytes=size_bytes, pages=size_bytes // PAGE_BYTES))
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +72,8 @@ class Tracked:
         """Give the memory back; ``view`` must not be used any more. Again does nothing."""
         if self._space is not None:
             self.view.release()
+            if self._binding:
+                self._binding.close()
             self._module.lib.gcb_space_free(self._space)
             self._space = None
 
@@ -91,4 +97,6 @@ class Tracked:
         return np.flatnonzero(np.unpackbits(words, bitorder="little")[:granules])
 
     def _failure(self) -> GcBarrierError:
+        if self._binding and (problem := self._binding.failure()):
+            return problem
         return GcBarrierError(build.last_error(self._module))

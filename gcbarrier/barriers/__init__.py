@@ -4,10 +4,11 @@
 promises and needs. ``x.c`` beside it defines ``GCB_BARRIER``; ``native/barrier.h`` holds the contract. It may have
 ``Params``, a frozen attrs class: its numbers are constants ``GCB_PARAM_<field>`` in the C files, and ``BARRIER`` may
 then be a function of them. A software barrier brings a third file, ``x.h``, with what ``gcb_store()`` does beside
-storing (``native/gcbarrier.h`` says how). Nothing else names them.
+storing (``native/gcbarrier.h`` says how). A file without C, but with a class ``Prototype``, is a prototype
+(:mod:`gcbarrier.prototype`). Nothing else names them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ class Chosen:
     store: Path | None
     """The header with its inline store; None: a plain store."""
     defines: tuple[str, ...]
+    prototype: Callable[[Any], Any] | None = None
+    """The class of a barrier in Python alone (:mod:`gcbarrier.prototype`)."""
 
     def compile(self) -> build.Plugin:
         """Its C file, compiled if need be."""
@@ -45,13 +48,15 @@ def choose(name: str, given: Mapping[str, Scalar] | None = None) -> Chosen:
         promises = promises(made)
     if not isinstance(promises, Barrier):
         raise GcBarrierError(f"the barrier {name!r} promises nothing: {file} needs BARRIER = Barrier(...)")
-    store = file.with_suffix(".h")
+    source, store = file.with_suffix(".c"), file.with_suffix(".h")
+    prototype = None if source.is_file() else module.Prototype
     return Chosen(
         name=name,
         promises=promises,
-        source=file.with_suffix(".c"),
+        source=Path(__file__).with_name("_prototype.c") if prototype else source,
         store=store if store.is_file() else None,
         defines=parameters.c_defines(made),
+        prototype=prototype,
     )
 
 

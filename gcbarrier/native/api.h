@@ -71,6 +71,10 @@ void gcb_resume(gcb_space *space);
 /* Moves events out, oldest first; how many. */
 size_t gcb_take_events(gcb_space *space, void *events, size_t capacity);
 
+/* The next space of this thread is a prototype's: its barrier calls these with `self`. */
+void gcb_prototype_bind(int (*arm)(void *self),
+                        int (*collect)(void *self, bool rearm, uint64_t *words, size_t pages), void *self);
+
 /* A barrier by itself, without a heap's cycle: on a space without mutators. */
 char *gcb_space_address(const gcb_space *space); /* of the tracked view */
 int gcb_watch_arm(gcb_space *space);
