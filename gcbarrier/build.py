@@ -92,7 +92,10 @@ def preload() -> dict[str, str]:
 
 def compiler() -> tuple[str, ...]:
     """The compiler's command. Raises Unavailable where there is none."""
-    command = tuple(shlex.split(os.environ.get("CC", ""))) or ("cc",)
+    try:
+        command = tuple(shlex.split(os.environ.get("CC", ""))) or ("cc",)
+    except ValueError as problem:
+        raise GcBarrierError(f"CC is no command ({problem}): correct or unset it") from problem
     if shutil.which(command[0]) is None:
         raise Unavailable("a C compiler", f"there is no {command[0]}", "install gcc, or name a compiler in CC")
     return command
@@ -217,7 +220,9 @@ def _compile(arguments: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if "error" in line or "No space left" in line]
-        why = (said or done.stderr.splitlines() or ["it said nothing"])[0]
+        why = (
+            said or done.stderr.splitlines() or [f"{command[0]} ended with status {done.returncode} and said nothing"]
+        )[0]
         raise GcBarrierError(f"the C compiler failed: {why}")
 
 
@@ -245,7 +250,13 @@ def _build_home() -> Path:
 @contextlib.contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
     """A folder to fill that takes its name only when the block ends well."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        reason = os.strerror(problem.errno or 0)
+        raise GcBarrierError(
+            f"{folder.parent} can't be made: {reason}; set XDG_CACHE_HOME to a folder of yours"
+        ) from problem
     with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as outer:
         work = Path(outer) / "work"
         work.mkdir()

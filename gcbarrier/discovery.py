@@ -7,6 +7,7 @@ environment variable ``GCBARRIER_PATH``) come first, then the checkout and the p
 """
 
 import ast
+import contextlib
 import difflib
 import importlib
 import importlib.util
@@ -59,6 +60,17 @@ def load(kind: str, name: str) -> ModuleType:
     if file not in _loaded:
         _loaded[file] = _execute(kind, name, file)
     return _loaded[file]
+
+
+@contextlib.contextmanager
+def blamed(kind: str, name: str) -> Iterator[None]:
+    """Around a call into a plug-in: what it raises becomes a GcBarrierError that names its file and line."""
+    try:
+        yield
+    except GcBarrierError:
+        raise
+    except Exception as problem:
+        raise _failed(kind, name, find(kind, name), problem) from problem
 
 
 def summary(kind: str, name: str) -> str:
@@ -173,7 +185,7 @@ def _failed(kind: str, name: str, file: Path, problem: Exception) -> GcBarrierEr
     what = problem.msg if isinstance(problem, SyntaxError) else str(problem)
     line = _line_in(file, problem)
     where = f"{file}, line {line}" if line else str(file)
-    return GcBarrierError(f"the {kind[:-1]} {name!r} can't be loaded: {where}: {type(problem).__name__}: {what}")
+    return GcBarrierError(f"the {kind[:-1]} {name!r} can't be used: {where}: {type(problem).__name__}: {what}")
 
 
 def _line_in(file: Path, problem: Exception) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gcbarrier.model import Cycle, Pause
+from gcbarrier.model import Cycle, Pause, Stall
 
 EVENT = np.dtype(
     [
@@ -60,7 +60,7 @@ class Kind(IntEnum):
     """The end of a cycle [live bytes]."""
 
 
-PAUSE_KINDS = ("", "remark", "rearm", "full", "prototype", "snapshot")
+PAUSE_KINDS = ("", "remark", "rearm", "full", "prototype", "snapshot", "fork", "flip")
 """``gcb_pause_kind``."""
 
 _PHASES = (Kind.TTSP, Kind.ROOTS, Kind.COLLECT, Kind.RESCAN, Kind.MARK, Kind.RESUME)
@@ -90,6 +90,21 @@ def pauses(events: NDArray[Any]) -> tuple[Pause, ...]:
             )
         )
     return tuple(found)
+
+
+def stalls(events: NDArray[Any]) -> tuple[Stall, ...]:
+    """The waits for memory in ``events``, in order."""
+    found = np.sort(events[events["kind"] == Kind.STALL], order="start_ns")
+    return tuple(
+        Stall(
+            cycle=int(each["cycle"]),
+            mutator=int(each["thread"]) - 1,
+            start_ns=int(each["start_ns"]),
+            stall_ns=int(each["end_ns"] - each["start_ns"]),
+            request_bytes=int(each["value"]),
+        )
+        for each in found
+    )
 
 
 def cycles(events: NDArray[Any], causes: Mapping[int, str]) -> tuple[Cycle, ...]:

@@ -9,20 +9,27 @@ it defines three functions::
 
 ``plan`` is asked once for every machine it may run on, and may answer differently: an emulated machine is slower by an
 order of magnitude. Barriers that a machine lacks are taken out by the runner, which says so; a plan lists all it wants.
+
+A plan holds configurations (sessions: a heap over a barrier under a collector, whose pauses come back) or probes
+(functions that look at one barrier by itself, whose readings come back), or both.
 """
 
 from attrs import field, frozen, validators
 
-from gcbarrier.model import Config
+from gcbarrier.model import Config, Probe
 
 
 @frozen(kw_only=True)
 class Plan:
-    """What to run on one machine: every configuration, each in ``invocations`` fresh processes."""
+    """What to run on one machine: every configuration and probe, each in ``invocations`` fresh processes."""
 
-    configs: tuple[Config, ...] = field(validator=validators.min_len(1))
+    configs: tuple[Config, ...] = ()
+    probes: tuple[Probe, ...] = ()
     invocations: int = field(default=3, validator=validators.ge(1))
     """The unit of statistics is the invocation: below three, a figure shows no spread to speak of."""
+    counted: bool = False
+    """Wants instructions counted as well: the lab's guest is emulated with a clock that counts them, and each
+    invocation is a boot of its own. Asked of the plan for this machine, that is one more reason to go to the lab."""
 
 
 __all__ = ["Plan"]

@@ -12,7 +12,9 @@ import functools
 import mmap
 import os
 import platform
+import select
 import struct
+import threading
 from collections.abc import Callable, Iterator
 
 from attrs import frozen
@@ -31,7 +33,11 @@ _UFFD_API = 0xAA
 _UFFDIO_API = 0xC018AA3F
 _UFFDIO_REGISTER = 0xC020AA00
 _UFFDIO_WRITEPROTECT = 0xC018AA06
+_UFFD_FEATURE_PAGEFAULT_FLAG_WP = 1 << 0
+_UFFD_FEATURE_WP_HUGETLBFS_SHMEM = 1 << 12
 _UFFD_FEATURE_WP_ASYNC = 1 << 15
+_UFFD_EVENT_PAGEFAULT = 0x12
+_UFFD_MESSAGE = struct.Struct("B7xQQ8x")  # struct uffd_msg: event, flags and address of the fault
 _REGISTER_MODE_WP = 2
 _WRITEPROTECT_MODE_WP = 1
 _PAGEMAP_SCAN = 0xC0606610
@@ -41,8 +47,10 @@ _PERF_SAMPLE_ADDR = 1 << 3
 _PERF_EXCLUDE_KERNEL = 1 << 5
 _PERF_EXCLUDE_HV = 1 << 6
 _PERF_DATA_HEAD = 1024
+_HUGE_BYTES = 2 << 20
 _SOFT_DIRTY_BIT = 55
 _UFFD_WP_BIT = 57
+_MESSAGE_DEADLINE_MS = 5000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -111,16 +119,49 @@ def _async_write_protect() -> None:
         view[0] = view[PAGE_BYTES] = 1
         handle = _open_userfaultfd()
         try:
-            _handshake(handle)
-            size = 2 * PAGE_BYTES
-            register = bytearray(struct.pack("QQQQ", address, size, _REGISTER_MODE_WP, 0))
-            fcntl.ioctl(handle, _UFFDIO_REGISTER, register)
-            fcntl.ioctl(handle, _UFFDIO_WRITEPROTECT, struct.pack("QQQ", address, size, _WRITEPROTECT_MODE_WP))
+            why = "this kernel does not resolve write-protect faults by itself"
+            _handshake(handle, _UFFD_FEATURE_WP_ASYNC, why, "boot Linux 6.7 or newer with CONFIG_PTE_MARKER_UFFD_WP")
+            _register(handle, address, 2)
+            _write_protect(handle, address, 2, True)
             view[0] = 2
             if (_page_bit(address, _UFFD_WP_BIT), _page_bit(address + PAGE_BYTES, _UFFD_WP_BIT)) != (0, 1):
                 raise _Missing("of two protected pages, the one that was written could not be told from the other")
         finally:
             os.close(handle)
+
+
+def _sync_write_protect() -> None:
+    """Protect two pages, write to one in a thread, and resolve the message that tells which."""
+    with _memory_file() as file, _pages(2, file) as (view, address):
+        view[0] = view[PAGE_BYTES] = 1
+        handle = _open_userfaultfd()
+        written = address + PAGE_BYTES
+        # It writes in C, where the interpreter's lock is released: the thread sleeps until somebody answers.
+        writer = threading.Thread(target=ctypes.memset, args=(written, 2, 1))
+        try:
+            why = "this kernel can't write-protect shared memory through userfaultfd"
+            wanted = _UFFD_FEATURE_PAGEFAULT_FLAG_WP | _UFFD_FEATURE_WP_HUGETLBFS_SHMEM
+            _handshake(handle, wanted, why, "boot Linux 5.19 or newer with CONFIG_PTE_MARKER_UFFD_WP")
+            _register(handle, address, 2)
+            _write_protect(handle, address, 2, True)
+            writer.start()
+            events = select.poll()
+            events.register(handle, select.POLLIN)
+            if not events.poll(_MESSAGE_DEADLINE_MS):
+                raise _Missing("no message came of a write to a protected page")
+            event, _flags, fault = _UFFD_MESSAGE.unpack(os.read(handle, _UFFD_MESSAGE.size))
+            if event != _UFFD_EVENT_PAGEFAULT or fault // PAGE_BYTES != written // PAGE_BYTES:
+                raise _Missing("the message of a write to a protected page names another page")
+            if view[PAGE_BYTES] != 1:
+                raise _Missing("a write to a protected page did not wait for the answer to its message")
+            _write_protect(handle, written, 1, False)
+        finally:
+            # Closing wakes the writer whatever went wrong.
+            os.close(handle)
+            if writer.ident is not None:
+                writer.join()
+        if view[PAGE_BYTES] != 2:
+            raise _Missing("a write that was let go did not happen")
 
 
 def _pagemap_scan() -> None:
@@ -160,6 +201,22 @@ def _perf_page_faults() -> None:
         os.close(log)
 
 
+def _hugetlb() -> None:
+    """One huge page from the pool, mapped and written to."""
+    file = os.memfd_create("gcbarrier-probe", os.MFD_HUGETLB | os.MFD_HUGE_2MB)
+    try:
+        os.ftruncate(file, _HUGE_BYTES)
+        with contextlib.closing(mmap.mmap(file, _HUGE_BYTES)) as page:
+            page[0] = 1
+    except OSError as problem:
+        if problem.errno == errno.ENOMEM:
+            remedy = "have root run `sysctl vm.nr_hugepages=64`, for 64 huge pages of 2 MiB"
+            raise _Missing("no huge page is free in the system's pool", remedy) from problem
+        raise
+    finally:
+        os.close(file)
+
+
 def _soft_dirty() -> None:
     """Clear the bits, write to one page of two, and read back which; the clearing alone always succeeds."""
     remedy = "boot a kernel with CONFIG_MEM_SOFT_DIRTY; `gcbarrier lab setup` fetches one"
@@ -179,9 +236,11 @@ _PROBES: dict[str, Callable[[], None]] = {
     "memfd": _memfd,
     "userfaultfd": _userfaultfd,
     "async-uffd-wp": _async_write_protect,
+    "sync-uffd-wp": _sync_write_protect,
     "pagemap-scan": _pagemap_scan,
     "perf-page-faults": _perf_page_faults,
     "soft-dirty": _soft_dirty,
+    "hugetlb": _hugetlb,
 }
 
 
@@ -208,14 +267,24 @@ def _open_userfaultfd() -> int:
         raise
 
 
-def _handshake(handle: int) -> None:
+def _handshake(handle: int, wanted: int, why: str, remedy: str) -> None:
+    """Agree on the ``wanted`` userfaultfd features, or be missing them for the reason given."""
     try:
-        fcntl.ioctl(handle, _UFFDIO_API, bytearray(struct.pack("QQQ", _UFFD_API, _UFFD_FEATURE_WP_ASYNC, 0)))
+        fcntl.ioctl(handle, _UFFDIO_API, bytearray(struct.pack("QQQ", _UFFD_API, wanted, 0)))
     except OSError as problem:
         if problem.errno == errno.EINVAL:
-            why = "this kernel does not resolve write-protect faults by itself"
-            raise _Missing(why, "boot Linux 6.7 or newer with CONFIG_PTE_MARKER_UFFD_WP") from problem
+            raise _Missing(why, remedy) from problem
         raise
+
+
+def _register(handle: int, address: int, pages: int) -> None:
+    register = bytearray(struct.pack("QQQQ", address, pages * PAGE_BYTES, _REGISTER_MODE_WP, 0))
+    fcntl.ioctl(handle, _UFFDIO_REGISTER, register)
+
+
+def _write_protect(handle: int, address: int, pages: int, protect: bool) -> None:
+    mode = _WRITEPROTECT_MODE_WP if protect else 0
+    fcntl.ioctl(handle, _UFFDIO_WRITEPROTECT, struct.pack("QQQ", address, pages * PAGE_BYTES, mode))
 
 
 def _why_no_perf(problem: OSError) -> tuple[str, str]:

@@ -29,12 +29,14 @@ _PR_SET_PDEATHSIG = 1
 
 
 class FreshExecutor(Executor):
-    """Runs importable functions, each in a new process. ``deadline_s``: after so long a job counts as hung.
+    """Runs importable functions, each in a new process.
+
+    ``deadline_s``: after so long a job counts as hung; None: never.
 
     A job whose process dies or hangs fails with a GcBarrierError that says how and ends with its last words.
     """
 
-    def __init__(self, *, deadline_s: float = 600.0) -> None:
+    def __init__(self, *, deadline_s: float | None = None) -> None:
         self._deadline_s = deadline_s
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gcbarrier-fresh")
         self._children: set[subprocess.Popen[bytes]] = set()
@@ -93,7 +95,8 @@ class FreshExecutor(Executor):
             hung.set()
             child.kill()
 
-        alarm = threading.Timer(self._deadline_s, end)
+        alarm = threading.Timer(self._deadline_s or threading.TIMEOUT_MAX, end)
+        alarm.daemon = True
         alarm.start()
         try:
             with child:
@@ -111,7 +114,7 @@ class FreshExecutor(Executor):
                 return value
             raise value
         how = (
-            f"hung (it ran over its deadline of {self._deadline_s:.0f} s)"
+            f"hung (it ran over its deadline of {self._deadline_s or 0:.0f} s)"
             if hung.is_set()
             else _death(child.returncode)
         )

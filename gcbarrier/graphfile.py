@@ -7,7 +7,10 @@ small numbers compress better and can't run backwards; ``load`` sums them up aga
 
 import contextlib
 import json
+import math
 import os
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ from gcbarrier.errors import GcBarrierError
 
 SUFFIX = ".graph.npz"
 FORMAT = "gcbarrier graph 1"
+
+_ARRAYS = ("format", "source", "sizes_bytes", "out_degrees", "targets", "roots")
 
 # A size above this is a misread number, not an object; it also keeps sums of sizes far from overflow.
 LARGEST_OBJECT_BYTES = 1 << 40
@@ -178,16 +183,33 @@ class _Unfit(Exception):  # noqa: N818 - not an error of its own: the reason in 
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     # Given the path itself, numpy would leave the file open where it turns out to be no archive.
-    with path.open("rb") as file:
+    with path.open("rb") as file, warnings.catch_warnings():
+        # numpy only warns of headers that Python 2 wrote; no version of ours did.
+        warnings.filterwarnings("error", message="Reading `.npy` or `.npz` file")
         archive = np.load(file, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
+        if not isinstance(archive, np.lib.npyio.NpzFile) or archive.zip is None:
             raise _Unfit("it holds one bare array")
-        missing = {"format", "source", "sizes_bytes", "out_degrees", "targets", "roots"} - set(archive.files)
+        missing = set(_ARRAYS) - set(archive.files)
         if missing:
             raise _Unfit(f"it has no array named {min(missing)!r}")
+        _refuse_promises(archive.zip)
         if str(archive["format"]) != FORMAT:
             raise _Unfit(f"its format is {str(archive['format'])[:40]!r}, and this version reads {FORMAT!r}")
-        return {name: archive[name] for name in archive.files}
+        return {name: archive[name] for name in _ARRAYS}
+
+
+def _refuse_promises(archive: zipfile.ZipFile) -> None:
+    """numpy asks for the memory that an array's header promises before it reads the array."""
+    for name in _ARRAYS:
+        member = archive.getinfo(name if name in archive.namelist() else f"{name}.npy")
+        with archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+        promised = math.prod(shape) * dtype.itemsize
+        # The second is the most that deflation makes of a byte.
+        if promised > member.file_size or member.file_size > 1032 * member.compress_size:
+            raise _Unfit(f"{name!r} promises {promised} bytes, and there are fewer")
 
 
 def _graph(arrays: dict[str, npt.NDArray[Any]]) -> Graph:

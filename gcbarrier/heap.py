@@ -21,6 +21,7 @@ from gcbarrier.prototype import Binding, Memory, Prototype
 
 NO_BARRIER = Barrier(tracks=False, atomic=True)
 _EVENTS_AT_ONCE = 1 << 16
+_SLICE_NS = 50_000_000
 
 
 class Wanted(IntEnum):
@@ -98,8 +99,17 @@ class Heap:
 
     @property
     def alias_huge(self) -> bool:
-        """Whether huge pages map the collector's view; the mutators' view never has them."""
+        """Whether huge pages map the collector's view."""
         return bool(self._lib.gcb_alias_huge(self._space))
+
+    @property
+    def mapped(self) -> str:
+        """What maps the mutators' view just now: ``4 KiB pages``, ``2 MiB pages``, both, or ``unknown``."""
+        huge_bytes = int(self._lib.gcb_tracked_huge_bytes(self._space))
+        if huge_bytes < 0:
+            return "unknown"
+        sizes = ["2 MiB"] * (huge_bytes > 0) + ["4 KiB"] * (huge_bytes < self.size_bytes)
+        return " and ".join(sizes) + " pages"
 
     @property
     def granules(self) -> int:
@@ -194,6 +204,20 @@ class Heap:
     def snapshot(self) -> None:
         """In a pause: arm, and mark from the roots as they are then. For barriers that promise a ``snapshot``."""
         self._check(self._lib.gcb_snapshot(self._space))
+
+    def fork(self) -> None:
+        """In a pause: fork a child that marks from the roots as they are now. For barriers that promise a ``fork``."""
+        self._check(self._lib.gcb_fork(self._space))
+
+    def await_child(self) -> None:
+        """Wait until the child has marked everything, while mutators run. Raises GcBarrierError where it died."""
+        # In slices: signal handlers (Ctrl-C) are Python's, and run between two calls.
+        while self._check(self._lib.gcb_await_child(self._space, _SLICE_NS)) == 0:
+            pass
+
+    def flip(self) -> None:
+        """The pause that takes over the awaited child's marks; nothing is marked in it."""
+        self._check(self._lib.gcb_flip(self._space))
 
     def arm(self) -> None:
         """Let the barrier track every page from now on, and allocate black: what is new lives through this cycle."""

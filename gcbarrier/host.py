@@ -24,6 +24,7 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import format_bytes
 
 UNKNOWN = "unknown"
+HUGE_BYTES = 2 << 20
 METADATA_SHARE = 0.04
 """Of the heap, at most: mark bits, allocation bits, free lists."""
 
@@ -55,6 +56,7 @@ SYSCTLS = (
     "kernel.randomize_va_space",
 )
 
+_HUGE_PAGES = "/sys/kernel/mm/hugepages/hugepages-2048kB"
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -91,13 +93,22 @@ def machine_name() -> str:
     return os.environ.get("GCBARRIER_MACHINE", "native")
 
 
-def fits(heap_bytes: int) -> None:
-    """Raises GcBarrierError where a heap of this size and its metadata don't fit into the memory that is available."""
-    needed = math.ceil(heap_bytes * (1 + METADATA_SHARE))
+def fits(heap_bytes: int, memory: str = "shmem", *, copied: bool = False) -> None:
+    """Raises GcBarrierError where a heap of this size and its metadata don't fit into the memory that is available.
+
+    ``memory`` is of :data:`gcbarrier.model.MEMORY_TYPES`; with ``copied`` a second copy of every page must fit as well,
+    which is what a forked child may cost.
+    """
+    ordinary = heap_bytes * (1 + copied)
+    if memory == "hugetlb":
+        _huge_pages_fit(heap_bytes)
+        ordinary = 0
+    needed = math.ceil(ordinary + heap_bytes * METADATA_SHARE)
     available = available_bytes()
     if needed > available:
+        twice = "two copies of its pages and " if copied else ""
         raise GcBarrierError(
-            f"a heap of {format_bytes(heap_bytes)} needs {format_bytes(needed)} with its metadata, and "
+            f"a heap of {format_bytes(heap_bytes)} needs {format_bytes(needed)} with {twice}its metadata, and "
             f"{format_bytes(available)} of memory is available: choose a smaller heap or free some memory"
         )
 
@@ -105,6 +116,29 @@ def fits(heap_bytes: int) -> None:
 def available_bytes() -> int:
     """What can be allocated without swapping, a control group's limit included."""
     return min([_meminfo()["MemAvailable"], *_control_group_limits()])
+
+
+def free_huge_pages() -> int:
+    """Huge pages of 2 MiB that nobody uses or has been promised; 0 where there is no pool of them."""
+    counts = [_read(f"{_HUGE_PAGES}/{name}") for name in ("free_hugepages", "resv_hugepages")]
+    free, promised = (int(count) if count.isdecimal() else 0 for count in counts)
+    return free - promised
+
+
+def _huge_pages_fit(heap_bytes: int) -> None:
+    if heap_bytes % HUGE_BYTES:
+        raise GcBarrierError(
+            f"a heap in hugetlb memory is a whole number of 2 MiB pages, not {format_bytes(heap_bytes)}: "
+            "choose another size"
+        )
+    needed, free = heap_bytes // HUGE_BYTES, free_huge_pages()
+    if needed > free:
+        pool = _read(f"{_HUGE_PAGES}/nr_hugepages")
+        more = needed - free + (int(pool) if pool.isdecimal() else 0)
+        raise GcBarrierError(
+            f"a heap of {format_bytes(heap_bytes)} in hugetlb memory needs {needed} huge pages of 2 MiB, and {free} "
+            f"are free: have root run `sysctl vm.nr_hugepages={more}`, or choose other memory"
+        )
 
 
 def gcbarrier_version() -> str:

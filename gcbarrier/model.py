@@ -16,7 +16,15 @@ from gcbarrier.errors import GcBarrierError
 
 Scalar = bool | int | float | str
 PAGE_BYTES = 4096
-MEMORY_TYPES = ("shmem",)
+MEMORY_TYPES = ("shmem", "shmem-thp", "anonymous", "anonymous-thp", "hugetlb")
+"""Where a heap may lie (``native/memory.c``), in the order of ``gcb_memory``.
+
+``shmem``: shared, in two views, the mutators' with small pages and the collector's with huge ones where there are any.
+``shmem-thp``: the mutators' view has huge pages too, until it is write-protected for the first time, when the kernel
+splits its mapping. ``anonymous``: private, small pages, one view. ``anonymous-thp``: the same with huge pages; each is
+split at its first tracked store. ``hugetlb``: from the pool of huge pages that root has set aside, one view; these are
+never split, and tracked as a whole.
+"""
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
@@ -28,7 +36,10 @@ def parse_bytes(text: str | int) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text, re.IGNORECASE)
     if match is None:
         raise GcBarrierError(f"{text!r} is not a size: write a number and a unit, such as 64MiB or 1GiB")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    size = float(match[1]) * _UNITS[match[2].lower()]
+    if size >= 1 << 63:
+        raise GcBarrierError(f"{text[:40]!r} is too large a size: write one such as 64MiB or 1GiB")
+    return int(size)
 
 
 def format_bytes(count: int) -> str:
@@ -80,6 +91,8 @@ class Barrier:
     """It reports and re-arms in one step, so that it may do so while mutators run."""
     snapshot: bool = False
     """It reports what stores overwrite and not where they write: for collectors that mark a snapshot."""
+    fork: bool = False
+    """A ``snapshot`` that the kernel's copy-on-write keeps: for collectors that fork. It reports nothing at all."""
     memories: tuple[str, ...] = ("shmem",)
     """The :data:`MEMORY_TYPES` that it can watch."""
     granule_bytes: int = PAGE_BYTES
@@ -107,7 +120,8 @@ class Pause:
 
     cycle: int
     kind: str
-    """``remark``, ``rearm`` (a barrier that can't re-arm with mutators running), ``snapshot``, or ``full``."""
+    """``remark``, ``rearm`` (a barrier that can't re-arm with mutators running), ``snapshot``, ``fork``,
+    ``flip`` (a forked child has marked), or ``full``."""
     start_ns: int
     pause_ns: int
     ttsp_ns: int
@@ -123,6 +137,18 @@ class Pause:
     """Whether a thread that took part was involuntarily descheduled around it."""
     prototype: bool = False
     """Whether Python ran inside it."""
+
+
+@frozen(kw_only=True)
+class Stall:
+    """One wait of a mutator for memory: no pause of the collector's making, and none the less a stop."""
+
+    cycle: int
+    """The last one that had ended."""
+    mutator: int
+    start_ns: int
+    stall_ns: int
+    request_bytes: int
 
 
 @frozen(kw_only=True)
@@ -167,6 +193,8 @@ class Outcome:
     error: str = ""
     pauses: tuple[Pause, ...] = ()
     cycles: tuple[Cycle, ...] = ()
+    stalls: tuple[Stall, ...] = ()
+    """Waits for memory: the collector did not keep up with the mutators' allocation."""
     wall_ns: int = 0
     operations: int = 0
     """Completed by all mutators together."""
@@ -188,7 +216,62 @@ class Machine:
 
     name: str
     accelerator: str = "native"
-    """``native``, ``kvm`` or ``tcg``."""
+    """``native``, ``kvm``, ``tcg``, or ``tcg-icount``: emulated, with a clock that counts instructions."""
+
+    @property
+    def emulated(self) -> bool:
+        """Whether its instructions are translated: everything is slower by an order of magnitude."""
+        return self.accelerator.startswith("tcg")
+
+
+@frozen(kw_only=True)
+class Probe:
+    """A measurement that is no session: a function that looks at one barrier by itself, in a fresh process."""
+
+    function: str = field(validator=validators.matches_re(r"[\w.]+:\w+"))
+    """``module:name``, importable where it runs; :mod:`gcbarrier.bench` says what it is called with."""
+    barrier: str
+    barrier_params: Mapping[str, Scalar] = field(factory=dict)
+    memory: str = field(default="shmem", validator=validators.in_(MEMORY_TYPES))
+    heap_bytes: int = field(default=64 << 20, validator=validators.ge(1 << 20))
+    """Of memory that it may track; the machine has so much."""
+    arguments: Mapping[str, Scalar] = field(factory=dict)
+    """What the function is called with besides."""
+    estimate_s: float = field(default=1.0, validator=validators.ge(0))
+    """A guess at how long it takes, for progress."""
+
+    @property
+    def label(self) -> str:
+        """``function/barrier``, for progress and errors."""
+        return f"{self.function.rpartition(':')[2]}/{self.barrier}"
+
+
+@frozen(kw_only=True)
+class Reading:
+    """One number that a probe brought back: the centre of its samples, and how far they lie apart."""
+
+    what: str
+    value: float
+    unit: str
+    """``ns`` where the clock was read; on a machine that counts instructions one ns is one instruction."""
+    x: float = 0.0
+    """What it is drawn against; ``what`` says what that is."""
+    low: float | None = None
+    high: float | None = None
+    """Of the samples; None: the value is a count and not a sample."""
+    samples: int = 1
+    note: str = ""
+
+
+@frozen(kw_only=True)
+class Finding:
+    """What one invocation of a probe brought back. ``error`` is set where it failed."""
+
+    probe: Probe
+    index: int = field(validator=validators.ge(0))
+    machine: str
+    readings: tuple[Reading, ...] = ()
+    error: str = ""
 
 
 T = TypeVar("T")
@@ -206,7 +289,7 @@ def from_json(text: str, cls: type[T]) -> T:
     """The record that :func:`to_json` wrote. Raises GcBarrierError naming what does not fit."""
     try:
         return converter.structure(json.loads(text), cls)
-    except (ValueError, cattrs.BaseValidationError) as problem:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, cattrs.BaseValidationError) as problem:
         why = "; ".join(cattrs.transform_error(problem)) if isinstance(problem, cattrs.BaseValidationError) else problem
         raise GcBarrierError(f"that is no {cls.__name__} record: {why}") from problem
 
@@ -217,11 +300,15 @@ __all__ = [
     "Barrier",
     "Config",
     "Cycle",
+    "Finding",
     "Invocation",
     "Machine",
     "Outcome",
     "Pause",
+    "Probe",
+    "Reading",
     "Scalar",
+    "Stall",
     "Verification",
     "evolve",
     "format_bytes",

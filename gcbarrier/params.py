@@ -97,6 +97,8 @@ def _typed(name: str, value: Scalar, wanted: object, owner: str) -> Scalar:
         return parse_bytes(value)
     if isinstance(value, bool | str):
         raise GcBarrierError(f"{what} is a number, not {value!r}")
+    if not abs(value) < 1 << 63:  # infinity and not-a-number too
+        raise GcBarrierError(f"{what} is a number that fits into 64 bits, not {str(value)[:24]}")
     if wanted is int:
         if value != int(value):
             raise GcBarrierError(f"{what} is a whole number, not {value!r}")

@@ -46,9 +46,10 @@ def resolved(config: Config) -> Any:
     module = load(config.heap)
     given = parameters.make(module.Params, config.heap_params, f"the heap {config.heap}")
     size = {"heap_bytes": config.heap_bytes, "mutators": config.mutators}
-    concrete = module.resolve(given, **size) if hasattr(module, "resolve") else given
-    if hasattr(module, "check"):
-        module.check(concrete, **size)
+    with discovery.blamed("heaps", config.heap):
+        concrete = module.resolve(given, **size) if hasattr(module, "resolve") else given
+        if hasattr(module, "check"):
+            module.check(concrete, **size)
     return concrete
 
 
@@ -58,7 +59,8 @@ def prepare(config: Config) -> Program:
     concrete = resolved(config)
     data = b""
     if hasattr(module, "blob"):
-        data = _bytes(module.blob(concrete, heap_bytes=config.heap_bytes, mutators=config.mutators))
+        with discovery.blamed("heaps", config.heap):
+            data = _bytes(module.blob(concrete, heap_bytes=config.heap_bytes, mutators=config.mutators))
     header = parameters.c_header(module.Params)
     source = discovery.find("heaps", config.heap).with_name("mutator.c")
     barrier = barriers.of(config)

@@ -6,21 +6,23 @@ configuration has the same mutators' seed: they face the same program.
 """
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor
 from pathlib import Path
 
 from attrs import frozen
 
-from gcbarrier import barriers, build, host, programs, session
+from gcbarrier import barriers, bench, build, host, programs, session
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.experiment import Plan
-from gcbarrier.model import Config, Invocation, Outcome, evolve, to_json
+from gcbarrier.model import Config, Finding, Invocation, Outcome, evolve, to_json
 from gcbarrier.probing import probe
 from gcbarrier.session import Job, Measured
 
+_HUNG = "it ran over its deadline of {:.0f} s: a mutator did not come to a safepoint, or the machine is too slow"
 # Starting a process, populating and building the heap.
-_OVERHEAD_S = {"native": 0.7, "kvm": 1.0, "tcg": 4.0}
+_OVERHEAD_S = {"native": 0.7, "kvm": 1.0, "tcg": 4.0, "tcg-icount": 6.0}
 
 
 @frozen(kw_only=True)
@@ -29,6 +31,8 @@ class Step:
 
     job: Job
     estimate_s: float
+    deadline_s: float
+    """After so long it counts as hung."""
 
 
 def steps(plan: Plan, *, seed: int, accelerator: str) -> tuple[Step, ...]:
@@ -44,7 +48,7 @@ def steps(plan: Plan, *, seed: int, accelerator: str) -> tuple[Step, ...]:
             invocation = Invocation(config=config, index=index, seed=seed + index)
             estimate_s = _OVERHEAD_S[accelerator] + config.duration_s * (2.5 if config.verify else 1.0)
             job = Job(invocation=invocation, barrier=barrier, program=program)
-            ordered.append(Step(job=job, estimate_s=estimate_s))
+            ordered.append(Step(job=job, estimate_s=estimate_s, deadline_s=60 + 10 * estimate_s))
     return tuple(ordered)
 
 
@@ -59,47 +63,112 @@ def _program(config: Config, made: dict[str, programs.Program]) -> programs.Prog
 
 
 def run(
-    ordered: Iterable[Step],
+    ordered: Sequence[Step],
     executor: Executor,
     *,
     machine: str,
+    has_compiler: bool = True,
     on_done: Callable[[Step, Measured], None] | None = None,
 ) -> Iterator[Measured]:
-    """Run the steps one after the other. An invocation that fails or crashes is an outcome with its error."""
+    """Run the steps one after the other. An invocation that fails, crashes or hangs is an outcome with its error.
+
+    A machine without a compiler is sent the compiled files with every step: it may have been booted anew meanwhile.
+    """
+    files = {} if has_compiler else artifacts(ordered)
     for step in ordered:
         try:
-            measured = executor.submit(session.run, step.job).result()
+            measured = executor.submit(take, step, files).result()
         except CancelledError:
             raise KeyboardInterrupt from None
         except GcBarrierError as problem:
-            outcome = Outcome(invocation=step.job.invocation, machine=machine, error=str(problem))
+            error = _HUNG.format(step.deadline_s) if signal.SIGALRM.name in str(problem) else str(problem)
+            outcome = Outcome(invocation=step.job.invocation, machine=machine, error=error)
             measured = Measured(outcome=outcome, events=b"")
         if on_done is not None:
             on_done(step, measured)
         yield measured
 
 
-def artifacts(ordered: Iterable[Step]) -> dict[Path, bytes]:
-    """The compiled files that the steps need, for a machine without a compiler."""
-    folders = set()
-    for step in ordered:
-        for plugin in (step.job.barrier, step.job.program.plugin):
-            folders |= {plugin.core, plugin.library.parent}
-    return _contents(folders)
+def take(step: Step, files: Mapping[Path, bytes]) -> Measured:
+    """Run one step in this process, which ends by SIGALRM where it takes longer than its deadline.
+
+    The signal's default action: a handler in Python would wait for the very call that hangs.
+    """
+    install(files)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, step.deadline_s)
+    try:
+        return session.run(step.job)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def probes(plan: Plan, *, seed: int) -> tuple[bench.Job, ...]:
+    """Compile what the plan's probes need and put their invocations in order, interleaved as the sessions are."""
+    shuffle = random.Random(seed)
+    ordered = []
+    for index in range(plan.invocations):
+        jobs = [bench.job(each, index=index) for each in plan.probes]
+        shuffle.shuffle(jobs)
+        ordered += jobs
+    return tuple(ordered)
+
+
+def run_probes(
+    ordered: Sequence[bench.Job],
+    executor: Executor,
+    *,
+    machine: str,
+    has_compiler: bool = True,
+    on_begin: Callable[[bench.Job], None] | None = None,
+) -> Iterator[Finding]:
+    """Run the probes one after the other, as :func:`run` does. One that fails is a finding with its error."""
+    files = {} if has_compiler else artifacts((), ordered)
+    for job in ordered:
+        if on_begin is not None:
+            on_begin(job)
+        try:
+            finding = executor.submit(take_probe, job, files).result()
+        except CancelledError:
+            raise KeyboardInterrupt from None
+        except GcBarrierError as problem:
+            finding = Finding(probe=job.probe, index=job.index, machine=machine, error=str(problem))
+        yield finding
+
+
+def take_probe(job: bench.Job, files: Mapping[Path, bytes]) -> Finding:
+    """Run one probe in this process."""
+    install(files)
+    return bench.run(job)
+
+
+def artifacts(ordered: Iterable[Step], jobs: Iterable[bench.Job] = ()) -> dict[Path, bytes]:
+    """The compiled files that the steps and probes need, for a machine without a compiler."""
+    plugins = [plugin for step in ordered for plugin in (step.job.barrier, step.job.program.plugin)]
+    plugins += [plugin for job in jobs for plugin in (job.barrier, job.loop)]
+    return _contents({folder for plugin in plugins for folder in (plugin.core, plugin.library.parent)})
 
 
 def install(files: Mapping[Path, bytes]) -> None:
-    """Put compiled files where :func:`artifacts` found them, on another machine."""
+    """Put compiled files where :func:`artifacts` found them, on another machine; what is there stays."""
     for path, content in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
 
 def availability(names: Iterable[str], executor: Executor) -> dict[str, Unavailable | None]:
     """Try each barrier on the executor's machine: None where it works, else why not and the remedy."""
-    plugins = {name: barriers.choose(name).compile() for name in names}
+    plugins, broken = {}, {}
+    for name in names:
+        try:
+            plugins[name] = barriers.choose(name).compile()
+        except GcBarrierError as problem:
+            broken[name] = (
+                problem if isinstance(problem, Unavailable) else Unavailable(f"the barrier {name}", str(problem))
+            )
     files = _contents({folder for plugin in plugins.values() for folder in (plugin.core, plugin.library.parent)})
-    return executor.submit(_availability, plugins, files).result()
+    return {**executor.submit(_availability, plugins, files).result(), **broken}
 
 
 def manifest(executor: Executor) -> dict[str, object]:
@@ -108,8 +177,7 @@ def manifest(executor: Executor) -> dict[str, object]:
 
 
 def _availability(plugins: Mapping[str, build.Plugin], files: Mapping[Path, bytes]) -> dict[str, Unavailable | None]:
-    if not all(path.exists() for path in files):
-        install(files)
+    install(files)
     found: dict[str, Unavailable | None] = {}
     for name, plugin in plugins.items():
         try:
@@ -117,6 +185,8 @@ def _availability(plugins: Mapping[str, build.Plugin], files: Mapping[Path, byte
             found[name] = None
         except Unavailable as problem:
             found[name] = problem
+        except GcBarrierError as problem:
+            found[name] = Unavailable(f"the barrier {name}", str(problem))
     return found
 
 

@@ -6,6 +6,7 @@ when it is time for one, or when a mutator waits for memory.
 
 import gc
 import io
+import resource
 import time
 from typing import Any
 
@@ -22,6 +23,7 @@ from gcbarrier.model import MEMORY_TYPES, Invocation, Outcome, Pause, Scalar, ev
 from gcbarrier.programs import Program
 
 _LONG_S = 3600.0
+_NEVER = 1 << 63
 
 
 @frozen(kw_only=True)
@@ -71,8 +73,8 @@ class _Session:
 
     def run(self) -> None:
         job, config = self._job, self._config
-        fits(config.heap_bytes)
         chosen = barriers.of(config)
+        fits(config.heap_bytes, config.memory, copied=chosen.promises.fork)
         self._facts = _facts(job.barrier, config.memory) if chosen.prototype is None else {}
         with Heap(
             config.heap_bytes,
@@ -84,10 +86,13 @@ class _Session:
             verify=config.verify,
         ) as heap:
             self._facts["alias_huge"] = heap.alias_huge
+            self._facts["memory_mapped"] = heap.mapped
             try:
                 self._measure(heap)
             finally:
                 self._events.append(heap.take_events())
+            # Tracking splits huge pages.
+            self._facts["memory_mapped_after"] = heap.mapped
             operations, allocated = heap.operations(), heap.allocated_bytes
             counted = heap.verification()
         if config.verify:
@@ -97,7 +102,8 @@ class _Session:
                 core=job.barrier.core,
                 # Only where the program has the barrier's store inlined.
                 library=job.barrier.library if chosen.store else None,
-                memory=config.memory,
+                # Whatever the heap lies in: this one holds all that was ever allocated, and huge pages are few.
+                memory="shmem",
                 mutators=config.mutators,
                 seed=job.invocation.seed,
                 operations=operations,
@@ -117,12 +123,13 @@ class _Session:
             blob=job.program.blob,
             operations=[limit] * config.mutators if limit else (),
         )
-        cpu_ns = time.thread_time_ns()
+        cpu_ns = _collector_cpu_ns()
         self._serve(heap)
-        self._collector_cpu_ns = time.thread_time_ns() - cpu_ns
+        self._collector_cpu_ns = _collector_cpu_ns() - cpu_ns
         self._results["checksum"] = heap.join()
         totals = heap.totals()
-        self._facts["events_lost"] = totals.pop("events_lost")
+        if lost := totals.pop("events_lost"):
+            raise GcBarrierError(f"{lost} events did not fit into the ring between two cycles: pauses are missing")
         for ours, theirs in _TOTALS.items():
             self._results[ours] = totals[theirs]
 
@@ -132,6 +139,7 @@ class _Session:
         finish_ns: int | None = None
         due_ns: int | None = None
         cycles = 0
+        finished = False
         while True:
             next_ns = min((at for at in (finish_ns, due_ns) if at is not None), default=None)
             wanted = heap.wait(_LONG_S if next_ns is None else (next_ns - time.monotonic_ns()) / 1e9)
@@ -145,24 +153,19 @@ class _Session:
                 self._await_next(heap, live_bytes=heap.allocated_bytes)
                 due_ns = self._due_ns(now_ns)
                 continue
-            if wanted is Wanted.NOTHING and finish_ns is not None and now_ns >= finish_ns:
-                if cycles:
-                    heap.finish()
-                    finish_ns = due_ns = None
-                    continue
-                # A measurement without a cycle would say nothing.
-                wanted = Wanted.TRIGGER
-            if wanted is Wanted.NOTHING and due_ns is not None and now_ns < due_ns:
+            # A measurement without a cycle would say nothing: one is due at the end at least.
+            over = finish_ns is not None and now_ns >= finish_ns
+            if (over and cycles) or (most and heap.allocated_bytes > most):
+                heap.finish()
+                heap.set_trigger(_NEVER)
+                finish_ns = due_ns = None
+                finished = True
+            if finished and wanted is not Wanted.MEMORY:
                 continue
-            self._cycle(
-                heap, "memory" if wanted is Wanted.MEMORY else "trigger" if wanted is Wanted.TRIGGER else "time"
-            )
-            if self._built_ns:
-                cycles += 1
+            if cause := _cause(wanted, over=over, due=due_ns is not None and now_ns >= due_ns):
+                self._cycle(heap, cause)
+                cycles += self._built_ns > 0
                 due_ns = self._due_ns(time.monotonic_ns()) if finish_ns is not None else None
-                if most and heap.allocated_bytes > most:
-                    heap.finish()
-                    finish_ns = due_ns = None
 
     def _due_ns(self, now_ns: int) -> int | None:
         every_s = self._params.every_s
@@ -203,6 +206,7 @@ class _Session:
             machine=machine_name(),
             error=error,
             pauses=self._pauses(seen),
+            stalls=events.stalls(seen),
             cycles=events.cycles(seen, self._causes),
             collector_cpu_ns=self._collector_cpu_ns,
             facts=self._facts,
@@ -211,6 +215,21 @@ class _Session:
         buffer = io.BytesIO()
         np.save(buffer, everything)
         return Measured(outcome=outcome, events=buffer.getvalue())
+
+
+def _collector_cpu_ns() -> int:
+    """Of this thread and of the children that have marked for it."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.thread_time_ns() + int((children.ru_utime + children.ru_stime) * 1e9)
+
+
+def _cause(wanted: Wanted, *, over: bool, due: bool) -> str:
+    """Why a cycle begins; "" where none need."""
+    if wanted is Wanted.MEMORY:
+        return "memory"
+    if wanted is Wanted.TRIGGER:
+        return "trigger"
+    return "end" if over else "time" if due else ""
 
 
 _TOTALS = {
@@ -229,4 +248,11 @@ def _facts(plugin: build.Plugin, memory: str) -> dict[str, Scalar]:
     operations = module.ffi.new("const gcb_barrier_ops **")
     if module.lib.gcb_load_barrier(str(plugin.library).encode(), operations):
         raise GcBarrierError(build.last_error(module))
-    return {"fault_cost_ns": int(module.lib.gcb_fault_cost_ns(MEMORY_TYPES.index(memory), operations[0]))}
+    kind = MEMORY_TYPES.index(memory)
+    facts: dict[str, Scalar] = {
+        "fault_cost_ns": int(module.lib.gcb_fault_cost_ns(kind, operations[0])),
+        "granule_bytes": int(module.lib.gcb_measured_granule_bytes(kind, operations[0])),
+    }
+    if -1 in facts.values():
+        raise GcBarrierError(build.last_error(module))
+    return facts

@@ -28,8 +28,16 @@ from gcbarrier.model import MEMORY_TYPES, Config, Scalar, evolve, parse_bytes
 MACHINES = ("native", "lab")
 
 _CHOICES = {"heap": "heaps", "barrier": "barriers", "collector": "collectors"}
+_LONGEST_S = 86_400.0
 _FIELDS = ("heap_bytes", "duration_s", "mutators", "memory")
 _WHOLE = ("invocations", "seed")
+_MOST = {"invocations": 10_000, "seed": (1 << 63) - 1, "mutators": 64}
+# By a barrier's ``snapshot`` and ``fork``: what it reports, and a collector for that.
+_PAIRS = {
+    (False, False): ("where stores write", "mostly-concurrent"),
+    (True, False): ("what stores overwrite", "snapshot-concurrent"),
+    (True, True): ("nothing and leaves the marking to a forked child", "fork-snapshot"),
+}
 
 
 @frozen(kw_only=True)
@@ -48,11 +56,21 @@ class Settings:
         """``plan`` with these settings. Raises GcBarrierError where a configuration can't be run like that."""
         configs: list[Config] = list(plan.configs)
         for kind, names in self.choices.items():
-            configs = _unique(_with(config, kind, name) for config in configs for name in names)
+            configs = _unique(each for name in names for each in _chosen(configs, kind, name))
         changed = [self._changed(config, verify) for config in configs]
+        self._refuse_idle(changed)
         for config in changed:
             check(config)
         return Plan(configs=tuple(changed), invocations=self.invocations or plan.invocations)
+
+    def _refuse_idle(self, configs: Sequence[Config]) -> None:
+        """A parameter of something that is not run would be set without effect."""
+        run = {name for config in configs for name in (config.heap, config.barrier, config.collector)}
+        for owner in self.params:
+            if owner not in run:
+                raise GcBarrierError(
+                    f"{owner} is not part of this plan, so its parameters can't be set: leave them out"
+                )
 
     def _changed(self, config: Config, verify: bool) -> Config:
         try:
@@ -116,11 +134,12 @@ def check(config: Config) -> None:
             f"it can watch {', '.join(barrier.memories)} only",
             "choose another barrier or memory",
         )
-    if collector.needs_tracking and barrier.tracks and collector.needs_snapshot != barrier.snapshot:
-        reports = "what stores overwrite" if barrier.snapshot else "where stores write"
+    wanted, promised = (collector.needs_snapshot, collector.needs_fork), (barrier.snapshot, barrier.fork)
+    if collector.needs_tracking and barrier.tracks and wanted != promised:
+        reports, partner = _PAIRS[promised]
         raise GcBarrierError(
             f"the collector {config.collector} can't run over {config.barrier}, which reports {reports}: "
-            f"choose {'snapshot-concurrent' if barrier.snapshot else 'mostly-concurrent'} or another barrier"
+            f"choose {partner} or another barrier"
         )
     if collector.needs_tracking and not barrier.tracks:
         raise GcBarrierError(
@@ -129,6 +148,15 @@ def check(config: Config) -> None:
         )
     parameters.make(collector.params, config.collector_params, f"the collector {config.collector}")
     programs.resolved(config)
+
+
+def _chosen(configs: Sequence[Config], kind: str, name: str) -> list[Config]:
+    """The configurations of one heap, barrier or collector: the plan's own, or else the plan's first with this one."""
+    if kind == "heap":
+        own = [config for config in configs if config.heap == name]
+        first = [config for config in configs if config.heap == configs[0].heap]
+        return own or [_with(config, kind, name) for config in first]
+    return [_with(config, kind, name) for config in configs]
 
 
 def _with(config: Config, kind: str, name: str) -> Config:
@@ -180,16 +208,21 @@ def _field(key: str, value: str) -> Scalar:
     if key == "memory":
         if value not in MEMORY_TYPES:
             hint = nearest(value, MEMORY_TYPES)
-            raise GcBarrierError(f"memory={value}: {hint}there are {', '.join(MEMORY_TYPES)}")
+            raise GcBarrierError(f"memory={value}: {hint}choose from {', '.join(MEMORY_TYPES)}")
         return value
     parsed = parameters.parse(value)
     if isinstance(parsed, bool | str):
         raise GcBarrierError(f"{key}={value}: it takes a number")
-    return float(parsed) if key == "duration_s" else _whole(key, value)
+    if key != "duration_s":
+        return _whole(key, value)
+    if not 0 < parsed <= _LONGEST_S:
+        raise GcBarrierError(f"{key}={value}: it takes seconds, more than 0 and at most {_LONGEST_S:.0f}")
+    return float(parsed)
 
 
 def _whole(key: str, value: str) -> int:
     least = 0 if key == "seed" else 1
-    if not value.isdecimal() or int(value) < least or int(value) >= 1 << 63:
-        raise GcBarrierError(f"{key}={value}: it takes a whole number of at least {least}")
+    # So many digits Python does not even read.
+    if not value.isdecimal() or len(value) > 19 or int(value) < least or int(value) > _MOST[key]:
+        raise GcBarrierError(f"{key}={value[:40]}: it takes a whole number from {least} to {_MOST[key]}")
     return int(value)

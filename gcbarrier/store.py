@@ -6,6 +6,9 @@
     outcomes.jsonl   one Outcome record a line
     events/<n>.npy   the raw events of the n-th outcome, as the invocation recorded them
     pauses.csv       a row per pause, for any other tool
+    findings.jsonl   one Finding record a line, where the plan had probes
+    measurements.csv a row per reading of these
+    stalls.csv       a row for each time a mutator waited for memory
     figures/         drawn afterwards, and again by ``gcbarrier plot``
 
 A directory with a manifest is complete: all is written under a temporary name beside the target and renamed last.
@@ -21,14 +24,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.model import Outcome, Scalar, evolve, from_json, to_json
+from gcbarrier.model import Finding, Outcome, Scalar, evolve, from_json, to_json
+
+T = TypeVar("T")
 
 FORMAT = 1
 """Version of the layout; a reader refuses what is newer than itself."""
@@ -56,28 +61,88 @@ PAUSE_COLUMNS = (
     "kind",
     "start_ns",
     "prototype",
+    "failed",
+    "settings",
 )
-"""The columns of ``pauses.csv``. New ones go to the end: other people's scripts count on these."""
+"""The columns of ``pauses.csv``. New ones go to the end: other people's scripts count on these.
 
-_FROM_PAUSE = PAUSE_COLUMNS[PAUSE_COLUMNS.index("cycle") :]
+``failed``: the invocation did not end well, and no statistic counts it. ``settings``: the rest of the configuration
+(parameters, mutators, duration, verify) as JSON, which tells rows apart that are otherwise alike.
+"""
+
+STALL_COLUMNS = (*PAUSE_COLUMNS[:8], "cycle", "mutator", "start_ns", "stall_ns", "request_bytes", "failed", "settings")
+"""The columns of ``stalls.csv``: a mutator's waits for memory, which are no pauses and stop it all the same."""
+
+MEASUREMENT_COLUMNS = (
+    "machine",
+    "experiment",
+    "barrier",
+    "memory",
+    "what",
+    "x",
+    "value",
+    "unit",
+    "invocation",
+    "low",
+    "high",
+    "samples",
+    "heap_bytes",
+    "note",
+)
+"""The columns of ``measurements.csv``, under the same rule."""
+
+_FINDINGS = "findings.jsonl"
+_FROM_PAUSE = PAUSE_COLUMNS[PAUSE_COLUMNS.index("cycle") : PAUSE_COLUMNS.index("failed")]
+_FROM_STALL = STALL_COLUMNS[STALL_COLUMNS.index("cycle") : STALL_COLUMNS.index("failed")]
+_REST = ("heap_params", "barrier_params", "collector_params", "mutators", "duration_s", "verify")
 
 
 def pause_rows(outcomes: Iterable[Outcome], experiment: str = "") -> Iterator[tuple[Scalar, ...]]:
     """A tuple per pause in the order of PAUSE_COLUMNS; pauses of failed invocations are pauses too."""
     for outcome in outcomes:
-        config = outcome.invocation.config
-        head = (
-            outcome.machine,
-            experiment,
-            config.heap,
-            config.heap_bytes,
-            config.memory,
-            config.barrier,
-            config.collector,
-            outcome.invocation.index,
-        )
+        head, tail = _around(outcome, experiment)
         for pause in outcome.pauses:
-            yield head + tuple(getattr(pause, name) for name in _FROM_PAUSE)
+            yield (*head, *(getattr(pause, name) for name in _FROM_PAUSE), *tail)
+
+
+def stall_rows(outcomes: Iterable[Outcome], experiment: str = "") -> Iterator[tuple[Scalar, ...]]:
+    """A tuple per stall in the order of STALL_COLUMNS."""
+    for outcome in outcomes:
+        head, tail = _around(outcome, experiment)
+        for stall in outcome.stalls:
+            yield (*head, *(getattr(stall, name) for name in _FROM_STALL), *tail)
+
+
+def _around(outcome: Outcome, experiment: str) -> tuple[tuple[Scalar, ...], tuple[Scalar, ...]]:
+    """What a row about something in this outcome begins and ends with."""
+    config = outcome.invocation.config
+    head = (
+        outcome.machine,
+        experiment,
+        config.heap,
+        config.heap_bytes,
+        config.memory,
+        config.barrier,
+        config.collector,
+        outcome.invocation.index,
+    )
+    rest = {name: value for name, value in json.loads(to_json(config)).items() if name in _REST}
+    return head, (bool(outcome.error), json.dumps(rest, sort_keys=True))
+
+
+def measurement_rows(findings: Iterable[Finding], experiment: str = "") -> Iterator[tuple[Scalar, ...]]:
+    """A tuple per reading in the order of MEASUREMENT_COLUMNS; where there are no samples, low and high are the value.
+
+    What a failed probe had read until then is there as well.
+    """
+    for finding in findings:
+        probe = finding.probe
+        for one in finding.readings:
+            low = one.value if one.low is None else one.low
+            high = one.value if one.high is None else one.high
+            where = (finding.machine, experiment, probe.barrier, probe.memory)
+            read = (one.what, one.x, one.value, one.unit, finding.index, low, high, one.samples)
+            yield (*where, *read, probe.heap_bytes, one.note)
 
 
 @frozen(kw_only=True)
@@ -89,6 +154,8 @@ class Run:
     outcomes: tuple[Outcome, ...]
     event_files: tuple[Path, ...] = field(repr=False)
     """The raw events of each outcome; a failed invocation may have left no such file."""
+    findings: tuple[Finding, ...] = ()
+    """What the plan's probes brought back."""
 
     @property
     def experiment(self) -> str:
@@ -97,12 +164,29 @@ class Run:
 
     @property
     def machines(self) -> tuple[str, ...]:
-        """The machines with outcomes, in order of first appearance."""
-        return tuple(dict.fromkeys(outcome.machine for outcome in self.outcomes))
+        """The machines with outcomes or findings, in order of first appearance."""
+        names = [outcome.machine for outcome in self.outcomes] + [finding.machine for finding in self.findings]
+        return tuple(dict.fromkeys(names))
 
     def on(self, machine: str) -> tuple[Outcome, ...]:
         """The outcomes of one machine."""
         return tuple(outcome for outcome in self.outcomes if outcome.machine == machine)
+
+    def found(self, machine: str) -> tuple[Finding, ...]:
+        """The findings of one machine."""
+        return tuple(finding for finding in self.findings if finding.machine == machine)
+
+    @property
+    def measurements(self) -> NDArray[Any]:
+        """A structured array, a row per reading of a probe, with the columns of ``measurements.csv``."""
+        rows = list(measurement_rows(self.findings, self.experiment))
+        numbers = {"x": "<f8", "value": "<f8", "low": "<f8", "high": "<f8"}
+        numbers |= dict.fromkeys(("invocation", "samples", "heap_bytes"), "<i8")
+        kinds = []
+        for index, name in enumerate(MEASUREMENT_COLUMNS):
+            longest = max((len(str(row[index])) for row in rows), default=0)
+            kinds.append((name, numbers.get(name, f"<U{max(longest, 1)}")))
+        return np.array(rows, dtype=kinds)
 
     def facts(self, machine: str) -> Mapping[str, Any]:
         """What the manifest knows about ``machine``: kernel, accelerator, THP ... Empty where it says nothing."""
@@ -145,6 +229,7 @@ class RunWriter:
         # Beside the target, so that the rename stays within one file system.
         self._partial = self._target.with_name(f".{self._target.name}.partial-{secrets.token_hex(4)}")
         self._outcomes: list[Outcome] = []
+        self._findings: list[Finding] = []
         self._made: list[Path] = []
         _refuse_taken(self._target)
 
@@ -184,32 +269,47 @@ class RunWriter:
                 lines.write(to_json(outcome) + "\n")
         self._outcomes.append(outcome)
 
+    def add_finding(self, finding: Finding) -> None:
+        """Keep what a probe brought back. Raises GcBarrierError where the disk does not take it."""
+        with _explained(self._target), (self._partial / _FINDINGS).open("a", encoding="utf-8") as lines:
+            lines.write(to_json(finding) + "\n")
+        self._findings.append(finding)
+
     def commit(self, manifest: Mapping[str, Any]) -> Path:
-        """Write ``manifest`` and ``pauses.csv``, give the directory its name and return it.
+        """Write ``manifest`` and the tables, give the directory its name and return it.
 
         ``manifest`` must hold ``experiment``; where it holds ``machines``, that maps the name of a machine to what
         was found out about it. Raises GcBarrierError where the disk does not take it.
         """
         experiment = str(manifest["experiment"])
         with _explained(self._target):
-            with (self._partial / "pauses.csv").open("w", newline="", encoding="utf-8") as file:
-                rows = csv.writer(file, lineterminator="\n")
-                rows.writerow(PAUSE_COLUMNS)
-                rows.writerows(pause_rows(self._outcomes, experiment))
+            self._write_csv("pauses.csv", PAUSE_COLUMNS, pause_rows(self._outcomes, experiment))
+            self._write_csv("stalls.csv", STALL_COLUMNS, stall_rows(self._outcomes, experiment))
+            if self._findings:
+                self._write_csv("measurements.csv", MEASUREMENT_COLUMNS, measurement_rows(self._findings, experiment))
             text = json.dumps({"format": FORMAT, **manifest}, indent=2, default=str)
             (self._partial / "manifest.json").write_text(text + "\n", encoding="utf-8")
             # Replaces an empty directory, and fails on one that has been filled since we looked.
             self._partial.rename(self._target)
         return self._target
 
+    def _write_csv(self, name: str, columns: Sequence[str], rows: Iterable[tuple[Scalar, ...]]) -> None:
+        with (self._partial / name).open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(columns)
+            table.writerows(rows)
+
 
 def load(directory: Path) -> Run:
     """The run in ``directory``. Raises GcBarrierError where there is none, it is damaged, or it is too new."""
     directory = Path(directory)
     manifest = _manifest(directory)
-    outcomes = tuple(_outcomes(directory / "outcomes.jsonl"))
+    outcomes = tuple(_records(directory / "outcomes.jsonl", Outcome))
     files = tuple(_events_file(directory, index) for index in range(len(outcomes)))
-    return Run(directory=directory, manifest=manifest, outcomes=outcomes, event_files=files)
+    found = directory / _FINDINGS
+    # A run without probes has none.
+    findings = tuple(_records(found, Finding)) if found.exists() else ()
+    return Run(directory=directory, manifest=manifest, outcomes=outcomes, event_files=files, findings=findings)
 
 
 def unite(runs: Sequence[Run]) -> Run:
@@ -224,8 +324,10 @@ def unite(runs: Sequence[Run]) -> Run:
     if not others:
         return first
     machines = dict(first.manifest.get("machines", {}))
-    outcomes = list(first.outcomes)
+    outcomes, findings = list(first.outcomes), list(first.findings)
     for run in others:
+        if any(_same_run(run, one) for one in runs if one is not run):
+            raise GcBarrierError(f"{run.directory} is a copy of another of these runs: its samples would count twice")
         if run.experiment != first.experiment:
             raise GcBarrierError(
                 f"{first.directory} holds {first.experiment} and {run.directory} holds {run.experiment}: "
@@ -242,12 +344,19 @@ def unite(runs: Sequence[Run]) -> Run:
         for outcome in run.outcomes:
             moved = evolve(outcome.invocation, index=outcome.invocation.index + offset)
             outcomes.append(evolve(outcome, invocation=moved))
+        offset = 1 + max((finding.index for finding in findings), default=-1)
+        findings += [evolve(finding, index=finding.index + offset) for finding in run.findings]
     return Run(
         directory=first.directory,
         manifest={**first.manifest, "machines": machines, "runs": [dict(run.manifest) for run in runs]},
         outcomes=tuple(outcomes),
         event_files=tuple(path for run in runs for path in run.event_files),
+        findings=tuple(findings),
     )
+
+
+def _same_run(one: Run, other: Run) -> bool:
+    return all(one.manifest.get(key) and one.manifest.get(key) == other.manifest.get(key) for key in ("date", "seed"))
 
 
 _IDENTITY = (("kernel", "release"), ("cpu", "model"), ("accelerator",), ("hypervisor",))
@@ -276,11 +385,14 @@ def _manifest(directory: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         what = "it has no manifest.json" if directory.is_dir() else "there is no such directory"
         raise GcBarrierError(f"{directory} is no run directory: {what}; name one that `gcbarrier run` wrote") from None
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise GcBarrierError(f"{path} can't be read ({problem}): run the experiment again") from problem
     version = manifest.get("format") if isinstance(manifest, dict) else None
     if not isinstance(version, int) or not isinstance(manifest.get("experiment"), str):
         raise GcBarrierError(f"{path} is not the manifest of a run: it lacks `format` or `experiment`")
+    machines = manifest.get("machines", {})
+    if not isinstance(machines, dict) or not all(isinstance(facts, dict) for facts in machines.values()):
+        raise GcBarrierError(f"{path} is not the manifest of a run: its `machines` are no records")
     if version > FORMAT:
         raise GcBarrierError(
             f"{directory} was written by a newer gcbarrier (format {version}; this one reads {FORMAT}): update it"
@@ -288,14 +400,14 @@ def _manifest(directory: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _outcomes(path: Path) -> Iterator[Outcome]:
+def _records(path: Path, cls: type[T]) -> Iterator[T]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as problem:
         raise GcBarrierError(f"{path} can't be read ({problem}): run the experiment again") from problem
     for number, line in enumerate(lines, start=1):
         try:
-            yield from_json(line, Outcome)
+            yield from_json(line, cls)
         except GcBarrierError as problem:
             raise GcBarrierError(f"{path}, line {number}: {problem}") from problem
 
@@ -323,4 +435,16 @@ def _explained(target: Path) -> Iterator[None]:
         raise GcBarrierError(f"{target} can't be written: {reason}; {remedy}") from problem
 
 
-__all__ = ["FORMAT", "PAUSE_COLUMNS", "Run", "RunWriter", "load", "pause_rows", "unite"]
+__all__ = [
+    "FORMAT",
+    "MEASUREMENT_COLUMNS",
+    "PAUSE_COLUMNS",
+    "STALL_COLUMNS",
+    "Run",
+    "RunWriter",
+    "load",
+    "measurement_rows",
+    "pause_rows",
+    "stall_rows",
+    "unite",
+]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gcbarrier.model import Config, Invocation, Outcome, Pause
+from gcbarrier.model import Config, Invocation, Outcome, Pause, Stall
 from gcbarrier.store import Run, RunWriter
 
 EVENT = np.dtype([("t_ns", "<u8"), ("kind", "<u2"), ("thread", "<u2"), ("value", "<i8")])
@@ -63,6 +63,14 @@ def make_pauses(
     return tuple(found)
 
 
+def make_stalls(count: int) -> tuple[Stall, ...]:
+    """So many waits for memory, each longer than the one before."""
+    return tuple(
+        Stall(cycle=i, mutator=0, start_ns=1_000_000_000 * i, stall_ns=5_000_000 * (i + 1), request_bytes=4096)
+        for i in range(count)
+    )
+
+
 def make_outcome(config: Config, index: int, *, machine: str = "native", error: str = "", cycles: int = 12) -> Outcome:
     """A plausible invocation of ``config``."""
     rng = np.random.default_rng([index, len(machine), *config.label.encode()])
@@ -75,6 +83,7 @@ def make_outcome(config: Config, index: int, *, machine: str = "native", error: 
         machine=machine,
         error=error,
         pauses=() if error else make_pauses(rng, config.barrier, cycles, slow * base),
+        stalls=make_stalls(2) if config.barrier == "uffd-wp-pagemap" and not error else (),
         wall_ns=int(config.duration_s * 1e9),
         operations=operations,
         mutator_cpu_ns=int(operations * 300 * slow * tax * rng.normal(1, 0.01)),

@@ -17,9 +17,10 @@ def files() -> dict[str, str]:
     return dict(re.findall(r"<!-- file (\S+) -->\n```\w+\n(.*?)```", README, re.DOTALL))
 
 
-def test_the_barrier_in_the_readme_is_right(tmp_path: Path, needs) -> None:
+@pytest.mark.parametrize("barrier", ["mine", "seed"])
+def test_the_barriers_in_the_readme_are_right(barrier: str, tmp_path: Path, needs) -> None:
     needs("async-uffd-wp", "pagemap-scan")
-    assert set(files()) == {"barriers/mine.py", "barriers/mine.c"}
+    assert set(files()) == {"barriers/mine.py", "barriers/mine.c", "barriers/seed.py"}
     for name, text in files().items():
         target = tmp_path / name
         target.parent.mkdir(exist_ok=True)
@@ -29,7 +30,7 @@ def test_the_barrier_in_the_readme_is_right(tmp_path: Path, needs) -> None:
         Config(
             heap="graph_edits",
             heap_params={"rate_per_s": 0},
-            barrier="mine",
+            barrier=barrier,
             collector="mostly-concurrent",
             heap_bytes=16 << 20,
             duration_s=0.4,
@@ -40,6 +41,7 @@ def test_the_barrier_in_the_readme_is_right(tmp_path: Path, needs) -> None:
     assert outcome.verification is not None
     assert outcome.verification.lost_granules == 0
     assert outcome.pauses
+    assert all(pause.prototype == (barrier == "seed") for pause in outcome.pauses)
 
 
 @pytest.mark.parametrize("kind", discovery.KINDS)

@@ -68,7 +68,12 @@ def test_fields_and_parameters_reach_every_configuration_they_belong_to() -> Non
         ("graph_edits.rate_per_sec=1", "no parameter 'rate_per_sec'; did you mean 'rate_per_s'"),
         ("mutators=two", "mutators=two: it takes a number"),
         ("mutators=1.5", "whole number"),
-        ("invocations=0", "invocations=0: it takes a whole number of at least 1"),
+        ("invocations=0", "invocations=0: it takes a whole number from 1 to 10000"),
+        ("mutators=1000", "mutators=1000: it takes a whole number from 1 to 64"),
+        ("invocations=99999999999", "from 1 to 10000"),
+        ("duration_s=0", "duration_s=0: it takes seconds, more than 0"),
+        ("duration_s=inf", "duration_s=inf: it takes seconds"),
+        ("duration_s=nan", "duration_s=nan: it takes seconds"),
         ("memory=shm", "memory=shm: did you mean 'shmem'"),
         ("machine=lap", "machine=lap: did you mean 'lab'"),
     ],
@@ -83,14 +88,12 @@ def test_a_mistake_is_found_when_it_is_read(pair: str, said: str) -> None:
     [
         ("heap_bytes=1000", "heap_bytes"),
         ("heap_bytes=1500KiB", "heap_bytes must be a whole number of MiB"),
-        ("mutators=1000", "mutators"),
-        ("duration_s=0", "duration_s"),
         ("barrier=none", "needs a barrier that tracks, and none does not"),
         ("graph_edits.move_share=2", "the heap graph_edits can't be run like that"),
         ("graph_edits.live_share=0.8", None),
         ("graph_edits.nodes=100000000", "a heap of at least"),
         ("mostly-concurrent.trigger=0", "the collector mostly-concurrent can't be run like that"),
-        ("snapshot.graph=/no/such/file", None),
+        ("snapshot.graph=/no/such/file", "snapshot is not part of this plan"),
     ],
 )
 def test_a_plan_that_cannot_be_run_is_found_before_it_is(pair: str, said: str | None) -> None:
@@ -100,3 +103,10 @@ def test_a_plan_that_cannot_be_run_is_found_before_it_is(pair: str, said: str | 
         return
     with pytest.raises(GcBarrierError, match=said):
         settings.apply(PLAN)
+
+
+def test_a_heap_of_the_plan_keeps_the_plans_configurations() -> None:
+    only = read(["heap=gcbench"]).apply(PLAN)
+    assert [dict(config.heap_params) for config in only.configs] == [{"min_depth": 5}]
+    other = read(["heap=snapshot", "heap_bytes=64MiB"]).apply(PLAN)
+    assert labels(other) == [label.replace("graph_edits", "snapshot") for label in labels(PLAN)[:3]]

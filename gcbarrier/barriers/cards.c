@@ -1,9 +1,12 @@
 /* The card table: a byte for each card, marked by mutators (cards.h), read and cleared here. */
 #include "barrier.h"
+#include "fence.h"
 
-#include <string.h>
 #include <sys/mman.h>
 
+#ifndef GCB_CARDS_CONDITIONAL
+#define GCB_CARDS_CONDITIONAL 0 /* 1: mutators test a card before they mark it */
+#endif
 #define CARD_SHIFT ((unsigned)__builtin_ctz(GCB_PARAM_card_bytes))
 
 static size_t cards_of(const gcb_barrier *barrier) {
@@ -17,7 +20,7 @@ static int open_barrier(gcb_barrier *barrier) {
     return gcb_set_error("no memory for a card table of %zu bytes", cards_of(barrier));
   barrier->state = table;
   barrier->granule_shift = CARD_SHIFT;
-  return 0;
+  return GCB_CARDS_CONDITIONAL ? gcb_fence_open() : 0;
 }
 
 static int attach(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator) {
@@ -26,10 +29,17 @@ static int attach(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator) {
   return 0;
 }
 
-/* A mark that a mutator sets meanwhile is one too many, which is harmless. */
+/* A mark that a mutator sets meanwhile is one too many, or cleared, and then what it stood for has to be
+ * visible to the marker: the fence keeps the marker's loads behind the clearing. A conditional mark may be
+ * missing because of a test that came before the clearing; the mutators' fence makes that store visible. */
 static int arm(gcb_barrier *barrier) {
-  memset(barrier->state, 0, cards_of(barrier));
-  return 0;
+  _Atomic uint64_t *words = barrier->state;
+  /* relaxed: ordered by the fence */
+  for (size_t word = 0; word < cards_of(barrier) / 8; word++)
+    if (atomic_load_explicit(&words[word], memory_order_relaxed))
+      atomic_store_explicit(&words[word], 0, memory_order_relaxed);
+  atomic_thread_fence(memory_order_seq_cst);
+  return GCB_CARDS_CONDITIONAL ? gcb_fence_mutators() : 0;
 }
 
 static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {

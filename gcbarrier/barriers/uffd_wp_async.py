@@ -7,5 +7,6 @@ again and is in the next.
 """
 
 from gcbarrier.barriers import Barrier
+from gcbarrier.model import MEMORY_TYPES
 
-BARRIER = Barrier(needs=("async-uffd-wp", "pagemap-scan"), atomic=True)
+BARRIER = Barrier(needs=("async-uffd-wp", "pagemap-scan"), atomic=True, memories=MEMORY_TYPES)

@@ -4,5 +4,6 @@ Two steps, and a store between them would be lost: it re-arms only while mutator
 """
 
 from gcbarrier.barriers import Barrier
+from gcbarrier.model import MEMORY_TYPES
 
-BARRIER = Barrier(needs=("async-uffd-wp",), atomic=False)
+BARRIER = Barrier(needs=("async-uffd-wp",), atomic=False, memories=MEMORY_TYPES)

@@ -3,7 +3,8 @@
 ``x.py`` has a docstring, whose first line is its summary; ``collect(heap, params)``, one cycle in terms of the phases
 of :class:`gcbarrier.heap.Heap`; ``Params``, a frozen attrs class that inherits :class:`Triggered`; and
 ``NEEDS_TRACKING``: whether it marks while mutators run, and so needs a barrier that tracks (``NEEDS_SNAPSHOT``: one
-that reports what stores overwrite). Nothing else names them.
+that reports what stores overwrite; with ``NEEDS_FORK`` too: one whose snapshot is a forked child's). Nothing else names
+them.
 """
 
 from collections.abc import Callable
@@ -34,6 +35,7 @@ class Collector:
     params: type[Any]
     needs_tracking: bool
     needs_snapshot: bool
+    needs_fork: bool = False
 
 
 def load(name: str) -> Collector:
@@ -47,5 +49,10 @@ def load(name: str) -> Collector:
     needs_tracking = bool(getattr(module, "NEEDS_TRACKING", True))
     needs_snapshot = bool(getattr(module, "NEEDS_SNAPSHOT", False))
     return Collector(
-        name=name, collect=collect, params=params, needs_tracking=needs_tracking, needs_snapshot=needs_snapshot
+        name=name,
+        collect=collect,
+        params=params,
+        needs_tracking=needs_tracking,
+        needs_snapshot=needs_snapshot,
+        needs_fork=bool(getattr(module, "NEEDS_FORK", False)),
     )

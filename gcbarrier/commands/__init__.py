@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _termination_as_interrupt():
             status = _dispatch(list(sys.argv[1:] if argv is None else argv))
-            sys.stdout.flush()
+            if sys.stdout is not None:  # closed by whoever started us
+                sys.stdout.flush()
             return status
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from gcbarrier.campaign import Watch
+from gcbarrier.errors import Unavailable
 from gcbarrier.runner import Step
 from gcbarrier.session import Measured
 
@@ -46,7 +47,11 @@ class RunProgress:
     @property
     def watch(self) -> Watch:
         """What :func:`gcbarrier.campaign.run` is to be watched with."""
-        return Watch(note=self._note, steps=self._begin, done=self._advance)
+        return Watch(note=self._note, steps=self._begin, done=self._advance, lacking=self._tell)
+
+    def _tell(self, name: str, problem: Unavailable) -> None:
+        if not self._bars.disable:
+            self._bars.console.print(f"{name} runs in the lab only: here {problem.why}", markup=False, highlight=False)
 
     def _note(self, text: str) -> None:
         if self._task is not None and self._done < self._steps:

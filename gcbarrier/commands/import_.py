@@ -62,7 +62,7 @@ def _summary(out: Path, graph: graphfile.Graph, imported: importers.Imported) ->
             f"  dropped     {imported.dropped_nodes:>15,}  objects that the roots don't reach"
             f" ({imported.dropped_bytes:,} bytes)",
             "run it with",
-            f"  gcbarrier run pause_times --set {shlex.quote(f'snapshot.graph={out}')}",
+            f"  gcbarrier run pause_times --set heap=snapshot --set {shlex.quote(f'snapshot.graph={out}')}",
         )
     )
 

@@ -20,10 +20,14 @@ _MOST_CPUS = 255
 def boot(spec: GuestSpec, stop: threading.Event) -> Guest:
     """Boot under KVM if that works, else under emulation (TCG). What served is remembered until this machine restarts.
 
+    A guest that counts instructions is emulated in any case.
+
     ``GuestLost`` if the guest does not come up, or if ``stop`` is set meanwhile; ``GcBarrierError`` if its memory does
     not fit.
     """
     check_size(spec.memory_bytes, spec.cpus)
+    if spec.icount:
+        return Guest(spec, "tcg-icount", _TCG_DEADLINE_S, stop)
     known = known_accelerator(spec.kernel, spec.qemu)
     if known != "tcg" and not explain_kvm():
         try:

@@ -63,6 +63,7 @@ class LabExecutor(Executor):
     - ``kernel``: the suite or release of a kernel that was set up; by default the first one.
     - ``job_deadline_s``: seconds after which a job counts as hung; by default it may take for ever, and only a guest
       that shows no sign of life for a minute does.
+    - ``icount``: emulate with a clock that counts instructions, one a nanosecond; the accelerator is ``tcg-icount``.
 
     A guest that crashes or hangs is reported as that (``GcBarrierError``), with the end of its console, after its job
     has been tried once more on a fresh guest. ``Unavailable`` at once if the lab is not set up, ``GcBarrierError`` if
@@ -77,6 +78,7 @@ class LabExecutor(Executor):
         include: Sequence[Path] = (),
         kernel: str | None = None,
         job_deadline_s: float | None = None,
+        icount: bool = False,
         on_output: Callable[[Literal[1, 2], bytes], None] | None = None,
         on_progress: Callable[[Any], None] | None = None,
     ) -> None:
@@ -89,6 +91,7 @@ class LabExecutor(Executor):
             memory_bytes=memory_bytes,
             cpus=cpus,
             include=tuple(include),
+            icount=icount,
         )
         self._job_deadline_s = job_deadline_s
         self._on_output = on_output

@@ -53,6 +53,8 @@ class GuestSpec:
     cpus: int
     include: tuple[Path, ...] = ()
     search: tuple[Path, ...] = ()
+    icount: bool = False
+    """Its clock counts the instructions it executes (``tcg-icount``)."""
 
 
 class Guest:

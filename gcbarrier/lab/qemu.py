@@ -10,10 +10,13 @@ from gcbarrier.lab.wire import PORT
 _ACCELERATORS = {
     "kvm": ("-accel", "kvm", "-cpu", "host"),
     "tcg": ("-accel", "tcg,thread=multi", "-cpu", "max,la57=off"),
+    # Virtual time is the number of instructions executed, a nanosecond each, whatever the host does meanwhile.
+    "tcg-icount": ("-accel", "tcg,thread=single", "-cpu", "max,la57=off", "-icount", "shift=0,sleep=off"),
 }
 # Emulation reads the host's own counter, which is steady; without this the guest may distrust it and take a
 # clock that costs an exit at each reading.
-_KERNEL_ARGUMENTS = {"kvm": "", "tcg": " tsc=reliable clocksource=tsc"}
+_STEADY = " tsc=reliable clocksource=tsc"
+_KERNEL_ARGUMENTS = {"kvm": "", "tcg": _STEADY, "tcg-icount": _STEADY}
 
 # Should this process vanish without a word, the guest goes with it, also if that was before it could ask for it.
 _UNLESS_ORPHANED = '[ "$PPID" = "$0" ] && exec "$@"'

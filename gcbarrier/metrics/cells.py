@@ -53,6 +53,11 @@ class Cell:
             [percentile(table[column][table["invocation"] == outcome.invocation.index], 50) for outcome in self.good]
         )
 
+    @property
+    def stalls_ns(self) -> NDArray[np.int64]:
+        """How long each wait of a mutator for memory took, in the good invocations."""
+        return np.array([stall.stall_ns for outcome in self.good for stall in outcome.stalls], np.int64)
+
     def stopped(self) -> Spread:
         """The median over the cycles of each invocation of the time that all pauses of a cycle take together, in ns."""
         by = self._table["invocation"]

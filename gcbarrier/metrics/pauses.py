@@ -12,8 +12,8 @@ from gcbarrier.store import PAUSE_COLUMNS, Run, pause_rows
 PHASES = ("ttsp", "roots", "collect", "rescan", "mark", "resume")
 """The phases of a pause in the order in which they happen; column ``<phase>_ns`` holds each."""
 
-_TEXT = {"machine", "experiment", "heap", "memory", "barrier", "collector", "kind"}
-_TRUTH = {"preempted", "prototype"}
+_TEXT = {"machine", "experiment", "heap", "memory", "barrier", "collector", "kind", "settings"}
+_TRUTH = {"preempted", "prototype", "failed"}
 
 
 def pauses(source: Run | Iterable[Outcome]) -> NDArray[Any]:

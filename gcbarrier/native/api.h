@@ -21,12 +21,15 @@ const char *gcb_error(void);
 int gcb_load_barrier(const char *path, const gcb_barrier_ops **ops);
 int gcb_load_program(const char *path, gcb_program *program);
 
-/* A heap of `bytes`, in memory of a kind (model.MEMORY_TYPES, in that order); ops may be null (no barrier). */
+/* A heap of `bytes`, in memory of a kind (model.MEMORY_TYPES, in that order); ops may be null (no barrier).
+ * hugetlb memory is a whole number of 2 MiB pages, which root has set aside. */
 gcb_space *gcb_space_new(size_t bytes, uint32_t memory, const gcb_barrier_ops *ops, bool verify);
 void gcb_space_free(gcb_space *space);
 size_t gcb_metadata_bytes(const gcb_space *space);
-/* Whether all of the collector's view is mapped by huge pages (the mutators' view never is). */
+/* Whether all of the collector's view is mapped by huge pages. */
 bool gcb_alias_huge(const gcb_space *space);
+/* Of the mutators' view, so many bytes are mapped by huge pages now; -1: nothing here tells. */
+int64_t gcb_tracked_huge_bytes(const gcb_space *space);
 
 /* Mutators: started, served by the collector's thread until they have ended, joined.
  * operations: a limit for each mutator, or null for none; read during the call only. */
@@ -54,6 +57,11 @@ int gcb_begin_cycle(gcb_space *space);
 int gcb_arm(gcb_space *space);
 /* In a pause of its own: arm, and mark from the roots as they are then. For snapshot barriers. */
 int gcb_snapshot(gcb_space *space);
+/* In a pause of its own: fork a child that marks from the roots. Then await it, for up to timeout_ns each
+ * time: 1 it is done, 0 not yet (a signal also ends the wait). Then the pause that takes its marks over. */
+int gcb_fork(gcb_space *space);
+int gcb_await_child(gcb_space *space, uint64_t timeout_ns);
+int gcb_flip(gcb_space *space);
 int gcb_mark(gcb_space *space, bool roots);
 int64_t gcb_collect(gcb_space *space, bool rearm, bool stopped);
 int gcb_rescan(gcb_space *space);
@@ -83,8 +91,43 @@ int64_t gcb_watch_collect(gcb_space *space, bool rearm);
 const uint64_t *gcb_watch_words(const gcb_space *space);
 size_t gcb_granule_bytes(const gcb_space *space);
 
+/* Windows' write watch, on a space without mutators: write_watch.h tells. */
+int gcb_begin_write_watch(gcb_space *space);
+int gcb_get_write_watch(gcb_space *space, uint32_t flags, void *base, size_t size, void **addresses,
+                        size_t *count, uint32_t *granularity);
+int gcb_reset_write_watch(gcb_space *space, void *base, size_t size);
+
+/* What one store makes dirty: on a scratch heap, armed, one byte is written and what is reported is counted.
+ * Bytes; 0 for a barrier that reports nothing; its own granule where it notices gcb_store() alone; -1 on
+ * failure. */
+int64_t gcb_measured_granule_bytes(uint32_t memory, const gcb_barrier_ops *ops);
 /* Write known pages of a scratch heap and demand exactly those back: -1 where the barrier does not work here,
  * else how many pages it reported too many. */
 int gcb_probe(uint32_t memory, const gcb_barrier_ops *ops);
 /* Median nanoseconds of the first store to an armed page of a scratch heap; -1 on failure. */
 int64_t gcb_fault_cost_ns(uint32_t memory, const gcb_barrier_ops *ops);
+
+/* The costs of a barrier by itself, on a space without mutators; `loop` is the path of the compiled
+ * loops/store_loop.c. Functions returning int64_t give nanoseconds, or -1 with the reason in gcb_error(). */
+typedef struct gcb_bench gcb_bench;
+gcb_bench *gcb_bench_new(gcb_space *space, const char *loop);
+void gcb_bench_free(gcb_bench *bench); /* before its space */
+/* Objects of `stride` bytes all over the space, full of references. Not while armed. */
+void gcb_bench_lay(gcb_bench *bench, size_t stride);
+/* `each` stores into each of `places` objects, from the space's beginning, `stride` bytes apart. */
+int64_t gcb_bench_store(gcb_bench *bench, size_t stride, size_t places, size_t each, uint32_t slots);
+int64_t gcb_bench_arm(gcb_bench *bench);
+int64_t gcb_bench_collect(gcb_bench *bench, bool rearm);
+uint64_t gcb_bench_granules(const gcb_bench *bench); /* that the last collect reported */
+/* From now on in place of the barrier the bare system calls of uffd-wp-async, or the barrier again. */
+int gcb_bench_bare(gcb_bench *bench, bool bare);
+
+/* A page barrier over any mapping: what it makes of it when that is moved, grown or merged. The words hold a
+ * bit for each page; most_bytes: the range will never be larger. */
+typedef struct gcb_range_watch gcb_range_watch;
+gcb_range_watch *gcb_range_open(const gcb_barrier_ops *ops, void *base, size_t bytes, size_t most_bytes);
+void gcb_range_close(gcb_range_watch *watch);
+void gcb_range_moved(gcb_range_watch *watch, void *base, size_t bytes);
+int gcb_range_arm(gcb_range_watch *watch);
+int64_t gcb_range_collect(gcb_range_watch *watch);
+const uint64_t *gcb_range_words(const gcb_range_watch *watch);

@@ -32,10 +32,13 @@ typedef struct gcb_dirty_set {
 } gcb_dirty_set;
 
 static inline void gcb_dirty_add(gcb_dirty_set *set, size_t first, size_t granules) {
-  for (size_t granule = first; granule < first + granules; granule++) {
-    uint64_t bit = UINT64_C(1) << (granule & 63), *word = &set->words[granule >> 6];
-    set->count += !(*word & bit);
-    *word |= bit;
+  /* Word by word: a scan reports long runs. */
+  for (size_t granule = first, end = first + granules; granule < end;) {
+    size_t left = end - granule, room = 64 - (granule & 63), run = left < room ? left : room;
+    uint64_t bits = UINT64_MAX >> (64 - run) << (granule & 63), *word = &set->words[granule >> 6];
+    set->count += *word & bits ? (size_t)__builtin_popcountll(bits & ~*word) : run;
+    *word |= bits;
+    granule += run;
   }
 }
 
@@ -62,6 +65,7 @@ typedef struct gcb_barrier_ops {
   bool tracks;      /* false: collect() never reports, only a stopped world can be marked */
   bool stores_only; /* it notices gcb_store() alone, not any write to the memory */
   bool snapshot;    /* collect() reports nothing but greys what was overwritten: see gcb_grey() */
+  bool fork;        /* a snapshot barrier that is the kernel's copy-on-write: a forked child marks (fork.c) */
 } gcb_barrier_ops;
 
 /* For collect() of a snapshot barrier: the object (null is fine) was reachable when the barrier was armed,

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <sys/types.h>
 
 #define GCB_GRANULE_SHIFT 4
 #define GCB_BLOCK_SHIFT 15 /* 32 KiB: the unit that a thread claims */
@@ -23,6 +24,7 @@
 #define GCB_WORDS(bits) (((bits) + 63) / 64)
 #define GCB_ROOTS (1u << 16)
 #define GCB_NO_BLOCK SIZE_MAX
+#define GCB_HUGE ((size_t)2 << 20)
 _Static_assert(sizeof((gcb_mutator *)0)->store == GCB_STORE_WORDS * sizeof(uintptr_t),
                "two headers, one number");
 
@@ -64,7 +66,9 @@ typedef enum gcb_pause_kind {
   GCB_PAUSE_REARM,
   GCB_PAUSE_FULL,
   GCB_PAUSE_PROTOTYPE,
-  GCB_PAUSE_SNAPSHOT
+  GCB_PAUSE_SNAPSHOT,
+  GCB_PAUSE_FORK,
+  GCB_PAUSE_FLIP
 } gcb_pause_kind;
 enum { GCB_EVF_PREEMPTED = 1 };
 
@@ -111,16 +115,29 @@ typedef struct gcb_marker {
 } gcb_marker;
 
 /* model.MEMORY_TYPES in Python, in the same order */
-typedef enum gcb_memory { GCB_SHMEM } gcb_memory;
+typedef enum gcb_memory {
+  GCB_SHMEM,
+  GCB_SHMEM_THP,
+  GCB_ANONYMOUS,
+  GCB_ANONYMOUS_THP,
+  GCB_HUGETLB
+} gcb_memory;
+
+/* What a forked child tells its parent (fork.c), in memory that both have. */
+typedef struct gcb_child {
+  uint64_t start_ns, rooted_ns, end_ns;
+  uint64_t roots, objects, bytes;
+  _Atomic uint32_t done; /* the last thing that it writes */
+} gcb_child;
 
 typedef struct gcb_oracle gcb_oracle;
 
 typedef struct gcb_space {
   size_t bytes, blocks, pages;
   gcb_memory memory;
-  int memfd;
-  char *tracked;   /* mutators' view: the barrier watches it */
-  char *alias;     /* collector's view of the same memory: reading or writing it dirties nothing */
+  int memfd;     /* -1: private memory */
+  char *tracked; /* mutators' view: the barrier watches it */
+  char *alias; /* collector's view of the same memory: reading it dirties nothing. May be the tracked one. */
   bool alias_huge; /* all of it (but a remainder below 2 MiB) is mapped by huge pages */
   void *metadata;
   size_t metadata_bytes;
@@ -141,8 +158,12 @@ typedef struct gcb_space {
   gcb_barrier barrier;
   const gcb_barrier_ops *ops;
   gcb_dirty_set dirty;
+  uint64_t *write_watch; /* write_watch.c; null: not asked for */
   gcb_marker marker;
   bool marking, armed;
+  gcb_child *child; /* fork.c; null: the barrier does not fork */
+  pid_t child_pid;  /* 0: none, or reaped */
+  int child_handle; /* its pidfd, or -1 */
   uint64_t live_bytes;
 
   gcb_thread *threads;
@@ -217,6 +238,19 @@ static inline uint32_t gcb_state(uint32_t epoch, gcb_block_kind kind) {
 uint64_t gcb_now_ns(void);
 void gcb_record(gcb_space *space, gcb_event_kind kind, uint64_t start_ns, uint64_t value);
 void gcb_record_full(gcb_space *space, gcb_event event);
+
+/* memory.c; the first fails with -1, the last with null */
+int gcb_memory_map(gcb_space *space); /* by its `memory` and `bytes`: makes the views, all pages present */
+void gcb_memory_unmap(gcb_space *space);
+size_t gcb_huge_mapped_bytes(const char *view); /* of the mapping that begins there; SIZE_MAX: unknown */
+void *gcb_metadata_map(size_t bytes, size_t present, bool shared);
+
+/* cycle.c: the end of a stop in which everything reachable was marked (unless that failed) */
+int gcb_finish_marking(gcb_space *space, gcb_pause_kind kind, int failed);
+
+/* fork.c */
+void gcb_end_child(gcb_space *space); /* kills it, if there is one, and reaps it */
+pid_t gcb_fork_idle(void);            /* a child that does nothing until it is killed; -1: errno tells */
 
 /* alloc.c */
 void gcb_retire_tlabs(gcb_space *space); /* mutators stopped */

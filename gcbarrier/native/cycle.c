@@ -153,7 +153,7 @@ static void flip(gcb_space *space) {
 }
 
 /* The end of a stop in which everything reachable was marked. */
-static int finish_marking(gcb_space *space, gcb_pause_kind kind, int failed) {
+int gcb_finish_marking(gcb_space *space, gcb_pause_kind kind, int failed) {
   if (!failed)
     failed = gcb_oracle_check(space);
   if (!failed)
@@ -163,6 +163,8 @@ static int finish_marking(gcb_space *space, gcb_pause_kind kind, int failed) {
 }
 
 int gcb_remark(gcb_space *space) {
+  if (in_cycle(space)) /* before the roots are pushed: they would be visited in the next cycle */
+    return -1;
   gcb_stop_world(space);
   mark_roots(space);
   int failed = collect(space, false) < 0 ? -1 : 0;
@@ -170,7 +172,7 @@ int gcb_remark(gcb_space *space) {
     rescan(space);
     drain(space);
   }
-  return finish_marking(space, GCB_PAUSE_REMARK, failed);
+  return gcb_finish_marking(space, GCB_PAUSE_REMARK, failed);
 }
 
 /* Also the way out of a concurrent cycle: what was marked while mutators ran is worth nothing without the
@@ -178,6 +180,7 @@ int gcb_remark(gcb_space *space) {
 int gcb_full(gcb_space *space) {
   if (in_cycle(space))
     return -1;
+  gcb_end_child(space); /* it would go on marking in the bitmap that is cleared here */
   gcb_stop_world(space);
   if (space->armed || space->marker.objects > 0) {
     forget(space);
@@ -185,7 +188,7 @@ int gcb_full(gcb_space *space) {
   }
   mark_roots(space);
   drain(space);
-  return finish_marking(space, GCB_PAUSE_FULL, 0);
+  return gcb_finish_marking(space, GCB_PAUSE_FULL, 0);
 }
 
 int gcb_sweep(gcb_space *space) {

@@ -2,7 +2,9 @@
 #include "core.h"
 #include "api.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Two huge pages: where the collector's view gets them, tracking must still be exact to the page. */
 enum { PROBE_PAGES = 1024, PROBE_WRITTEN = 17 };
@@ -41,12 +43,18 @@ static int probe(gcb_space *space) {
   return (int)(first - PROBE_WRITTEN + second - 1);
 }
 
+static gcb_space *scratch_space(uint32_t memory, const gcb_barrier_ops *ops) {
+  if (!ops)
+    gcb_set_error("there is no barrier to try");
+  return ops ? gcb_space_new(PROBE_PAGES * GCB_PAGE, memory, ops, false) : NULL;
+}
+
 int gcb_probe(uint32_t memory, const gcb_barrier_ops *ops) {
-  gcb_space *space = gcb_space_new(PROBE_PAGES * GCB_PAGE, memory, ops, false);
+  gcb_space *space = scratch_space(memory, ops);
   if (!space)
     return -1;
   /* A write to memory is no store: what notices stores alone needs nothing of the kernel. */
-  int result = ops->tracks && !ops->stores_only ? probe(space) : 0;
+  int result = ops->tracks && !ops->stores_only && !ops->snapshot ? probe(space) : 0;
   gcb_space_free(space);
   return result;
 }
@@ -56,20 +64,51 @@ static int by_value(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+/* For a barrier that forks: a child holds the pages that the parent will have to copy. */
+static int arm_scratch(gcb_space *space) {
+  if (!space->ops->fork)
+    return space->ops->tracks ? gcb_watch_arm(space) : 0;
+  pid_t child = gcb_fork_idle();
+  if (child < 0)
+    return gcb_set_error("the process can't be forked: %s", strerror(errno));
+  space->child_pid = child; /* ends with the space */
+  return 0;
+}
+
 int64_t gcb_fault_cost_ns(uint32_t memory, const gcb_barrier_ops *ops) {
-  gcb_space *space = gcb_space_new(PROBE_PAGES * GCB_PAGE, memory, ops, false);
+  gcb_space *space = scratch_space(memory, ops);
   if (!space)
     return -1;
   uint64_t cost_ns[PROBE_PAGES];
-  int failed = ops->tracks ? gcb_watch_arm(space) : 0;
-  for (size_t page = 0; page < PROBE_PAGES && !failed; page++) {
+  /* One fault makes a hugetlb page writable as a whole: the stores after it are nobody's first. */
+  size_t step = memory == GCB_HUGETLB ? GCB_HUGE / GCB_PAGE : 1, stores = 0;
+  int failed = arm_scratch(space);
+  for (size_t page = 0; page < PROBE_PAGES && !failed; page += step) {
     uint64_t start_ns = gcb_now_ns();
     write_page(space, page);
-    cost_ns[page] = gcb_now_ns() - start_ns;
+    cost_ns[stores++] = gcb_now_ns() - start_ns;
   }
   gcb_space_free(space);
   if (failed)
     return -1;
-  qsort(cost_ns, PROBE_PAGES, sizeof *cost_ns, by_value);
-  return (int64_t)cost_ns[PROBE_PAGES / 2];
+  qsort(cost_ns, stores, sizeof *cost_ns, by_value);
+  return (int64_t)cost_ns[stores / 2];
+}
+
+int64_t gcb_measured_granule_bytes(uint32_t memory, const gcb_barrier_ops *ops) {
+  gcb_space *space = scratch_space(memory, ops);
+  if (!space)
+    return -1;
+  unsigned shift = space->barrier.granule_shift;
+  int64_t bytes = 0;
+  if (ops->stores_only)
+    bytes = INT64_C(1) << shift;
+  else if (ops->tracks && !ops->snapshot) {
+    int failed = gcb_watch_arm(space);
+    write_page(space, PROBE_PAGES / 2);
+    int64_t reported = failed ? -1 : gcb_watch_collect(space, false);
+    bytes = reported < 0 ? -1 : reported << shift;
+  }
+  gcb_space_free(space);
+  return bytes;
 }

@@ -47,8 +47,12 @@ int gcb_load_program(const char *path, gcb_program *program) {
     return -1;
   *program =
       (gcb_program){dlsym(object, "gcb_build"), dlsym(object, "gcb_mutate"), dlsym(object, "gcb_checksum")};
-  if (!program->build || !program->mutate || !program->checksum)
-    return gcb_set_error("a mutator.c defines gcb_build, gcb_mutate and gcb_checksum; %s lacks one", path);
+  const char *missing = !program->build      ? "gcb_build"
+                        : !program->mutate   ? "gcb_mutate"
+                        : !program->checksum ? "gcb_checksum"
+                                             : NULL;
+  if (missing)
+    return gcb_set_error("the mutator.c does not define %s (compiled as %s)", missing, path);
   return 0;
 }
 
@@ -180,6 +184,8 @@ static uint64_t mix(uint64_t seed) {
 
 static void end_threads(gcb_space *space) {
   gcb_abandon(space);
+  while (space->stop_depth > 0) /* a prototype that failed between its stop and its resume */
+    gcb_resume(space);
   for (uint32_t i = 0; i < space->started; i++)
     pthread_join(space->threads[i].pthread, NULL);
   space->started = space->ended = 0;
@@ -189,6 +195,10 @@ int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, u
               const uint64_t *operations, const void *params, const void *blob, size_t blob_bytes) {
   if (space->threads)
     return gcb_set_error("a heap's mutators are started once");
+  if (mutators == 0 || mutators > GCB_GLOBALS) /* programs give each a global */
+    return gcb_set_error("a heap has 1 to %u mutators, not %u", (unsigned)GCB_GLOBALS, mutators);
+  if (space->marking)
+    return gcb_set_error("mutators are started before a cycle begins");
   space->threads = calloc(mutators, sizeof *space->threads);
   if (!space->threads)
     return gcb_set_error("no memory for %u mutators", mutators);
@@ -245,6 +255,8 @@ int gcb_join(gcb_space *space, const gcb_program *program, uint64_t *checksum) {
   gcb_thread *t = space->first_failed;
   if (t)
     return gcb_set_error("%s", t->error);
+  if (!space->built) /* never started, or not all of them could be */
+    return gcb_set_error("no mutators have run");
   gcb_sum sum;
   memcpy(&sum, &program->checksum, sizeof sum);
   t = space->threads;

@@ -243,5 +243,6 @@ void gcb_stop(gcb_space *space) {
 }
 
 void gcb_resume(gcb_space *space) {
-  gcb_resume_world(space, GCB_PAUSE_PROTOTYPE);
+  if (space->stop_depth > 0)
+    gcb_resume_world(space, GCB_PAUSE_PROTOTYPE);
 }

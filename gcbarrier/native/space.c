@@ -1,31 +1,13 @@
-/* The heap's memory: one memfd in two views, and the metadata beside it. */
+/* A heap as a whole: its memory, the metadata beside it, its barrier; and the error that a call leaves. */
 #include "core.h"
 #include "api.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-#define GCB_HUGE ((size_t)2 << 20)
-
-/* 1, for ThreadSanitizer only: the collector reads through the mutators' view. Two views are two addresses to
- * it, and no race between a mutator's store and the marker's load of the same word would ever show. The
- * collector only reads the heap, so nothing is reported that would not be otherwise. */
-#ifndef GCB_ONE_VIEW
-#define GCB_ONE_VIEW 0
-#endif
 
 static _Thread_local char last_error[512];
 
@@ -54,8 +36,14 @@ static void *carve(char *base, size_t *used, size_t bytes) {
   return base ? base + at : NULL;
 }
 
+/* Whether a child marks for it: then that needs the bitmaps too. */
+static bool forks(const gcb_space *space) {
+  return space->ops && space->ops->fork;
+}
+
 static size_t lay_out(gcb_space *space, char *base) {
   size_t used = 0, bitmap = space->bytes / GCB_GRANULE / 8;
+  space->child = forks(space) ? carve(base, &used, sizeof *space->child) : NULL;
   space->live = carve(base, &used, bitmap);
   space->mark = carve(base, &used, bitmap);
   space->black = carve(base, &used, bitmap);
@@ -72,116 +60,17 @@ static size_t lay_out(gcb_space *space, char *base) {
   return used;
 }
 
-/* A view whose address is a multiple of 2 MiB, as huge pages of a file demand. */
-static char *map_view(const gcb_space *space) {
-  size_t room = space->bytes + GCB_HUGE;
-  char *area = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (area == MAP_FAILED)
-    return NULL;
-  size_t before = -(uintptr_t)area & (GCB_HUGE - 1);
-  char *view = area + before;
-  if (before)
-    munmap(area, before);
-  munmap(view + space->bytes, room - before - space->bytes);
-  if (mmap(view, space->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, space->memfd, 0) ==
-      MAP_FAILED) {
-    int reason = errno;
-    munmap(view, space->bytes);
-    errno = reason;
-    return NULL;
-  }
-  return view;
-}
-
-/* Every page present, so that a fault counted later is the barrier's, and so that memory runs short here,
- * where it is an error, and not at a store, where it would be a signal. The caller has asked whether there is
- * so much (gcbarrier.host.fits): with no memory left at all the kernel may kill instead of failing. */
-static int populate(void *view, size_t bytes, int advice) {
-  while (madvise(view, bytes, advice))
-    if (errno != EINTR)
-      return gcb_set_error("the heap's %zu MiB can't all be had: %s", bytes >> 20, strerror(errno));
-  return 0;
-}
-
-/* Bytes of the mapping that begins at `view` which huge pages map; SIZE_MAX: unknown. */
-static size_t huge_mapped(const char *view) {
-  FILE *smaps = fopen("/proc/self/smaps", "re");
-  if (!smaps)
-    return SIZE_MAX;
-  size_t found = SIZE_MAX, kib;
-  char line[512];
-  bool inside = false;
-  while (found == SIZE_MAX && fgets(line, sizeof line, smaps)) {
-    unsigned long from, to;
-    if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
-      inside = from == (uintptr_t)view;
-    else if (inside && sscanf(line, "ShmemPmdMapped: %zu kB", &kib) == 1)
-      found = kib << 10;
-  }
-  fclose(smaps);
-  return found;
-}
-
-static void unmap_views(gcb_space *space) {
-  if (space->alias && space->alias != space->tracked)
-    munmap(space->alias, space->bytes);
-  if (space->tracked)
-    munmap(space->tracked, space->bytes);
-  if (space->memfd >= 0)
-    close(space->memfd);
-  space->alias = space->tracked = NULL;
-  space->memfd = -1;
-}
-
-/* The memory and its two views, all of it present. With `huge`, the collector's view gets huge pages as far
- * as the kernel has them; the mutators' view keeps small ones, since a huge one would be tracked as one. */
-static int map_memory(gcb_space *space, bool huge) {
-  space->memfd = memfd_create("gcbarrier-heap", MFD_CLOEXEC);
-  if (space->memfd < 0 || ftruncate(space->memfd, (off_t)space->bytes))
-    return gcb_set_error("no shared memory of %zu MiB: %s", space->bytes >> 20, strerror(errno));
-  if (!(space->tracked = map_view(space)) ||
-      !(space->alias = GCB_ONE_VIEW ? space->tracked : map_view(space)))
-    return gcb_set_error("the heap's %zu MiB could not be mapped: %s", space->bytes >> 20, strerror(errno));
-  (void)madvise(space->tracked, space->bytes, MADV_NOHUGEPAGE);
-  /* Before anything is populated. The kernel collapses a range that holds a page and fills up the rest, so
-   * one page each is enough: 0.1 s for 1 GiB where populating it all first takes 3 s. What can't be collapsed
-   * gets small pages below. */
-  if (huge) {
-    for (size_t at = 0; at + GCB_HUGE <= space->bytes; at += GCB_HUGE)
-      (void)populate(space->alias + at, GCB_PAGE, MADV_POPULATE_WRITE);
-    (void)madvise(space->alias, space->bytes & ~(GCB_HUGE - 1), MADV_COLLAPSE);
-  }
-  if (populate(space->tracked, space->bytes, MADV_POPULATE_WRITE))
-    return -1;
-  return populate(space->alias, space->bytes, MADV_POPULATE_READ);
-}
-
-static int set_up_memory(gcb_space *space) {
-  bool huge = space->bytes >= GCB_HUGE && !GCB_ONE_VIEW;
-  if (map_memory(space, huge))
-    return -1;
-  if (huge && huge_mapped(space->tracked) != 0) {
-    /* Kernels before 6.12 map a huge page as one in spite of MADV_NOHUGEPAGE (or smaps can't be read). */
-    unmap_views(space);
-    return map_memory(space, false);
-  }
-  space->alias_huge = huge && huge_mapped(space->alias) == (space->bytes & ~(GCB_HUGE - 1));
-  return 0;
-}
-
 static int set_up(gcb_space *space) {
   space->metadata_bytes = lay_out(space, NULL);
-  if (set_up_memory(space))
+  if (gcb_memory_map(space))
     return -1;
-  void *metadata =
-      mmap(NULL, space->metadata_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (metadata == MAP_FAILED)
-    return gcb_set_error("no memory for the heap's %zu bytes of metadata", space->metadata_bytes);
-  space->metadata = metadata;
-  lay_out(space, metadata);
-  (void)madvise(metadata, space->metadata_bytes, MADV_HUGEPAGE); /* the bitmaps are read at random */
-  size_t bitmaps = (size_t)((char *)space->marker.stack - (char *)metadata);
-  return populate(metadata, bitmaps & ~(GCB_PAGE - 1), MADV_POPULATE_WRITE);
+  size_t stack = space->marker.capacity * sizeof *space->marker.stack,
+         present = space->metadata_bytes - stack;
+  space->metadata = gcb_metadata_map(space->metadata_bytes, present, forks(space));
+  if (!space->metadata)
+    return -1;
+  lay_out(space, space->metadata);
+  return 0;
 }
 
 static int make_dirty_set(gcb_space *space) {
@@ -207,7 +96,7 @@ gcb_space *gcb_space_new(size_t bytes, uint32_t memory, const gcb_barrier_ops *o
   space->memory = (gcb_memory)memory;
   space->blocks = space->large_top = bytes / GCB_BLOCK;
   space->pages = bytes / GCB_PAGE;
-  space->memfd = -1;
+  space->memfd = space->child_handle = -1;
   space->ops = ops;
   pthread_mutex_init(&space->large_lock, NULL);
   pthread_mutex_init(&space->service_lock, NULL);
@@ -236,12 +125,14 @@ gcb_space *gcb_space_new(size_t bytes, uint32_t memory, const gcb_barrier_ops *o
 void gcb_space_free(gcb_space *space) {
   if (!space)
     return;
+  gcb_end_child(space);
   gcb_threads_free(space); /* first: they may still be running, where a run was broken off */
   if (space->ops && space->barrier.range.base)
     space->ops->close(&space->barrier);
   gcb_oracle_free(space);
   free(space->dirty.words);
-  unmap_views(space);
+  free(space->write_watch);
+  gcb_memory_unmap(space);
   if (space->metadata)
     munmap(space->metadata, lay_out(space, NULL));
   pthread_mutex_destroy(&space->large_lock);
@@ -258,4 +149,9 @@ size_t gcb_metadata_bytes(const gcb_space *space) {
 
 bool gcb_alias_huge(const gcb_space *space) {
   return space->alias_huge;
+}
+
+int64_t gcb_tracked_huge_bytes(const gcb_space *space) {
+  size_t bytes = gcb_huge_mapped_bytes(space->tracked);
+  return bytes == SIZE_MAX ? -1 : (int64_t)bytes;
 }

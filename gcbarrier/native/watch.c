@@ -17,16 +17,18 @@ const uint64_t *gcb_watch_words(const gcb_space *space) {
   return space->dirty.words;
 }
 
-static int tracks(const gcb_space *space) {
+static int may_watch(const gcb_space *space) {
+  if (space->threads)
+    return gcb_set_error("the space has mutators, whose collector would miss what is taken here");
   return space->ops && space->ops->tracks ? 0 : gcb_set_error("the barrier does not track writes");
 }
 
 int gcb_watch_arm(gcb_space *space) {
-  return tracks(space) ? -1 : space->ops->arm(&space->barrier);
+  return may_watch(space) ? -1 : space->ops->arm(&space->barrier);
 }
 
 int64_t gcb_watch_collect(gcb_space *space, bool rearm) {
-  if (tracks(space))
+  if (may_watch(space))
     return -1;
   memset(space->dirty.words, 0, GCB_WORDS(space->dirty.granules) * sizeof *space->dirty.words);
   space->dirty.count = 0;

@@ -4,6 +4,13 @@ Figures are plain :class:`matplotlib.figure.Figure` objects that no window syste
 they are, and :func:`save` writes them as PNG and SVG.
 """
 
+import os
+
+from gcbarrier.paths import cache_home
+
+# Before matplotlib is imported: where it can't write to its own folder it warns, and takes longer each time.
+os.environ.setdefault("MPLCONFIGDIR", str(cache_home() / "gcbarrier" / "matplotlib"))
+
 from gcbarrier.plotting.comparison import comparison, comparisons
 from gcbarrier.plotting.files import save
 from gcbarrier.plotting.table import pause_table, show

@@ -21,10 +21,11 @@ def row_label(cell: Cell) -> str:
 
 
 def words(cell: Cell) -> list[str]:
-    """What is said beside the bars of ``cell``: one text for each kind of pause, then one for all of them, if several.
+    """What is said beside the bars of ``cell``: one text for each kind of pause, then what else stopped mutators.
 
     The median of the invocations' medians, their range in brackets, and the number of pauses. For a cell that stops
-    its mutators in several ways the last is the time that a whole cycle stops them.
+    its mutators in several ways there is the time that a whole cycle stops them; waits for memory are no pauses, and
+    are named where there were any.
     """
     texts = []
     for kind in cell.kinds:
@@ -35,6 +36,9 @@ def words(cell: Cell) -> list[str]:
         texts.append(f"{text}  n = {len(cell.pauses(kind))}")
     if len(cell.kinds) > 1:
         texts.append(f"stopped {format_ns(cell.stopped().centre)} per cycle")
+    if len(stalls := cell.stalls_ns):
+        plural = "s" if len(stalls) > 1 else ""
+        texts.append(f"and {len(stalls)} stall{plural} for memory, worst {format_ns(stalls.max())}")
     return texts
 
 

@@ -160,7 +160,7 @@ _PANELS = ("distribution", "phases", "throughput", "cpu", "faults")
 _HEADS = (
     "",  # its axes are labelled
     "the median pause and its phases\n[lowest and highest invocation]",
-    f"throughput\n{TIMES} that of none",
+    f"throughput, stops\nincluded, {TIMES} none's",
     f"CPU per operation\n{TIMES} that of none",
     "minor faults per\n1000 operations",
 )

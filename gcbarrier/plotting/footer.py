@@ -5,7 +5,7 @@ from textwrap import wrap
 from typing import Any
 
 from gcbarrier.metrics import cells
-from gcbarrier.model import Outcome, format_bytes
+from gcbarrier.model import Finding, Outcome, format_bytes
 from gcbarrier.plotting.layout import fold
 from gcbarrier.plotting.style import DASH, TIMES
 from gcbarrier.store import Run
@@ -20,9 +20,16 @@ def footer(run: Run, machine: str, width: int) -> str:
     Lines are of at most ``width`` characters.
     """
     outcomes = run.on(machine)
-    said = [f"machine {machine}", *_about(run.facts(machine)), *_samples(outcomes)]
+    findings = run.found(machine)
+    said = [f"machine {machine}", *_about(run.facts(machine))]
+    if outcomes:
+        said += _samples(outcomes)
+    if findings:
+        said += _probed(findings)
+    said += _settings(outcomes)
+    said += _lacking(run, machine)
     said.append(f"{run.experiment}, {_date(run, machine)}")
-    return "\n".join([*fold(said, width), *_failures(outcomes, width)])
+    return "\n".join([*fold(said, width), *_failures(outcomes, width), *_failed_probes(findings, width)])
 
 
 def _about(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -31,7 +38,8 @@ def _about(facts: Mapping[str, Any]) -> Iterator[str]:
     if (hypervisor := facts.get("hypervisor", "none")) != "none":
         yield f"hypervisor {hypervisor}"
     processor = _inside(facts, "cpu", "model")
-    count = len(facts["cpu"].get("affinity", ())) if processor != _UNKNOWN else 0
+    affinity = facts["cpu"].get("affinity") if processor != _UNKNOWN else None
+    count = len(affinity) if isinstance(affinity, list) else 0
     yield f"CPU {f'{count} {TIMES} ' if count else ''}{processor}"
     yield f"THP {_inside(facts, 'thp', 'enabled')}, for shmem {_inside(facts, 'thp', 'shmem_enabled')}"
 
@@ -56,6 +64,42 @@ def _samples(outcomes: Sequence[Outcome]) -> Iterator[str]:
     )
     if any(pause.prototype for pause in pauses):
         yield "Python ran inside some pauses (prototype)"
+
+
+def _settings(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """What was set apart from the defaults, of each heap and each pair of barrier and collector."""
+    heaps: dict[str, None] = {}
+    pairs: dict[str, None] = {}
+    for config in (outcome.invocation.config for outcome in outcomes):
+        heaps |= {f"{config.heap} {name} {value}": None for name, value in config.heap_params.items()}
+        pairs |= {f"{config.barrier} {name} {value}": None for name, value in config.barrier_params.items()}
+        pairs |= {f"{config.collector} {name} {value}": None for name, value in config.collector_params.items()}
+    yield from (*heaps, *pairs)
+
+
+def _lacking(run: Run, machine: str) -> Iterator[str]:
+    lacking = run.manifest.get("lacking")
+    if machine == "native" and isinstance(lacking, Mapping) and lacking:
+        yield f"not to be had on this machine: {', '.join(lacking)}"
+
+
+def _probed(findings: Sequence[Finding]) -> Iterator[str]:
+    probes = [finding.probe for finding in findings]
+    yield f"memory {', '.join(sorted({probe.memory for probe in probes}))}"
+    yield f"tracked {', '.join(format_bytes(size) for size in sorted({probe.heap_bytes for probe in probes}))}"
+    readings = [reading for finding in findings for reading in finding.readings]
+    counted = any(reading.unit == "instructions" for reading in readings)
+    rounds = len({finding.index for finding in findings})
+    each = f"{rounds} {'boot' if counted else 'invocation'}{'s' if rounds > 1 else ''}"
+    yield f"{len(readings)} readings of {sum(reading.samples for reading in readings):,} samples, {each}"
+
+
+def _failed_probes(findings: Sequence[Finding], width: int) -> Iterator[str]:
+    failed = [finding for finding in findings if finding.error]
+    if failed:
+        named = [f"{one.probe.label} #{one.index}: {one.error.splitlines()[0][:150]}" for one in failed[:_NAMED]]
+        more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+        yield from wrap(f"{len(failed)} failed: {'; '.join(named)}{more}", width)
 
 
 def _date(run: Run, machine: str) -> str:

@@ -30,7 +30,7 @@ def pause_keys(kinds: Sequence[str]) -> list[Any]:
         keys.append(Line2D([], [], color=INK, linestyle=line, marker=marker, markersize=4, linewidth=1.2, label=kind))
     if kinds:
         hollow = Line2D([], [], color=INK, marker="o", markersize=4, linestyle="none", markerfacecolor="white")
-        hollow.set_label("hollow: a thread was descheduled in it")
+        hollow.set_label("hollow: a thread was descheduled around it")
         keys += [hollow, Line2D([], [], color=INK, linewidth=0.5, alpha=0.6, label="thin: one invocation")]
     return keys
 

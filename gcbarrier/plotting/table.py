@@ -25,7 +25,7 @@ from gcbarrier.plotting.layout import fold
 from gcbarrier.plotting.style import DASH, format_ns, format_number, sort_key
 from gcbarrier.store import Run
 
-_PLAIN_WIDTH = 180
+_PLAIN_WIDTH = 200
 _ANY_WIDTH = 10_000
 
 
@@ -49,11 +49,18 @@ def pause_table(run: Run) -> RenderableType:
 
 def show(renderable: RenderableType) -> None:
     """Print to standard output: in full width and plain characters where that is no terminal."""
-    console = Console()
+    console = _Console()
     if not console.is_terminal:
         # Rich takes a pipe for 80 columns and would fold the numbers.
-        console = Console(width=max(console.width, _PLAIN_WIDTH), color_system=None)
+        console = _Console(width=max(console.width, _PLAIN_WIDTH), color_system=None)
     console.print(renderable)
+
+
+class _Console(Console):
+    """Rich's, but for a reader that leaves early: it would end the program by itself, and with another status."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 class _WorkloadTable:
@@ -96,6 +103,8 @@ _HEADS = (
     "rescan",
     "preempted",
     "stopped/cycle",
+    "stalls",
+    "worst stall",
     "ops/s vs none",
     "CPU/op vs none",
     "faults/1k ops",
@@ -152,6 +161,8 @@ def _whole(cell: Cell, baseline: Cell | None) -> tuple[str, ...]:
     faults = spread([1000 * faults_per_operation(outcome) for outcome in cell.good])
     return (
         format_ns(cell.stopped().centre),
+        str(len(cell.stalls_ns)),
+        format_ns(cell.stalls_ns.max()) if len(cell.stalls_ns) else DASH,
         word(relative(cell, baseline, operations_per_second)),
         word(relative(cell, baseline, cpu_ns_per_operation)),
         format_number(faults.centre),

@@ -5,6 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gcbarrier.metrics import cells
+from gcbarrier.model import format_bytes
 from gcbarrier.plotting.style import sort_key
 from gcbarrier.store import Run
 
@@ -20,8 +21,9 @@ def verification_table(run: Run) -> RenderableType | None:
             counts = [sum(getattr(each, name) for each in found) for name in _COUNTS]
             lost = sum(each.lost_granules for each in found)
             config = cell.config
-            key = (cell.machine, config.heap, sort_key(config.barrier))
-            rows.append((key, (cell.machine, config.heap, config.barrier, *(f"{n:,}" for n in counts), str(lost))))
+            key = (cell.machine, config.heap, config.heap_bytes, sort_key(config.barrier))
+            name = f"{config.heap}, {format_bytes(config.heap_bytes)}"
+            rows.append((key, (cell.machine, name, config.barrier, *(f"{n:,}" for n in counts), str(lost))))
     if not rows:
         return None
     table = Table(
@@ -32,7 +34,7 @@ def verification_table(run: Run) -> RenderableType | None:
         table.add_column(head, no_wrap=True)
     for head in ("cycles", "objects", "pages written", "reported", "of these falsely", "lost"):
         table.add_column(head, justify="right", no_wrap=True)
-    for _, row in sorted(rows):
+    for _, row in sorted(rows, key=lambda pair: pair[0]):
         table.add_row(*row)
     return table
 

@@ -5,8 +5,8 @@
  *     stress POLICY SECONDS MIB MUTATORS SEED
  *
  * POLICY: stop (the world, for all of the marking), concurrent (re-arms while mutators run), rearm (re-arms
- * in a pause of its own). One line on stdout; exit status 1 when an object or a page was lost, with the
- * reason. */
+ * in a pause of its own), snapshot (for barriers that log what is overwritten). One line on stdout; exit
+ * status 1 when an object or a page was lost, with the reason. */
 #include "core.h"
 #include "api.h"
 
@@ -276,10 +276,25 @@ static int mark_concurrently(gcb_space *space, bool rearm_stopped) {
   return gcb_remark(space);
 }
 
-static int cycle(gcb_space *space, const char *policy) {
-  if (gcb_begin_cycle(space))
+static int mark_snapshot(gcb_space *space) {
+  if (gcb_snapshot(space) || gcb_mark(space, false))
     return -1;
-  if (strcmp(policy, "stop") == 0 ? gcb_full(space) : mark_concurrently(space, strcmp(policy, "rearm") == 0))
+  for (int round = 0; round < ROUNDS; round++)
+    if (gcb_collect(space, true, false) < 0 || gcb_mark(space, false))
+      return -1;
+  return gcb_remark(space);
+}
+
+static int mark_by(gcb_space *space, const char *policy) {
+  if (strcmp(policy, "stop") == 0)
+    return gcb_full(space);
+  if (strcmp(policy, "snapshot") == 0)
+    return mark_snapshot(space);
+  return mark_concurrently(space, strcmp(policy, "rearm") == 0);
+}
+
+static int cycle(gcb_space *space, const char *policy) {
+  if (gcb_begin_cycle(space) || mark_by(space, policy))
     return -1;
   gcb_sweep(space);
   gcb_end_cycle(space);

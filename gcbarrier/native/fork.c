@@ -1,0 +1,193 @@
+/* The kernel's copy-on-write as the snapshot: a forked child marks the heap as it was at the fork, into
+ * bitmaps that it shares with the parent, while the mutators go on and pay with a copied page for a first
+ * store.
+ *
+ * What was unreachable at the fork stays so, and what is allocated after it is black: there is nothing to
+ * look at again, and the pause at the end only flips the bitmaps. The child is the process's copy with one
+ * thread and locks that nobody will ever open, so it calls the marker and async-signal-safe functions alone.
+ */
+#include "core.h"
+#include "api.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+static pid_t fork_with_signals_blocked(void) {
+  /* The child keeps them blocked: the interpreter's handlers are no business of its. */
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  /* Not fork(): other threads stand still wherever they were, and its handlers want the locks that they hold.
+   */
+  pid_t child = _Fork();
+  int reason = errno;
+  if (child != 0)
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+  errno = reason;
+  return child;
+}
+
+/* The first thing in the child. */
+static void become_child(pid_t parent) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) /* it died before the line above */
+    _exit(1);
+  /* Whoever waits for a pipe of the parent's to be closed must not wait for the child. Standard error stays:
+   * sanitizers speak there. */
+  syscall(SYS_close_range, 3u, ~0u, 0u);
+}
+
+static void mark_in_child(gcb_space *space) {
+  gcb_child *child = space->child;
+  child->start_ns = gcb_now_ns();
+  child->roots = gcb_push_roots(space); /* they are in the snapshot too: no need to do that in the pause */
+  child->rooted_ns = gcb_now_ns();
+  gcb_drain(space);
+  child->objects = space->marker.objects;
+  child->bytes = space->marker.bytes;
+  child->end_ns = gcb_now_ns();
+  /* release: pairs with finished(). It is the last word: without it the marks are worth nothing. */
+  atomic_store_explicit(&child->done, 1, memory_order_release);
+}
+
+static bool finished(const gcb_space *space) {
+  return atomic_load_explicit(&space->child->done, memory_order_acquire);
+}
+
+static int can_fork(const gcb_space *space) {
+  if (!space->marking)
+    return gcb_set_error("no cycle has begun");
+  if (!space->child)
+    return gcb_set_error("the barrier is not one over which marking forks");
+  if (space->memory != GCB_ANONYMOUS && space->memory != GCB_ANONYMOUS_THP)
+    return gcb_set_error("a fork copies private memory only: choose anonymous memory");
+  return space->armed ? gcb_set_error("the cycle has its snapshot already") : 0;
+}
+
+int gcb_fork(gcb_space *space) {
+  if (can_fork(space))
+    return -1;
+  *space->child = (gcb_child){0};
+  pid_t parent = getpid();
+  gcb_stop_world(space);
+  uint64_t start_ns = gcb_now_ns();
+  pid_t child = fork_with_signals_blocked();
+  if (child == 0) {
+    become_child(parent);
+    mark_in_child(space);
+    _exit(0);
+  }
+  int failed = child < 0 ? gcb_set_error("the process can't be forked: %s", strerror(errno)) : 0;
+  if (!failed) {
+    space->child_pid = child;
+    space->armed = true;
+    /* Before anybody runs: what is allocated from here on is not in the child's snapshot. */
+    gcb_allocate_black(space, true);
+  }
+  gcb_record(space, GCB_EV_ARM, start_ns, space->pages);
+  gcb_resume_world(space, GCB_PAUSE_FORK);
+  if (failed)
+    return -1;
+  /* Outside the pause. It is ours to reap: nobody else can have its number. */
+  space->child_handle = (int)syscall(SYS_pidfd_open, child, 0);
+  if (space->child_handle < 0) {
+    int reason = errno;
+    gcb_end_child(space);
+    return gcb_set_error("nothing tells when the child ends (pidfd_open: %s): boot Linux 5.3 or newer",
+                         strerror(reason));
+  }
+  return 0;
+}
+
+/* The child has ended, or is about to: its status is taken, its number may be used again. */
+static int reap(gcb_space *space) {
+  int status = 0;
+  pid_t got;
+  while ((got = waitpid(space->child_pid, &status, 0)) < 0 && errno == EINTR)
+    ;
+  if (space->child_handle >= 0)
+    close(space->child_handle);
+  space->child_handle = -1;
+  space->child_pid = 0;
+  /* Where the process ignores SIGCHLD the kernel reaps; the child's own word says how it went. */
+  if (finished(space))
+    return 0;
+  if (got > 0 && WIFSIGNALED(status))
+    return gcb_set_error("the child that marks was killed by signal %d (%s)%s", WTERMSIG(status),
+                         strsignal(WTERMSIG(status)),
+                         WTERMSIG(status) == SIGKILL ? ", most likely for want of memory" : "");
+  return gcb_set_error("the child that marks ended before it was done (status %d)",
+                       got > 0 ? WEXITSTATUS(status) : -1);
+}
+
+/* What the child has found becomes the marker's, and its time an event: it ran beside the mutators. */
+static void take_over(gcb_space *space) {
+  const gcb_child *child = space->child;
+  space->marker.objects = child->objects;
+  space->marker.bytes = child->bytes;
+  gcb_event event = {.start_ns = child->start_ns,
+                     .end_ns = child->rooted_ns,
+                     .value = child->roots,
+                     .cycle = space->cycle,
+                     .kind = GCB_EV_ROOTS};
+  gcb_record_full(space, event);
+  event.start_ns = child->rooted_ns;
+  event.end_ns = child->end_ns;
+  event.value = child->objects;
+  event.kind = GCB_EV_MARK;
+  gcb_record_full(space, event);
+}
+
+int gcb_await_child(gcb_space *space, uint64_t timeout_ns) {
+  if (space->child_pid == 0)
+    return gcb_set_error("no child marks: the fork comes first");
+  struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u),
+                             .tv_nsec = (long)(timeout_ns % 1000000000u)};
+  struct pollfd ends = {.fd = space->child_handle, .events = POLLIN};
+  int ready = ppoll(&ends, 1, &timeout, NULL);
+  if (ready == 0 || (ready < 0 && errno == EINTR))
+    return 0; /* the caller looks whether it is wanted elsewhere, and comes back */
+  if (reap(space))
+    return -1;
+  take_over(space);
+  return 1;
+}
+
+/* The marks were complete when the child ended; the mutators only have to let go of what they allocate from.
+ */
+int gcb_flip(gcb_space *space) {
+  if (!space->marking || !space->child || !space->armed)
+    return gcb_set_error("there is nothing to flip: the fork comes first");
+  if (space->child_pid != 0)
+    return gcb_set_error("the child still marks: it has to be awaited before the flip");
+  if (!finished(space))
+    return gcb_set_error("the child has not marked everything: its marks can't be used");
+  gcb_stop_world(space);
+  return gcb_finish_marking(space, GCB_PAUSE_FLIP, 0);
+}
+
+void gcb_end_child(gcb_space *space) {
+  if (space->child_pid == 0)
+    return;
+  kill(space->child_pid, SIGKILL);
+  (void)reap(space);
+}
+
+pid_t gcb_fork_idle(void) {
+  pid_t parent = getpid(), child = fork_with_signals_blocked();
+  if (child != 0)
+    return child;
+  become_child(parent);
+  for (;;)
+    pause();
+}

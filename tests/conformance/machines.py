@@ -1,0 +1,82 @@
+"""Where the job runs: a fresh process here, or a guest of the lab. Each machine is asked once per process."""
+
+import functools
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import race
+from attrs import evolve
+
+from conformance import job
+from conformance.job import Racing, Results
+from gcbarrier import barriers, build, lab
+from gcbarrier.fresh import FreshExecutor
+from gcbarrier.lab import LabExecutor
+
+TESTS = Path(__file__).resolve().parent.parent
+NEWEST = "trixie-backports"
+GUEST_BYTES = 2 << 30
+
+
+@functools.cache
+def native() -> Results:
+    """This machine."""
+    return freshly(job.run, plugins(), racing(), {}, guest=False)
+
+
+def freshly(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """What a function of these modules returns in a process of its own."""
+    with FreshExecutor(deadline_s=300) as executor, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
+        return executor.submit(function, *arguments, **options).result()
+
+
+@functools.cache
+def guest(kernel: str | None = None) -> Results:
+    """The lab with a kernel that was set up, the first by default."""
+    compiled = plugins()
+    folders = {folder for plugin in compiled.values() for folder in (plugin.core, plugin.library.parent)}
+    files = {path: path.read_bytes() for folder in sorted(folders) for path in folder.glob("*.so")}
+    include = (TESTS / "conformance", TESTS / "race.py", programs_folder())
+    racing()
+    with LabExecutor(
+        memory_bytes=GUEST_BYTES, include=include, kernel=kernel, job_deadline_s=900, on_progress=print
+    ) as executor:
+        return executor.submit(job.run, compiled, evolve(racing(), seconds=0.2), files, guest=True).result()
+
+
+@functools.cache
+def newest() -> Results:
+    """The lab with the newest kernel, which is fetched if need be."""
+    lab.setup(print, NEWEST)
+    return guest(NEWEST)
+
+
+@functools.cache
+def plugins() -> dict[str, build.Plugin]:
+    """Every barrier that is checked, compiled."""
+    return {name: barriers.choose(name).compile() for name in job.page_barriers()}
+
+
+@functools.cache
+def racing() -> Racing:
+    """The race over each of them."""
+    programs = {}
+    for name in job.page_barriers():
+        chosen = barriers.choose(name)
+        programs[name] = race.build(chosen.source, programs_folder() / name, chosen.defines)
+    return Racing(programs=programs)
+
+
+def programs_folder() -> Path:
+    """Lives as long as this process."""
+    return Path(_programs().name)
+
+
+@functools.cache
+def _programs() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="gcbarrier-conformance-")

@@ -1,0 +1,79 @@
+"""Inputs that once broke a reader, or were made to: by target and name. A new crash becomes an entry here."""
+
+import numpy as np
+from targets import SEPARATOR, archive, graph_members, packed, run_text, snapshot_text
+
+DEEP = "[" * 3000
+GOOGOL = "9" * 400
+LONG = "9" * 5000
+"""More digits than Python turns into a number."""
+
+
+def _npy(descr: str, shape: str, data: bytes = b"") -> bytes:
+    """An array file whose header promises what it likes."""
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + data
+
+
+def _graph(**members: bytes) -> bytes:
+    return archive(list((dict(graph_members()) | {f"{name}.npy": data for name, data in members.items()}).items()))
+
+
+def _snapshot(old: str, new: str) -> bytes:
+    text = snapshot_text()
+    assert text.count(old) == 1, old
+    return text.replace(old, new).encode()
+
+
+def _run(old: str, new: str) -> bytes:
+    text = run_text()
+    assert old in text, old
+    return text.replace(old, new, 1).encode()
+
+
+REGRESSIONS: dict[str, dict[str, bytes]] = {
+    "archive": {
+        "sizes of 8 TB": _graph(sizes_bytes=_npy("'<u8'", "(1000000000000,)")),
+        "sizes of 800 MB": _graph(sizes_bytes=_npy("'<u8'", "(100000000,)")),
+        "a format of 400 MB": _graph(format=_npy("'<U100000000'", "()")),
+        "roots of nothing, 10^11 times": _graph(roots=_npy("'<U0'", "(100000000000,)")),
+        "an array of arrays of arrays": _graph(roots=_npy("('<u4', (30000, 30000))", "(3,)")),
+        "a header of Python 2": _graph(roots=_npy("'<u4'", "(1L,)", bytes(4))),
+        "another array that promises 8 TB": _graph(notes=_npy("'<u8'", "(1000000000000,)")),
+        "degrees that wrap round": archive(graph_members(out_degrees=np.array([2**32 - 1] * 3, dtype=np.uint32))),
+    },
+    "members": {"nothing": b"", "no format": packed(graph_members()[1:])},
+    "snapshot": {
+        "10^12 nodes": _snapshot('"node_count": 3', '"node_count": 1000000000000'),
+        "10^12 edges": _snapshot('"edge_count": 4', '"edge_count": 1000000000000'),
+        "a count of 5000 digits": _snapshot('"node_count": 3', f'"node_count": {LONG}'),
+        "a size of 400 digits": _snapshot("[9, 1, 1, 0,", f"[9, 1, 1, {GOOGOL},"),
+        "deep meta": _snapshot('"meta": {', f'"meta": {DEEP}{{'),
+        "a wide row": _snapshot('"self_size",', '"self_size",' + '"x",' * 50_000),
+        "no number": _snapshot('"node_count": 3', '"node_count": NaN'),
+    },
+    "run": {
+        "a deep manifest": DEEP.encode() + SEPARATOR,
+        "a deep outcome": _run('"facts": {', f'"facts": {DEEP}{{'),
+        "a manifest of 5000 digits": _run('"format": 1', f'"format": {LONG}'),
+        "an infinite count": _run('"index": 0', '"index": Infinity'),
+        "a count that is none": _run('"index": 0', '"index": NaN'),
+        "a size of 400 digits": _run('"index": 0', f'"index": {GOOGOL}'),
+        "a list for a record": _run('"config": {', '"config": [{'),
+        "null for a list": _run('"round_dirty": [3, 1]', '"round_dirty": null'),
+    },
+    "settings": {
+        "a size of 400 digits": f"heap_bytes={GOOGOL}".encode(),
+        "a size of 400 digits and a unit": f"heap_bytes={GOOGOL}TiB".encode(),
+        "a duration of 400 digits": f"duration_s={GOOGOL}".encode(),
+        "no duration": b"duration_s=nan",
+        "an infinite duration": b"duration_s=inf",
+        "a seed of 5000 digits": f"seed={LONG}".encode(),
+        "invocations of 5000 digits": f"invocations={LONG}".encode(),
+        "infinitely many rounds": b"mostly-concurrent.rounds=1e999",
+        "not a number of rounds": b"mostly-concurrent.rounds=nan",
+        "a rate of 400 digits": f"graph_edits.rate_per_s={GOOGOL}".encode(),
+        "a name with an end in it": b"heap=x\x00y",
+        "a name that is a path": b"heap=../heaps/graph_edits",
+    },
+}

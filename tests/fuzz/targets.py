@@ -1,0 +1,220 @@
+"""What is fuzzed: each reader as a function of bytes, with valid inputs to start from.
+
+The contract of all of them: whatever the bytes are, there is a result or a GcBarrierError of one line, soon. The same
+functions are driven by coverage (``explore.py``) and by the test suite (``test_fuzz_readers.py``).
+"""
+
+import io
+import json
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+
+from gcbarrier import graphfile, importers, settings, store
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.experiment import Plan
+from gcbarrier.model import Config, Cycle, Invocation, Outcome, Pause, Verification, to_json
+
+SEPARATOR = b"\n---\n"
+"""Between the two files of a run directory."""
+
+
+@frozen(kw_only=True)
+class Target:
+    """``read(data, folder)`` may write what it needs into ``folder``; ``seeds`` are valid inputs."""
+
+    read: Callable[[bytes, Path], Any]
+    seeds: Callable[[], list[bytes]]
+    words: tuple[str, ...] = ()
+    """What a blind mutation would hardly find."""
+
+
+def check(target: Target, data: bytes, folder: Path) -> str:
+    """Read ``data``; the refusal in words, or "". Anything but a result or a one-line refusal is an AssertionError."""
+    refusal = ""
+    try:
+        target.read(data, folder)
+    except GcBarrierError as problem:
+        refusal = str(problem) or "it gives no reason\n"
+    except Exception as problem:
+        raise AssertionError(f"{type(problem).__name__}: {str(problem)[:200]}") from problem
+    assert "\n" not in refusal, refusal
+    return refusal
+
+
+def _read_graph(data: bytes, folder: Path) -> None:
+    path = folder / "x.graph.npz"
+    path.write_bytes(data)
+    graphfile.load(path).out_degrees()
+
+
+def _read_members(data: bytes, folder: Path) -> None:
+    """A well-formed archive around arrays that need not be: checksums would keep mutations out of the arrays."""
+    _read_graph(archive(unpacked(data)), folder)
+
+
+def _read_snapshot(data: bytes, folder: Path) -> None:
+    path = folder / "x.heapsnapshot"
+    path.write_bytes(data)
+    importers.import_graph(path)
+
+
+def _read_run(data: bytes, folder: Path) -> None:
+    manifest, _, outcomes = data.partition(SEPARATOR)
+    (folder / "manifest.json").write_bytes(manifest)
+    (folder / "outcomes.jsonl").write_bytes(outcomes)
+    run = store.load(folder)
+    for machine in run.machines:
+        run.facts(machine), run.on(machine)
+    list(store.pause_rows(run.outcomes, run.experiment))
+
+
+def _read_settings(data: bytes, _folder: Path) -> None:
+    pairs = data.decode(errors="surrogateescape").split("\n")
+    plan = Plan(configs=(Config(heap="graph_edits", barrier="uffd-wp-async", collector="mostly-concurrent"),))
+    settings.read(pairs).apply(plan)
+
+
+def unpacked(data: bytes) -> list[tuple[str, bytes]]:
+    """Names and contents, from a length before each: the inverse of :func:`packed` for what that makes."""
+    members, at = [], 0
+    while at + 5 <= len(data):
+        name_bytes, content_bytes = struct.unpack_from("<BI", data, at)
+        at += 5
+        name = data[at : at + name_bytes].decode("latin-1")
+        members.append((name, data[at + name_bytes : at + name_bytes + content_bytes]))
+        at += name_bytes + content_bytes
+    return members
+
+
+def packed(members: list[tuple[str, bytes]]) -> bytes:
+    """What the target ``members`` takes."""
+    return b"".join(struct.pack("<BI", len(name), len(data)) + name.encode() + data for name, data in members)
+
+
+def archive(members: list[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED) -> bytes:
+    """A zip archive with right checksums."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as file:
+        for name, data in dict(members).items():
+            file.writestr(zipfile.ZipInfo(name), data, compression)
+    return buffer.getvalue()
+
+
+def graph_members(**change: Any) -> list[tuple[str, bytes]]:
+    """The members of a small graph file; ``change`` replaces arrays."""
+    arrays = {
+        "format": np.array(graphfile.FORMAT),
+        "source": np.array(json.dumps({"program": "p", "version": "1"})),
+        "sizes_bytes": np.array([16, 32, 0], dtype=np.uint8),
+        "out_degrees": np.array([2, 0, 1], dtype=np.uint32),
+        "targets": np.array([1, 2, 0], dtype=np.uint32),
+        "roots": np.array([0], dtype=np.uint32),
+    } | change
+    members = []
+    for name, array in arrays.items():
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        members.append((f"{name}.npy", buffer.getvalue()))
+    return members
+
+
+def snapshot_text() -> str:
+    """A small V8 heap snapshot: three nodes, four edges, one of them weak."""
+    return json.dumps(
+        {
+            "snapshot": {
+                "meta": {
+                    "node_fields": ["type", "name", "id", "self_size", "edge_count", "trace_node_id"],
+                    "node_types": [["hidden"], "string", "number", "number", "number", "number"],
+                    "edge_fields": ["type", "name_or_index", "to_node"],
+                    "edge_types": [["context", "internal", "shortcut", "weak"], "string_or_number", "node"],
+                },
+                "node_count": 3,
+                "edge_count": 4,
+            },
+            "nodes": [9, 1, 1, 0, 2, 0, 3, 1, 3, 24, 1, 0, 3, 1, 5, 16, 1, 0],
+            "edges": [1, 0, 6, 1, 1, 12, 1, 2, 12, 3, 2, 0],
+            "strings": ["", "a"],
+        }
+    )
+
+
+def run_text() -> str:
+    """The manifest and outcomes of a small run directory."""
+    config = Config(heap="h", barrier="b", collector="c", heap_params={"a": 1, "b": "x", "c": 0.5, "d": True})
+    zero = dict.fromkeys(("ttsp_ns", "roots_ns", "collect_ns", "rescan_ns", "mark_ns", "resume_ns"), 0)
+    pause = Pause(cycle=1, kind="remark", start_ns=5, pause_ns=7, dirty_granules=1, rounds=0, preempted=False, **zero)
+    cycle = Cycle(
+        cycle=1, cause="time", start_ns=1, duration_ns=9, rounds=1, marked_objects=1, mark_ns=1, live_bytes=1,
+        round_dirty=(3, 1),
+    )  # fmt: skip
+    counts = ("objects_checked", "reported_granules", "written_granules", "false_dirty_granules", "lost_granules")
+    found = Verification(cycles_checked=1, checksum_matches=True, **dict.fromkeys(counts, 0))
+    good = Outcome(
+        invocation=Invocation(config=config, index=0, seed=1),
+        machine="m",
+        pauses=(pause,),
+        cycles=(cycle,),
+        verification=found,
+        facts={"fault_cost_ns": 1},
+    )
+    failed = Outcome(invocation=Invocation(config=config, index=1, seed=2), machine="m", error="no")
+    manifest = {"format": store.FORMAT, "experiment": "e", "machines": {"m": {"kernel": {"release": "6.12"}}}}
+    return json.dumps(manifest) + SEPARATOR.decode() + to_json(good) + "\n" + to_json(failed) + "\n"
+
+
+SETTINGS = (
+    "heap=graph_edits",
+    "barrier=uffd-wp-async",
+    "collector=mostly-concurrent",
+    "heap_bytes=1GiB",
+    "duration_s=0.5",
+    "mutators=2",
+    "memory=shmem",
+    "graph_edits.rate_per_s=0",
+    "mostly-concurrent.rounds=1",
+    "invocations=5",
+    "seed=1",
+    "machine=native",
+)
+
+TARGETS = {
+    "archive": Target(
+        read=_read_graph,
+        seeds=lambda: [archive(graph_members(), kind) for kind in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)],
+    ),
+    "members": Target(
+        read=_read_members,
+        seeds=lambda: [packed(graph_members())],
+        words=("'descr': '<u8'", "'descr': '|O'", "'fortran_order': True", "'shape': ()", "'shape': (1000000000000,)"),
+    ),
+    "snapshot": Target(
+        read=_read_snapshot,
+        seeds=lambda: [snapshot_text().encode()],
+        words=(
+            '"node_fields"',
+            '"edge_types"',
+            '"nodes":[',
+            '"edges":[',
+            "99999999999999999999",
+            "1000000000000",
+            "[[",
+        ),
+    ),
+    "run": Target(
+        read=_read_run,
+        seeds=lambda: [run_text().encode()],
+        words=("null", "true", "1e999", "NaN", "-1", "[[[[", '"format"', '"round_dirty"', "99999999999999999999999"),
+    ),
+    "settings": Target(
+        read=_read_settings,
+        seeds=lambda: ["\n".join(SETTINGS).encode(), *(pair.encode() for pair in SETTINGS)],
+        words=("nan", "inf", "1e999", "-1", "true", "=", "..", "gcbench.", "9" * 40),
+    ),
+}
