@@ -39,7 +39,7 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
             function="gcbarrier.costs:framework",
             barrier=BARRIER,
             heap_bytes=size,
-            arguments={"densities": DENSITIES, "budget_s": 0.3 if quick else 4.0},
+            arguments={"densities": DENSITIES, "budget_s": 0.3 if quick else 4.0, "least": 7 if quick else 15},
         )
         for size in sizes
     ]

@@ -244,8 +244,8 @@ def _refuse(missing: dict[str, Unavailable], plan: Plan, settings: Settings) -> 
 def _lacking(plan: Plan, executor: Executor, watch: Watch) -> dict[str, Unavailable]:
     """The plan's barriers that don't work on the executor's machine."""
     watch.note("trying the barriers")
-    names = dict.fromkeys(one.barrier for one in _parts(plan))
-    return {name: why for name, why in runner.availability(names, executor).items() if why is not None}
+    memories = {one.barrier: one.memory for one in _parts(plan)}
+    return {name: why for name, why in runner.availability(memories, executor).items() if why is not None}
 
 
 def _without(plan: Plan, lacking: dict[str, Unavailable]) -> Plan | None:

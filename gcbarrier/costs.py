@@ -65,7 +65,7 @@ def store_rates(bench: Bench, *, rates: str, budget_s: float, most_stores: int) 
             yield timed("store", sampled(one, budget_s=budget_s), x=rate, each=rate * places)
 
 
-def framework(bench: Bench, *, densities: str, budget_s: float) -> Iterator[Reading]:
+def framework(bench: Bench, *, densities: str, budget_s: float, least: int = 7) -> Iterator[Reading]:
     """What ``uffd-wp-async`` costs through the framework, and as bare system calls on the same memory.
 
     The two take turns. Readings come in threes: ``arm``, ``first-store``, ``collect`` (``x`` per cent of the pages
@@ -98,7 +98,7 @@ def framework(bench: Bench, *, densities: str, budget_s: float) -> Iterator[Read
                         raise GcBarrierError(f"{dirty} pages were written and {barrier.granules} reported")
                 return 0
 
-            sampled(one, budget_s=budget_s, least=7)
+            sampled(one, budget_s=budget_s, least=least)
         barrier.bare(False)
     for (what, density), taken in samples.items():
         yield timed(what, taken, x=density, each=pages if what.endswith("first-store") else 1)

@@ -289,7 +289,14 @@ def from_json(text: str, cls: type[T]) -> T:
     """The record that :func:`to_json` wrote. Raises GcBarrierError naming what does not fit."""
     try:
         return converter.structure(json.loads(text), cls)
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, cattrs.BaseValidationError) as problem:
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        cattrs.BaseValidationError,
+    ) as problem:
         why = "; ".join(cattrs.transform_error(problem)) if isinstance(problem, cattrs.BaseValidationError) else problem
         raise GcBarrierError(f"that is no {cls.__name__} record: {why}") from problem
 

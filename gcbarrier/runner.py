@@ -157,10 +157,13 @@ def install(files: Mapping[Path, bytes]) -> None:
             path.write_bytes(content)
 
 
-def availability(names: Iterable[str], executor: Executor) -> dict[str, Unavailable | None]:
-    """Try each barrier on the executor's machine: None where it works, else why not and the remedy."""
+def availability(memories: Mapping[str, str], executor: Executor) -> dict[str, Unavailable | None]:
+    """Try each barrier on the executor's machine: None where it works, else why not and the remedy.
+
+    ``memories`` says on which memory each is to be tried.
+    """
     plugins, broken = {}, {}
-    for name in names:
+    for name in memories:
         try:
             plugins[name] = barriers.choose(name).compile()
         except GcBarrierError as problem:
@@ -168,7 +171,7 @@ def availability(names: Iterable[str], executor: Executor) -> dict[str, Unavaila
                 problem if isinstance(problem, Unavailable) else Unavailable(f"the barrier {name}", str(problem))
             )
     files = _contents({folder for plugin in plugins.values() for folder in (plugin.core, plugin.library.parent)})
-    return {**executor.submit(_availability, plugins, files).result(), **broken}
+    return {**executor.submit(_availability, plugins, memories, files).result(), **broken}
 
 
 def manifest(executor: Executor) -> dict[str, object]:
@@ -176,12 +179,14 @@ def manifest(executor: Executor) -> dict[str, object]:
     return executor.submit(host.manifest).result()
 
 
-def _availability(plugins: Mapping[str, build.Plugin], files: Mapping[Path, bytes]) -> dict[str, Unavailable | None]:
+def _availability(
+    plugins: Mapping[str, build.Plugin], memories: Mapping[str, str], files: Mapping[Path, bytes]
+) -> dict[str, Unavailable | None]:
     install(files)
     found: dict[str, Unavailable | None] = {}
     for name, plugin in plugins.items():
         try:
-            probe(name, plugin)
+            probe(name, plugin, memories[name])
             found[name] = None
         except Unavailable as problem:
             found[name] = problem

@@ -114,7 +114,7 @@ def test_a_barrier_that_does_nothing_is_not_believed(tmp_path: Path, needs) -> N
             ".c",
             (CHECKOUT / "gcbarrier" / "barriers" / "none.c")
             .read_text()
-            .replace("GCB_PAGE}", "GCB_PAGE, .tracks = true}"),
+            .replace(".close = close_nothing}", ".close = close_nothing, .tracks = true}"),
         ),
     ):
         target = tmp_path / "barriers" / f"idle{kind}"

@@ -187,7 +187,7 @@ def test_an_experiment_that_was_renamed_is_hinted_at(own: Path, mine: Path, caps
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("def figures(:\n", "the experiment 'mine' can't be loaded"),
+        ("def figures(:\n", "the experiment 'mine' can't be used"),
         (SCRIPT.partition("def table")[0], "mine.py has no function table(run): an experiment needs one to be drawn"),
         ("figures = None\n", "mine.py has no function figures(run)"),
     ],

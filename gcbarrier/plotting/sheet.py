@@ -12,11 +12,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from gcbarrier.metrics.probes import Point
 from gcbarrier.plotting import keys
 from gcbarrier.plotting.footer import footer
-from gcbarrier.plotting.layout import place, spot
+from gcbarrier.plotting.layout import place, spot, text_width
 from gcbarrier.plotting.style import FAINT, INK, SMALL, format_ns, format_number
 from gcbarrier.store import Run
 
 _MARGIN, _TITLE, _HEADINGS, _X_LABEL, _FOOT_LINE = 0.12, 0.3, 0.42, 0.52, 0.135
+_TITLE_SIZE = 11
 _AGREE = 0.02
 
 MARKERS = "os^DvP*X<>"
@@ -40,21 +41,17 @@ def sheet(
 
     ``remarks`` are sentences above the small print. Call it, and draw, within :func:`gcbarrier.plotting.style.styled`.
     """
-    width = max(_MARGIN + left + sum(widths) + gap * (len(widths) - 1) + right, 7.0)
+    facts = run.facts(machine)
+    heading = f"{title} {_machine(machine, facts)}"
+    panels_width = left + sum(widths) + gap * (len(widths) - 1) + right
+    width = _MARGIN + max(panels_width, text_width([heading], _TITLE_SIZE) + _MARGIN)
     letters = int((width - 2 * _MARGIN) / (0.54 * SMALL / 72))
     text = "\n".join([*(line for remark in remarks for line in wrap(remark, letters)), footer(run, machine, letters)])
     key_lines = keys.lines(handles, width - 1.0)
     top = _MARGIN + _TITLE + keys.LINE * key_lines + _HEADINGS
     figure = Figure(figsize=(width, top + height + _X_LABEL + _FOOT_LINE * (1 + text.count("\n")) + _MARGIN))
-    facts = run.facts(machine)
-    figure.text(
-        *spot(figure, _MARGIN, _MARGIN),
-        f"{title} {_machine(machine, facts)}",
-        ha="left",
-        va="top",
-        fontsize=11,
-        color=INK,
-    )
+    where = spot(figure, _MARGIN, _MARGIN)
+    figure.text(*where, heading, ha="left", va="top", fontsize=_TITLE_SIZE, color=INK)
     keys.draw_keys(figure, handles, _MARGIN, _MARGIN + _TITLE, width - 1.0)
     at = _MARGIN + left
     panels = []

@@ -19,7 +19,8 @@ from gcbarrier.model import PAGE_BYTES
 from gcbarrier.tracked import Tracked
 
 BEFORE = np.array([10, 11, 700, 1200])
-AFTER = np.array([12, 13, 701, 1400])
+"""The third huge page is written before and not after: nothing brings it back into the page tables."""
+AFTER = np.array([12, 13, 701, 702])
 BOTH = np.union1d(BEFORE, AFTER)
 
 
@@ -45,6 +46,11 @@ def private(subject: Subject) -> bool:
     return subject.memory.startswith("anonymous")
 
 
+def settled(subject: Subject, reported: Pages, written: list[int] | Pages, what: str) -> None:
+    """As demand(), of memory that has been through something: what says that it reports too much may do so."""
+    demand(subject, np.intersect1d(reported, written) if subject.promises.overreports else reported, written, what)
+
+
 def advise(memory: Tracked, advice: int, first: int = 0, pages: int = USUAL_PAGES) -> str:
     """ "" or why the kernel would not."""
     try:
@@ -66,7 +72,7 @@ def check_fork(subject: Subject) -> Seen:
         seen = compare(subject, np.setdiff1d(reported, [1500, 1501]) if childs else reported)
         # The child may be collected as well; it just isn't told of here.
         write(memory, [3, 1535])
-        demand(subject, np.setdiff1d(collect(memory), [1500, 1501]), [3, 1535], "after the child has gone")
+        settled(subject, np.setdiff1d(collect(memory), [1500, 1501]), [3, 1535], "after the child has gone")
         return seen
 
 
@@ -150,7 +156,7 @@ def check_neighbours(subject: Subject) -> Seen:
         seen = compare(subject, collect(memory))
         kernel.munmap(beside, PAGE_BYTES)
         write(memory, [USUAL_PAGES - 1])
-        demand(subject, collect(memory), USUAL_PAGES - 1, "after the neighbour has gone")
+        settled(subject, collect(memory), [USUAL_PAGES - 1], "after the neighbour has gone")
         return seen
 
 
@@ -175,7 +181,8 @@ def check_moved_and_back(subject: Subject) -> Seen:
     """mremap of the range drops tracking: what follows is an error or a report too large, if it is no report."""
     try:
         return apart(_move_and_back, subject)
-    except GcBarrierError as problem:
+    except (GcBarrierError, OSError) as problem:
+        # The call itself where the barrier has split the mapping: older kernels move one mapping at a time.
         return Seen(note=f"an error: {problem}")
     except Died as death:
         return Seen(note=f"died: {death}")
@@ -208,8 +215,7 @@ def check_second_userfaultfd(subject: Subject) -> Seen:
             if holds and problem.errno != errno.EBUSY:
                 raise
         write(memory, AFTER)
-        demand(subject, collect(memory), BOTH, "after another userfaultfd was tried")
-        return Seen(note="EBUSY" if holds else "")
+        return compare(subject, collect(memory), note="EBUSY" if holds else "")
 
 
 def check_other_views(subject: Subject) -> Seen:
@@ -224,7 +230,7 @@ def check_other_views(subject: Subject) -> Seen:
             if subject.memory != "hugetlb":
                 os.pwrite(file.fileno(), b"x" * PAGE_BYTES, 1500 * PAGE_BYTES)
                 assert memory.view[1500 * PAGE_BYTES] == ord("x")
-            demand(subject, collect(memory), BEFORE, "pwrite on the memory file")
+            settled(subject, collect(memory), BEFORE, "pwrite on the memory file")
         return Seen()
 
 
