@@ -33,7 +33,8 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
     configs = []
     for heap, heap_bytes in (EMULATED_BYTES if emulated else NATIVE_BYTES).items():
         shared: dict[str, Any] = {"heap": heap, "heap_bytes": heap_bytes, "duration_s": duration_s}
-        seldom, often = {}, {}
+        # Early enough for a concurrent collector to be done before the heap is full.
+        seldom, often = {"trigger": 0.3}, {"trigger": 0.3}
         if heap in EDITED:
             shared["heap_params"] = {"rate_per_s": 5_000.0 if emulated else 50_000.0}
             # Stopping the world as often would leave no time to run, and it is the baseline of what mutators pay.

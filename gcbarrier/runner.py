@@ -5,6 +5,7 @@ Invocations of different configurations are interleaved, in an order shuffled by
 configuration has the same mutators' seed: they face the same program.
 """
 
+import contextlib
 import random
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from gcbarrier.model import Config, Finding, Invocation, Outcome, evolve, to_jso
 from gcbarrier.probing import probe
 from gcbarrier.session import Job, Measured
 
+_PROBE_DEADLINE_S = 600.0
 _HUNG = "it ran over its deadline of {:.0f} s: a mutator did not come to a safepoint, or the machine is too slow"
 # Starting a process, populating and building the heap.
 _OVERHEAD_S = {"native": 0.7, "kvm": 1.0, "tcg": 4.0, "tcg-icount": 6.0}
@@ -81,7 +83,7 @@ def run(
         except CancelledError:
             raise KeyboardInterrupt from None
         except GcBarrierError as problem:
-            error = _HUNG.format(step.deadline_s) if signal.SIGALRM.name in str(problem) else str(problem)
+            error = _told(problem, step.deadline_s)
             outcome = Outcome(invocation=step.job.invocation, machine=machine, error=error)
             measured = Measured(outcome=outcome, events=b"")
         if on_done is not None:
@@ -89,18 +91,15 @@ def run(
         yield measured
 
 
-def take(step: Step, files: Mapping[Path, bytes]) -> Measured:
-    """Run one step in this process, which ends by SIGALRM where it takes longer than its deadline.
+def _told(problem: GcBarrierError, deadline_s: float) -> str:
+    return _HUNG.format(deadline_s) if signal.SIGALRM.name in str(problem) else str(problem)
 
-    The signal's default action: a handler in Python would wait for the very call that hangs.
-    """
+
+def take(step: Step, files: Mapping[Path, bytes]) -> Measured:
+    """Run one step in this process, which ends by SIGALRM where it takes longer than its deadline."""
     install(files)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, step.deadline_s)
-    try:
+    with _deadline(step.deadline_s):
         return session.run(step.job)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def probes(plan: Plan, *, seed: int) -> tuple[bench.Job, ...]:
@@ -132,14 +131,27 @@ def run_probes(
         except CancelledError:
             raise KeyboardInterrupt from None
         except GcBarrierError as problem:
-            finding = Finding(probe=job.probe, index=job.index, machine=machine, error=str(problem))
+            error = _told(problem, _PROBE_DEADLINE_S)
+            finding = Finding(probe=job.probe, index=job.index, machine=machine, error=error)
         yield finding
 
 
 def take_probe(job: bench.Job, files: Mapping[Path, bytes]) -> Finding:
-    """Run one probe in this process."""
+    """Run one probe in this process; it has a deadline as steps have."""
     install(files)
-    return bench.run(job)
+    with _deadline(_PROBE_DEADLINE_S):
+        return bench.run(job)
+
+
+@contextlib.contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    """The signal's default action: a handler in Python would wait for the very call that hangs."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def artifacts(ordered: Iterable[Step], jobs: Iterable[bench.Job] = ()) -> dict[Path, bytes]:

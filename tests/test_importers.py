@@ -269,7 +269,7 @@ def test_the_command_writes_a_graph_and_says_how_to_use_it(tmp_path: Path, capsy
     assert graph.node_count == 3
     assert graph.source == graphfile.Source(program="my app", version="2", tool="Node.js 1", command="run it")
     printed = capsys.readouterr()
-    assert f"gcbarrier run pause_times --set 'snapshot.graph={out}'" in printed.out
+    assert f"gcbarrier run pause_times --set heap=snapshot --set 'snapshot.graph={out}'" in printed.out
     assert printed.err == ""
 
 

@@ -15,13 +15,9 @@ def report(run: store.Run, directory: Path) -> None:
     """
     script = _script(run)
     # Both before anything is written: a script that fails leaves all as it was.
-    again = f"the run is kept in {run.directory}, and `gcbarrier plot {run.directory}` draws it again"
-    try:
-        with waiting("drawing"), discovery.blamed("experiments", run.experiment):
-            figures, table = script.figures(run), script.table(run)
-            written = plotting.save(figures, directory) if figures else ()
-    except GcBarrierError as problem:
-        raise GcBarrierError(f"{problem}; {again}") from problem
+    with waiting("drawing"), discovery.blamed("experiments", run.experiment):
+        figures, table = script.figures(run), script.table(run)
+        written = plotting.save(figures, directory) if figures else ()
     plotting.show(table)
     if (checked := plotting.verification_table(run)) is not None:
         plotting.show(checked)

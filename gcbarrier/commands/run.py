@@ -7,6 +7,7 @@ from pathlib import Path
 from gcbarrier import campaign, discovery, settings
 from gcbarrier.commands._progress import RunProgress
 from gcbarrier.commands._report import report
+from gcbarrier.errors import GcBarrierError
 
 HELP = "run an experiment and draw its figures"
 
@@ -33,5 +34,9 @@ def run(args: argparse.Namespace) -> int:
         done = campaign.run(
             args.experiment, out=out, quick=args.quick, verify=args.verify, settings=chosen, watch=progress.watch
         )
-    report(done, out / "figures")
+    try:
+        report(done, out / "figures")
+    except GcBarrierError as problem:
+        kept = f"the run is kept in {out}, and `gcbarrier plot {out}` draws it again"
+        raise GcBarrierError(f"{problem}; {kept}") from problem
     return 1 if campaign.failures(done) else 0

@@ -119,9 +119,9 @@ def _add(archive: CpioWriter, path: str) -> None:
 
 def _own_metadata() -> list[str]:
     """The package's own metadata, for whoever asks which version runs."""
-    try:
-        distribution = metadata.distribution("gcbarrier")
-    except metadata.PackageNotFoundError:
-        return []
-    files = [str(distribution.locate_file(file)) for file in distribution.files or () if ".dist-info" in str(file)]
-    return [os.path.abspath(file) for file in files if os.path.exists(file)]
+    # A checkout may hold another description of itself, which an interpreter started there finds first.
+    for distribution in metadata.distributions(name="gcbarrier"):
+        files = [str(distribution.locate_file(file)) for file in distribution.files or () if ".dist-info" in str(file)]
+        if found := [os.path.abspath(file) for file in files if os.path.exists(file)]:
+            return found
+    return []

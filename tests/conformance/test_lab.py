@@ -67,10 +67,15 @@ def test_known_losses_are_observed(needs: Needs) -> None:
                 assert results.kernel_stores["root"][key][loss.where] == "lost", loss
 
 
+def stable(rows: list[str]) -> list[str]:
+    """Without what soft-dirty loses and reports too much: some of it depends on what the kernel happens to reclaim."""
+    return [row.rpartition("|")[0].rsplit("|", 2)[0] if "`soft-dirty`" in row else row for row in rows]
+
+
 def test_the_table_is_what_is_observed(needs: Needs) -> None:
     needs("lab")
     committed = table.TABLE.read_text(encoding="utf-8")
     _, _, section = committed.partition(f"## {table.DEFAULT}\n")
     lines = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("|")]
-    assert lines == table.rows(machines.guest()), "make it again, as it says itself"
+    assert stable(lines) == stable(table.rows(machines.guest())), "make it again, as it says itself"
     assert committed.endswith(table.notes())
