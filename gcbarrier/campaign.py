@@ -106,14 +106,16 @@ def run(
                 here = planned(NATIVE)
                 host.fits(_largest_bytes(here))
                 lacking = _lacking(here, place.executor, watch)
-                if lacking:
+                # Sessions want one machine with all of them, and so does who has named them.
+                natively = settings.machine == "native" and not here.configs and "barrier" not in settings.choices
+                if lacking and not natively:
                     _require_lab(settings, lacking)
                 for barrier, problem in lacking.items():
                     watch.lacking(barrier, problem)
                 if present := _without(here, lacking):
                     on(place, present)
                 counted = here.counted and not settings.machine and lab.status().ready
-        if lacking or counted or settings.machine == "lab":
+        if settings.machine != "native" and (lacking or counted or settings.machine == "lab"):
             # The accelerator is known once a guest runs, and its memory must be known before.
             either = [planned(Machine(name="lab", accelerator=each)) for each in ("kvm", "tcg")]
             boots: list[int | None] = [None]
