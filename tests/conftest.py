@@ -26,13 +26,14 @@ def needs() -> Callable[..., None]:
     """``needs("async-uffd-wp", "lab")``: skip where the machine lacks one, saying why.
 
     A feature named in the environment variable GCBARRIER_REQUIRE (separated by commas) fails the test instead, so
-    that a run which promises a feature can't pass without it. Any name of gcbarrier.features, or ``lab``.
+    that a run which promises a feature can't pass without it. Any name of gcbarrier.features, ``lab``, or
+    ``public-checkout`` (an ordinary user can read it).
     """
 
     def check(*names: str) -> None:
         required = os.environ.get("GCBARRIER_REQUIRE", "").split(",")
         for name in names:
-            lacking = _lab_lacks() if name == "lab" else features.feature(name).why
+            lacking = OTHERS[name]() if name in OTHERS else features.feature(name).why
             if lacking and name in required:
                 pytest.fail(f"{name} is required (GCBARRIER_REQUIRE) and not here: {lacking}", pytrace=False)
             if lacking:
@@ -57,3 +58,11 @@ def _lab_lacks() -> str:
     from gcbarrier.lab.status import status
 
     return status().missing
+
+
+def _checkout_lacks() -> str:
+    closed = [folder for folder in (CHECKOUT, *CHECKOUT.parents) if not folder.stat().st_mode & 0o001]
+    return f"the checkout lies in {closed[-1]}, where only its owner may go: clone it elsewhere" if closed else ""
+
+
+OTHERS = {"lab": _lab_lacks, "public-checkout": _checkout_lacks}

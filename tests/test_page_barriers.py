@@ -191,7 +191,7 @@ with Tracked(1 << 20, "uffd-wp-sync", plugin=plugin) as memory:
 
 
 def test_without_privilege_the_kernel_gets_efault(needs: Needs) -> None:
-    needs("sync-uffd-wp")
+    needs("sync-uffd-wp", "public-checkout")
     assert "EFAULT" in barriers.load("uffd-wp-sync").loses
     child = python(AS_NOBODY)
     assert child.returncode == 0, child.stderr

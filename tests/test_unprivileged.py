@@ -36,7 +36,7 @@ print(to_json(session.run(job).outcome))
 
 @pytest.mark.parametrize("barrier", ["none", "uffd-wp-async", "uffd-wp-pagemap"])
 def test_an_ordinary_user_measures_the_same(barrier: str, needs, tmp_path: Path, monkeypatch) -> None:
-    needs("async-uffd-wp", "pagemap-scan")
+    needs("async-uffd-wp", "pagemap-scan", "public-checkout")
     discovery.add_path(PLUGINS)
     # Somewhere that everyone may read the compiled files.
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -344,12 +344,13 @@ int gcb_wait(gcb_space *space, uint64_t timeout_ns) {
   int wanted = 0, timed_out = 0;
   pthread_mutex_lock(&space->service_lock);
   for (;;) {
-    if (space->ended == space->started)
+    /* Built first: what happens afterwards, however soon, belongs to the run and not to the building. */
+    if (space->built && !space->built_seen)
+      wanted = 3;
+    else if (space->ended == space->started)
       wanted = 4;
     else if (space->stalled_bytes)
       wanted = 2;
-    else if (space->built && !space->built_seen)
-      wanted = 3;
     else if (space->trigger_seen)
       wanted = 1;
     if (wanted || timed_out == ETIMEDOUT)
