@@ -92,7 +92,7 @@ class Tracked:
             raise self._failure()
 
     def tallies(self) -> dict[str, int]:
-        """What the barrier has counted beside its reports, by name: how often it fell back to a slower way, above all."""
+        """What the barrier has counted beside its reports, by name: how often it fell back to a slower way, say."""
         return build.tallies(self._module, self._space)
 
     def arm(self) -> None:

@@ -1,9 +1,12 @@
-/* One thread's page faults as the kernel logs them: a software perf event that samples each fault's address
+/* One thread's page faults as the kernel logs them: software perf events that sample each fault's address
  * into a ring (perf_event_open(2); include/uapi/linux/perf_event.h has the ring's protocol).
  *
  * A record is written by the faulting thread itself, in the kernel, after the page has become writable and
  * before the thread goes on. So a drain with that thread stopped has them all; one beside it may miss the
- * fault that is just being handled, and the next drain has it. */
+ * fault that is just being handled, and the next drain has it. That holds for the events MIN and MAJ, which
+ * are counted when a fault is over (mm/memory.c, mm_account_fault), and not for PERF_COUNT_SW_PAGE_FAULTS,
+ * which is counted when it begins: a drain could take a record, find its page still armed, forget it, and
+ * never hear of it again. */
 #ifndef GCB_FAULT_RING_H
 #define GCB_FAULT_RING_H
 
@@ -13,6 +16,7 @@
 #include <linux/perf_event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,7 +27,7 @@
 
 typedef struct gcb_fault_ring {
   struct gcb_fault_ring *next; /* the barrier's list */
-  int fd;
+  int fd, major_fd;            /* the second event writes into the first one's ring */
   struct perf_event_mmap_page *page;
   char *data;
   size_t bytes;    /* of data: a power of two */
@@ -32,10 +36,10 @@ typedef struct gcb_fault_ring {
   bool in_kernel;  /* what the kernel stores for the thread is logged too */
 } gcb_fault_ring;
 
-static inline int gcb_fault_event(bool in_kernel) {
+static inline int gcb_fault_event(uint64_t which, bool in_kernel) {
   struct perf_event_attr event = {.type = PERF_TYPE_SOFTWARE,
                                   .size = sizeof event,
-                                  .config = PERF_COUNT_SW_PAGE_FAULTS,
+                                  .config = which,
                                   .sample_period = 1,
                                   .sample_type = PERF_SAMPLE_ADDR,
                                   .exclude_kernel = !in_kernel,
@@ -45,19 +49,29 @@ static inline int gcb_fault_event(bool in_kernel) {
   return (int)syscall(SYS_perf_event_open, &event, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
+static inline void gcb_fault_ring_close(gcb_fault_ring *ring) {
+  if (ring->page)
+    munmap(ring->page, GCB_PAGE + ring->bytes);
+  if (ring->fd >= 0)
+    close(ring->fd);
+  if (ring->major_fd >= 0)
+    close(ring->major_fd);
+  ring->page = NULL;
+  ring->fd = ring->major_fd = -1;
+}
+
 /* The calling thread's faults from now on. False: the kernel gives no event, or no ring at all. What
  * memory it may lock is limited (RLIMIT_MEMLOCK, kernel.perf_event_mlock_kb): a smaller ring is better than
  * none, it only loses records sooner. */
 static inline bool gcb_fault_ring_open(gcb_fault_ring *ring, size_t bytes) {
   size_t page = GCB_PAGE;
-  *ring = (gcb_fault_ring){.fd = gcb_fault_event(true), .in_kernel = true};
+  *ring = (gcb_fault_ring){.fd = gcb_fault_event(PERF_COUNT_SW_PAGE_FAULTS_MIN, true), .in_kernel = true};
   if (ring->fd < 0) {
     ring->in_kernel = false;
-    ring->fd = gcb_fault_event(false);
+    ring->fd = gcb_fault_event(PERF_COUNT_SW_PAGE_FAULTS_MIN, false);
   }
-  if (ring->fd < 0)
-    return false;
-  for (ring->bytes = bytes; ring->bytes >= page; ring->bytes /= 2) {
+  ring->major_fd = gcb_fault_event(PERF_COUNT_SW_PAGE_FAULTS_MAJ, ring->in_kernel);
+  for (ring->bytes = bytes; ring->bytes >= page && ring->fd >= 0 && ring->major_fd >= 0; ring->bytes /= 2) {
     void *mapped = mmap(NULL, page + ring->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, 0);
     if (mapped == MAP_FAILED)
       continue;
@@ -65,18 +79,12 @@ static inline bool gcb_fault_ring_open(gcb_fault_ring *ring, size_t bytes) {
     ring->data = (char *)mapped + page;
     /* Now, and not at a first look inside a pause. */
     (void)madvise(mapped, page + ring->bytes, MADV_POPULATE_WRITE);
-    return true;
+    if (ioctl(ring->major_fd, PERF_EVENT_IOC_SET_OUTPUT, ring->fd) == 0)
+      return true;
+    break;
   }
-  close(ring->fd);
-  ring->fd = -1;
+  gcb_fault_ring_close(ring);
   return false;
-}
-
-static inline void gcb_fault_ring_close(gcb_fault_ring *ring) {
-  if (ring->page)
-    munmap(ring->page, GCB_PAGE + ring->bytes);
-  if (ring->fd >= 0)
-    close(ring->fd);
 }
 
 static inline uint64_t gcb_fault_word(const gcb_fault_ring *ring, uint64_t at) {
