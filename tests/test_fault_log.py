@@ -225,7 +225,7 @@ def measured(**barrier_params: Scalar) -> Iterator[object]:
         heap_bytes=32 * MIB,
         heap_params={"rate_per_s": 20_000.0},
         barrier_params=barrier_params,
-        collector_params={"every_s": 0.02},
+        collector_params={"every_s": 0.02, "rounds": 0},
         duration_s=0.5,
         mutators=2,
         verify=True,
