@@ -231,12 +231,12 @@ class Heap:
         """Mark from the roots (and from what a rescan found) until nothing is left, while mutators run."""
         self._check(self._lib.gcb_mark(self._space, roots))
 
-    def collect(self, *, rearm: bool) -> int:
+    def collect(self, *, rearm: bool, stopped: bool = False) -> int:
         """Take the dirty set from the barrier and return its size in granules; a rescan must follow.
 
-        A barrier that can't re-arm atomically has the mutators stopped for it: a pause of the kind ``rearm``.
+        Where it is ``stopped``, and for a barrier that can't re-arm atomically, in a pause of the kind ``rearm``.
         """
-        stopped = rearm and not self.promises.atomic
+        stopped = stopped or (rearm and not self.promises.atomic)
         return self._check(self._lib.gcb_collect(self._space, rearm, stopped))
 
     def rescan(self) -> None:

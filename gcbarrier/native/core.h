@@ -173,10 +173,11 @@ typedef struct gcb_space {
   _Atomic(gcb_ref) globals[GCB_GLOBALS];
 
   /* safepoints (safepoint.c) */
-  gcb_bell stop;     /* odd while the world is stopped or stopping */
-  gcb_bell arrivals; /* a mutator came to rest */
-  gcb_bell awake;    /* a mutator that was held runs again */
-  uint64_t spin_ns;
+  gcb_bell stop;                 /* odd while the world is stopped or stopping */
+  gcb_bell arrivals;             /* a mutator came to rest */
+  gcb_bell awake;                /* a mutator that was held runs again */
+  uint64_t spin_ns;              /* of the collector's thread */
+  _Atomic uint64_t held_spin_ns; /* of the mutators, before they sleep */
   uint64_t request_ns;
   int64_t switches_before; /* involuntary context switches of the collector's thread */
   uint32_t stop_depth;     /* stops that were asked for and not yet lifted */
@@ -268,7 +269,7 @@ void gcb_push_tracked(gcb_space *space, const void *tracked); /* marks what a re
 uint64_t gcb_rescan_dirty(gcb_space *space);                  /* empties the dirty set; objects looked at */
 
 /* safepoint.c */
-void gcb_stop_world(gcb_space *space);
+void gcb_stop_world(gcb_space *space, bool asleep);
 void gcb_resume_world(gcb_space *space, gcb_pause_kind kind);
 void gcb_allocate_black(gcb_space *space, bool black);
 void gcb_thread_gone(gcb_thread *t);

@@ -130,7 +130,8 @@ static void run_again(gcb_thread *t, gcb_mutator_state resting) {
      * wake */
     atomic_store_explicit(&t->held_by, stop, memory_order_relaxed);
     arrive(t, resting);
-    wait_for(&space->stop, stop, space->spin_ns);
+    /* relaxed: written before the stop that holds this mutator was rung */
+    wait_for(&space->stop, stop, atomic_load_explicit(&space->held_spin_ns, memory_order_relaxed));
     t->awake_ns = gcb_now_ns();
     /* release: publishes awake_ns */
     atomic_store_explicit(&t->released_by, stop, memory_order_release);
@@ -177,9 +178,13 @@ void gcb_allocate_black(gcb_space *space, bool black) {
   set_attention(space, black ? GCB_BLACK : 0, black ? 0 : GCB_BLACK);
 }
 
-void gcb_stop_world(gcb_space *space) {
+/* `asleep`: mutators give up their processors at once. A processor that runs no thread of the process needs
+ * no flush of its TLB when pages are protected; waking the mutators takes longer in turn. */
+void gcb_stop_world(gcb_space *space, bool asleep) {
   if (space->stop_depth++ > 0)
     return; /* inside gcb_stop(): the phase that wants the world stopped finds it so */
+  /* relaxed: ring(&space->stop) publishes it */
+  atomic_store_explicit(&space->held_spin_ns, asleep ? 0 : space->spin_ns, memory_order_relaxed);
   remember_switches(space);
   space->pause = ++space->pauses;
   space->request_ns = gcb_now_ns();
@@ -239,7 +244,7 @@ void gcb_resume_world(gcb_space *space, gcb_pause_kind kind) {
 }
 
 void gcb_stop(gcb_space *space) {
-  gcb_stop_world(space);
+  gcb_stop_world(space, false);
 }
 
 void gcb_resume(gcb_space *space) {
