@@ -239,9 +239,13 @@ class Heap:
         stopped = stopped or (rearm and not self.promises.atomic)
         return self._check(self._lib.gcb_collect(self._space, rearm, stopped))
 
-    def rescan(self) -> None:
-        """Look again at the marked objects on dirty granules and mark from there, while mutators run."""
-        self._check(self._lib.gcb_rescan(self._space))
+    def rescan(self, *, help: int = 0) -> None:  # noqa: A002 - that is what it is
+        """Look again at the marked objects on dirty granules and mark from there, while mutators run.
+
+        With ``help`` each mutator rescans so many granules at each of its safepoints meanwhile: it writes less, and
+        the rescan is over sooner. Stopped mutators help in any case.
+        """
+        self._check(self._lib.gcb_rescan(self._space, help))
 
     def remark(self) -> None:
         """The pause: stop, roots, collect, rescan, mark, resume. Then the marks are complete."""

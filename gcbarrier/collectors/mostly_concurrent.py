@@ -23,6 +23,8 @@ class Params(Triggered):
     stop_above: int = field(default=0, validator=validators.ge(0))
     """Where the last round found more than this, there is one more in which the mutators are stopped while pages are
     re-armed: no processor runs them, so none has its TLB flushed, and nothing is written meanwhile. 0: never."""
+    help: int = field(default=0, validator=validators.ge(0))
+    """In that round each mutator rescans so many granules at each safepoint, and so writes less meanwhile."""
 
 
 def collect(heap: Heap, params: Params) -> None:
@@ -38,6 +40,6 @@ def collect(heap: Heap, params: Params) -> None:
         before = dirty
     if params.stop_above and dirty > params.stop_above:
         heap.collect(rearm=True, stopped=True)
-        heap.rescan()
+        heap.rescan(help=params.help)
     heap.remark()
     heap.sweep()

@@ -131,10 +131,14 @@ int64_t gcb_collect(gcb_space *space, bool rearm, bool stopped) {
   return dirty;
 }
 
-int gcb_rescan(gcb_space *space) {
+/* help: granules that each running mutator rescans at each safepoint meanwhile. It slows the mutators down,
+ * so that they write less, and the rescan up. */
+int gcb_rescan(gcb_space *space, uint32_t help) {
   if (in_cycle(space))
     return -1;
+  gcb_ask_to_help(space, help);
   rescan(space);
+  gcb_ask_to_help(space, 0);
   drain(space);
   return 0;
 }
