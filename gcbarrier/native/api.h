@@ -83,7 +83,7 @@ int gcb_await_child(gcb_space *space, uint64_t timeout_ns);
 int gcb_flip(gcb_space *space);
 int gcb_mark(gcb_space *space, bool roots);
 int64_t gcb_collect(gcb_space *space, bool rearm, bool stopped);
-int gcb_rescan(gcb_space *space);
+int gcb_rescan(gcb_space *space, uint32_t help);
 int gcb_remark(gcb_space *space);
 int gcb_full(gcb_space *space);
 int gcb_sweep(gcb_space *space);

@@ -93,6 +93,25 @@ typedef enum gcb_phase {
   GCB_PHASES,
 } gcb_phase;
 
+enum { GCB_WAITING = 32, GCB_FOUND = 2048 };
+
+/* What a mutator has found that helps with a rescan: read by the collector's thread when it is done. */
+typedef struct gcb_helper {
+  uint32_t waiting[GCB_WAITING];
+  uint32_t next;
+  uint32_t found[GCB_FOUND]; /* granules that were not marked */
+  size_t count;
+  uint64_t objects;
+} gcb_helper;
+
+/* Granules to be rescanned, for whoever takes them (rescan.c). */
+typedef struct gcb_rescan_list {
+  size_t *granules;
+  size_t count;
+  _Atomic size_t next;
+  _Atomic uint32_t open, helpers;
+} gcb_rescan_list;
+
 /* A mutator and what only the core knows of it. */
 typedef struct gcb_thread {
   gcb_mutator m; /* first: a gcb_mutator * is a gcb_thread * */
@@ -112,11 +131,10 @@ typedef struct gcb_thread {
   int status_fd;                    /* /proc/self/task/TID/status */
   uint64_t cpu_ns, minor_faults, mutate_ns;
   bool failed;
+  gcb_helper helper;
   jmp_buf unwind; /* the thread's start */
   char error[256];
 } gcb_thread;
-
-enum { GCB_WAITING = 32 };
 
 typedef struct gcb_marker {
   uint32_t *stack;               /* granule numbers */
@@ -176,6 +194,8 @@ typedef struct gcb_space {
   uint64_t *write_watch; /* write_watch.c; null: not asked for */
   gcb_watcher *watchers; /* watch.c: threads that were told of; under service_lock */
   gcb_marker marker;
+  gcb_rescan_list rescan;
+  _Atomic uint32_t assist; /* granules that a mutator rescans at a safepoint that it is asked to help at */
   bool marking, armed;
   gcb_child *child; /* fork.c; null: the barrier does not fork */
   pid_t child_pid;  /* 0: none, or reaped */
@@ -192,8 +212,9 @@ typedef struct gcb_space {
   gcb_bell awake;    /* a mutator that was held runs again */
   gcb_bell armings;  /* writes are tracked from now on; or the run is over */
   bool timed;
-  _Atomic uint32_t phase; /* pauses so far << 8 | gcb_phase */
-  uint64_t spin_ns;
+  _Atomic uint32_t phase;        /* pauses so far << 8 | gcb_phase */
+  uint64_t spin_ns;              /* of the collector's thread */
+  _Atomic uint64_t held_spin_ns; /* of the mutators, before they sleep */
   uint64_t request_ns;
   int64_t switches_before; /* involuntary context switches of the collector's thread */
   uint32_t stop_depth;     /* stops that were asked for and not yet lifted */
@@ -227,6 +248,14 @@ typedef struct gcb_space {
   gcb_oracle *oracle; /* null: not verifying */
 } gcb_space;
 
+/* In a loop that waits for another thread. */
+static inline void gcb_relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
 static inline gcb_thread *gcb_thread_of(gcb_mutator *m) {
   return (gcb_thread *)(void *)m;
 }
@@ -293,11 +322,14 @@ uint64_t gcb_push_roots(gcb_space *space);
 uint64_t gcb_drain(gcb_space *space); /* visits until nothing is left; objects visited */
 void gcb_push_tracked(gcb_space *space, const void *tracked); /* marks what a reference leads to */
 uint64_t gcb_rescan_dirty(gcb_space *space);                  /* empties the dirty set; objects looked at */
+bool gcb_help_rescan(gcb_thread *t, size_t most);             /* by a mutator */
+int gcb_rescan_new(gcb_space *space);
 
 /* safepoint.c */
-void gcb_stop_world(gcb_space *space);
+void gcb_stop_world(gcb_space *space, bool asleep);
 void gcb_resume_world(gcb_space *space, gcb_pause_kind kind);
 void gcb_allocate_black(gcb_space *space, bool black);
+void gcb_ask_to_help(gcb_space *space, uint32_t granules); /* mutators that run; 0: no more */
 void gcb_thread_gone(gcb_thread *t);
 void gcb_announce_armed(gcb_space *space); /* or that the run is over: wakes gcb_await_armed() */
 

@@ -110,7 +110,7 @@ gcb_space *gcb_space_new(size_t bytes, uint32_t memory, const gcb_barrier_ops *o
   bool fine = space->events && set_up(space) == 0;
   if (fine && ops) {
     space->barrier = (gcb_barrier){.range = {space->tracked, bytes}, .granule_shift = GCB_PAGE_SHIFT};
-    fine = ops->open(&space->barrier) == 0 && make_dirty_set(space) == 0;
+    fine = ops->open(&space->barrier) == 0 && make_dirty_set(space) == 0 && gcb_rescan_new(space) == 0;
   }
   if (fine && verify)
     fine = gcb_oracle_new(space) == 0;
@@ -130,6 +130,7 @@ void gcb_space_free(gcb_space *space) {
     space->ops->close(&space->barrier);
   gcb_oracle_free(space);
   gcb_dirty_free(&space->dirty);
+  free(space->rescan.granules);
   free(space->write_watch);
   gcb_memory_unmap(space);
   if (space->metadata)
