@@ -1,8 +1,8 @@
 """How fast may mutators write before a remark is all rescanning, and rounds before it no longer help?
 
-``graph_edits`` with nothing but random redirects over the whole heap: each store most likely hits a page that was clean,
-so the rate of stores is that of pages dirtied until the heap has no clean pages left. Drawn against it are the remark
-pause, the rounds before it, what the last round left to the remark, and what the mutator managed.
+``graph_edits`` with nothing but random redirects over the whole heap: each store most likely hits a page that was
+clean, so the rate of stores is that of pages dirtied until the heap has no clean pages left. Drawn against it are the
+remark pause, the rounds before it, what the last round left to the remark, and what the mutator managed.
 
 A cycle stops converging where its dirty set no longer shrinks: the remark finds more than ``SHRUNK`` of what the last
 round before it found, and more than ``ENOUGH`` pages. Where more than half of a configuration's cycles do, its points
@@ -137,7 +137,7 @@ def _figure(run: Run, machine: str) -> Figure:
             handles=[*curve_keys(chosen), hollow],
             remarks=[
                 "Points: medians over the invocations' medians; bars: from the least to the greatest invocation. "
-                f"Hollow: in most cycles the remark found more than {ENOUGH} granules and more than {100 * SHRUNK:.0f} % "
+                f"Hollow: in most cycles the remark found more than {ENOUGH} granules and over {100 * SHRUNK:.0f} % "
                 "of what the last round had found. No granule at all is drawn at a half."
             ],
         )

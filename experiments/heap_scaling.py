@@ -134,7 +134,8 @@ def _remarks(run: Run, machine: str, found: Sequence[Cell]) -> list[str]:
 def _by_barrier(found: Sequence[Cell]) -> dict[str, list[Cell]]:
     names = sorted({cell.config.barrier for cell in found}, key=sort_key)
     return {
-        name: sorted((c for c in found if c.config.barrier == name), key=lambda c: c.config.heap_bytes) for name in names
+        name: sorted((c for c in found if c.config.barrier == name), key=lambda c: c.config.heap_bytes)
+        for name in names
     }
 
 

@@ -2,8 +2,8 @@
 
 ``graph_edits`` with nothing but random redirects over the whole heap, under ``mostly-concurrent`` with so many rounds
 and no other end to them, then with each of its ends and options by itself: what the remark takes, and what it costs in
-all, the collector's processor time per cycle and the mutator's per operation. An option that shortens the pause is worth
-what it adds to these.
+all, the collector's processor time per cycle and the mutator's per operation. An option that shortens the pause is
+worth what it adds to these.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ from typing import Any
 from attrs import fields
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -104,8 +105,9 @@ def _rounds(cell: Cell) -> Spread:
     return spread([percentile([cycle.rounds for cycle in outcome.cycles], 50) for outcome in cell.good])
 
 
+PAUSE = "remark pause"
 MEASURES: Mapping[str, Callable[[Cell], Spread]] = {
-    "remark pause": _pause,
+    PAUSE: _pause,
     "collector, CPU per cycle": _collector,
     "mutator, CPU per store": _mutator,
 }
@@ -151,6 +153,7 @@ def _figure(run: Run, machine: str) -> Figure:
             axes.set_label(f"{title} {rate:g}")
             mine = [cell for cell in found if _rate(cell) == rate]
             _draw_rows(axes, mine, options, chosen, MEASURES[title])
+            _scale(axes, logarithmic=title == PAUSE)
             axes.set_yticks(range(len(options)), options if at == 0 else [""] * len(options))
             first = at % len(MEASURES) == 0
             axes.set_title(f"{_words(rate)}\n{title}" if first else title, loc="left", color=INK, fontsize=8)
@@ -162,7 +165,6 @@ def _draw_rows(
 ) -> None:
     axes.set_ylim(len(options) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
-    axes.set_xscale("log")
     names = list(chosen)
     for cell in found:
         one = value(cell)
@@ -173,11 +175,20 @@ def _draw_rows(
         row = options.index(option(cell)) + shift
         axes.plot([one.low, one.high], [row, row], color=look["color"], linewidth=1, label="_range")
         axes.plot(one.centre, row, linestyle="none", label=cell.config.barrier, **look)
-    low, high = axes.get_xlim()
-    if high / low < 10:
-        # At least two powers of ten are labelled.
-        axes.set_xlim(low / 3, high * 3)
-    cost_axis(axes.xaxis, "ns")
+
+
+def _scale(axes: Axes, *, logarithmic: bool) -> None:
+    """Pauses lie orders of magnitude apart, processor time does not."""
+    if logarithmic:
+        axes.set_xscale("log")
+        low, high = axes.get_xlim()
+        # At least one power of ten is in it, and labelled.
+        axes.set_xlim(low / 2, high * 2)
+        cost_axis(axes.xaxis, "ns")
+    else:
+        axes.set_xlim(0, axes.get_xlim()[1] * 1.1)
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: format_ns(value)))
     axes.tick_params(axis="x", labelsize=6.5)
     axes.grid(axis="x")
 

@@ -109,7 +109,7 @@ def _figure(run: Run, machine: str) -> Figure:
             run,
             machine,
             f"How long a store takes while a cycle is under way, random ones over {size}.",
-            left=0.65,
+            left=0.85,
             widths=(5.2,) * max(len(rates), 1),
             height=3.6,
             gap=0.4,
@@ -140,9 +140,7 @@ def _draw_tails(axes: Axes, found: Sequence[Cell], chosen: Looks) -> None:
         took, share = times.tail()
         least = min(least, float(share[-1]))
         # A bucket of a nanosecond or none at all has no place on a logarithmic axis.
-        axes.step(
-            took.clip(1.0), share, where="post", color=look["color"], linewidth=1.2, label=cell.config.barrier
-        )
+        axes.step(took.clip(1.0), share, where="post", color=look["color"], linewidth=1.2, label=cell.config.barrier)
         marked = {**look, "linestyle": "none", "label": "_p99.99"}
         axes.plot(times.percentile(99.99), 1e-4, zorder=5, **marked)
     time_axis(axes)
@@ -156,7 +154,7 @@ def _draw_tails(axes: Axes, found: Sequence[Cell], chosen: Looks) -> None:
 
 
 def _share(value: float) -> str:
-    return f"{100 * value:.10g} %" if value >= 1e-6 else f"{value:.0e}"
+    return f"{100 * value:.10f}".rstrip("0").rstrip(".") + " %"
 
 
 def _stamped(outcomes: Sequence[Outcome]) -> str:
@@ -221,7 +219,9 @@ def _why(mine: Sequence[Cell]) -> list[str]:
                     )
         met = causes(cell.good, least, phases)
         if where.total():
-            said.append(f"{cell.config.barrier}: above {format_ns(least)} {_counts(where)}; they met: {_counts(met)}")
+            said.append(
+                f"{cell.config.barrier}: above {format_ns(least)} {_counts(where)}; the slowest met: {_counts(met)}"
+            )
     return said
 
 

@@ -239,10 +239,10 @@ static inline void gcb_pace(gcb_mutator *m, double per_second) {
 }
 
 /* Sleep until the collector has armed since this was last called (or, where it tracks nothing, has stopped
- * the world for a whole collection); false where the run is over. At once, and true, where the mutator has a
- * number of operations to do: then what it does must not depend on cycles, of which there may be none. A
- * native region, and a safepoint. */
-bool gcb_await_armed(gcb_mutator *m);
+ * the world for a whole collection), or the run is over. Returns at once where the mutator has a number of
+ * operations to do: then what it does must not depend on cycles, of which there may be none. A native region,
+ * and a safepoint. */
+void gcb_await_armed(gcb_mutator *m);
 
 /* What a heap defines in its mutator.c. */
 void gcb_build(gcb_mutator *m);        /* mutator 0, alone, before the clock starts */

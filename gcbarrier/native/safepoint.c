@@ -169,7 +169,7 @@ void gcb_announce_armed(gcb_space *space) {
   ring(&space->armings);
 }
 
-bool gcb_await_armed(gcb_mutator *m) {
+void gcb_await_armed(gcb_mutator *m) {
   gcb_space *space = gcb_thread_of(m)->space;
   if (m->operation_limit == UINT64_MAX && heard(&space->armings) == m->armings_seen) {
     uint64_t start_ns = gcb_now_ns();
@@ -179,7 +179,6 @@ bool gcb_await_armed(gcb_mutator *m) {
     gcb_native_leave(m);
   }
   m->armings_seen = heard(&space->armings);
-  return !atomic_load_explicit(m->finish, memory_order_relaxed);
 }
 
 static void set_attention(gcb_space *space, uint32_t set, uint32_t clear) {

@@ -85,8 +85,8 @@ void gcb_mutate(gcb_mutator *m) {
   for (uint32_t i = 0; i < part; i++)
     order[i] = start + i;
   for (uint32_t done = 0;; done = done + 1 < pages ? done + 1 : 0) {
-    if (done == 0 && !gcb_await_armed(m))
-      break;
+    if (done == 0)
+      gcb_await_armed(m);
     if (!gcb_next(m))
       break;
     /* The first `pages` steps of a shuffle (Fisher and Yates): all different, each burst another set. */
