@@ -147,6 +147,9 @@ def test_snapshot_fills_its_share_with_copies() -> None:
 @pytest.mark.parametrize(
     ("name", "heap_mib", "mutators", "params", "remedy"),
     [
+        ("bursts", 16, 1, {"groups": 4000}, "use fewer"),
+        ("bursts", 16, 1, {"pages": 3824}, "larger heap or fewer pages"),
+        ("bursts", 16, 4, {"pages": 3}, "use more pages"),
         ("gcbench", 64, 1, {"long_lived_depth": 22}, "smaller depths"),
         ("gcbench", 64, 1, {"stretch_depth": 21}, "at least 143 MiB"),
         ("gcbench", 64, 1, {"min_depth": 6, "max_depth": 5}, "raise max_depth"),
