@@ -122,6 +122,18 @@ uint64_t gcb_bench_granules(const gcb_bench *bench); /* that the last collect re
 /* From now on in place of the barrier the bare system calls of uffd-wp-async, or the barrier again. */
 int gcb_bench_bare(gcb_bench *bench, bool bare);
 
+/* What marking costs, on a space without mutators: a random graph of 64-byte objects with 4 references each,
+ * from the space's beginning. Times are nanoseconds, or -1 with the reason in gcb_error(). */
+typedef struct gcb_graph gcb_graph;
+gcb_graph *gcb_graph_new(gcb_space *space, size_t objects, uint64_t seed);
+void gcb_graph_free(gcb_graph *graph); /* before its space */
+/* All that is reachable: by the plain loop, and by the framework's marker. */
+int64_t gcb_graph_mark_plain(gcb_graph *graph);
+int64_t gcb_graph_mark(gcb_graph *graph);
+/* So many random pages, of a graph that was marked. */
+int64_t gcb_graph_rescan(gcb_graph *graph, size_t pages);
+uint64_t gcb_graph_objects(const gcb_graph *graph); /* visited, or looked at, by the last of these */
+
 /* A page barrier over any mapping: what it makes of it when that is moved, grown or merged. The words hold a
  * bit for each page; most_bytes: the range will never be larger. */
 typedef struct gcb_range_watch gcb_range_watch;
