@@ -102,16 +102,34 @@ typedef struct gcb_thread {
   char error[256];
 } gcb_thread;
 
-enum { GCB_WAITING = 32 };
+/* References into one region that nobody has looked up yet (regions.c). */
+enum { GCB_CHUNK_BYTES = 1024, GCB_CHUNK_REFERENCES = GCB_CHUNK_BYTES / 4 - 2 };
+typedef struct gcb_chunk {
+  uint32_t next, count; /* next: its number and one more; 0: none */
+  uint32_t granules[GCB_CHUNK_REFERENCES];
+} gcb_chunk;
+_Static_assert(sizeof(gcb_chunk) == GCB_CHUNK_BYTES, "a chunk's end is told from its address");
 
+/* A part of the heap whose bits of `mark` and `grey` fit a processor's cache. Who owns it writes them. */
+typedef struct gcb_region {
+  _Alignas(64) _Atomic uint32_t owned;
+  _Atomic uint32_t chunks; /* a list, like gcb_chunk.next */
+  _Atomic uint32_t grey;   /* bits that are set; written by the owner */
+} gcb_region;
+
+enum { GCB_WAITING = 32, GCB_MARKERS = 8 };
+
+/* One thread's. */
 typedef struct gcb_marker {
-  uint32_t *stack;               /* granule numbers */
+  struct gcb_space *space;
+  uint32_t *stack; /* granule numbers: marked, to be visited */
+  size_t top, capacity;
   uint32_t waiting[GCB_WAITING]; /* met, and not yet looked up in `mark`; 0: nobody */
   uint32_t next;                 /* place in `waiting`, modulo its length */
-  size_t top, capacity;
-  uint64_t *overflow; /* a bit per block that holds an object which did not fit on the stack */
-  bool overflowed;
-  uint64_t objects, bytes; /* visited since the cycle began */
+  uint32_t **open;               /* for each region the end of a chunk that is being filled; null: none */
+  uint32_t spare, spares;        /* free chunks of its own, a list */
+  size_t region;                 /* that it owns and is visiting */
+  uint64_t objects, bytes;       /* visited since the cycle began */
 } gcb_marker;
 
 /* model.MEMORY_TYPES in Python, in the same order */
@@ -159,7 +177,14 @@ typedef struct gcb_space {
   const gcb_barrier_ops *ops;
   gcb_dirty_set dirty;
   uint64_t *write_watch; /* write_watch.c; null: not asked for */
-  gcb_marker marker;
+  uint64_t *grey; /* a bit per granule: marked, to be visited, and on nobody's stack */
+  gcb_region *regions;
+  size_t region_count;
+  unsigned region_shift; /* log2 of a region's granules */
+  gcb_chunk *chunks;     /* all there are; those that are free are a list, too, under the lock */
+  uint32_t chunk_count, free_chunks;
+  pthread_mutex_t chunk_lock;
+  gcb_marker marker; /* the collector's own */
   bool marking, armed;
   gcb_child *child; /* fork.c; null: the barrier does not fork */
   pid_t child_pid;  /* 0: none, or reaped */
@@ -255,6 +280,15 @@ pid_t gcb_fork_idle(void);            /* a child that does nothing until it is k
 /* alloc.c */
 void gcb_retire_tlabs(gcb_space *space); /* mutators stopped */
 size_t gcb_sweep_blocks(gcb_space *space);
+
+/* regions.c: marking region by region */
+void gcb_regions_lay_out(gcb_space *space); /* by the heap's size */
+int gcb_regions_open(gcb_space *space);
+void gcb_regions_close(gcb_space *space);
+void gcb_mark_by_regions(gcb_space *space); /* until little is left, which is on the stack or grey */
+/* Marked, and no room on the stack. */
+void gcb_set_grey(gcb_space *space, uint32_t granule);
+void gcb_regions_forget(gcb_space *space);
 
 /* mark.c, rescan.c: the collector's thread only */
 uint64_t gcb_push_roots(gcb_space *space);

@@ -50,27 +50,26 @@ static size_t lay_out(gcb_space *space, char *base) {
   space->block_state = carve(base, &used, space->blocks * sizeof *space->block_state);
   space->head = carve(base, &used, space->blocks * sizeof *space->head);
   space->used = carve(base, &used, space->blocks);
-  space->marker.overflow = carve(base, &used, (space->blocks + 63) / 64 * 8);
-  /* Last, since it is the only part that is rarely used to its end. A depth-first search of a random graph
-   * has two fifths of its objects on the stack at its peak: a 64th of the heap is enough where objects of 64
-   * bytes fill six tenths of it, and with it all metadata stay below 4 %. What does not fit is found again by
-   * its block's overflow bit, at several times the cost. */
-  space->marker.capacity = space->bytes / 64 / sizeof *space->marker.stack;
-  space->marker.stack = carve(base, &used, space->marker.capacity * sizeof *space->marker.stack);
+  space->grey = carve(base, &used, bitmap);
+  /* Last, since it is the only part that is rarely used to its end. With the four bitmaps it is less than 4 %
+   * of the heap. */
+  space->marker.stack = carve(base, &used, (space->marker.capacity + 64) * sizeof *space->marker.stack);
+  used = (used + GCB_CHUNK_BYTES - 1) & ~(size_t)(GCB_CHUNK_BYTES - 1);
+  space->chunks = carve(base, &used, space->chunk_count * sizeof *space->chunks);
   return used;
 }
 
 static int set_up(gcb_space *space) {
+  gcb_regions_lay_out(space);
   space->metadata_bytes = lay_out(space, NULL);
   if (gcb_memory_map(space))
     return -1;
-  size_t stack = space->marker.capacity * sizeof *space->marker.stack,
-         present = space->metadata_bytes - stack;
+  size_t present = space->metadata_bytes - space->chunk_count * sizeof *space->chunks;
   space->metadata = gcb_metadata_map(space->metadata_bytes, present, forks(space));
   if (!space->metadata)
     return -1;
   lay_out(space, space->metadata);
-  return 0;
+  return gcb_regions_open(space);
 }
 
 static int make_dirty_set(gcb_space *space) {
@@ -132,6 +131,7 @@ void gcb_space_free(gcb_space *space) {
   gcb_oracle_free(space);
   free(space->dirty.words);
   free(space->write_watch);
+  gcb_regions_close(space);
   gcb_memory_unmap(space);
   if (space->metadata)
     munmap(space->metadata, lay_out(space, NULL));
