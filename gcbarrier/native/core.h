@@ -105,31 +105,33 @@ typedef struct gcb_thread {
 /* References into one region that nobody has looked up yet (regions.c). */
 enum { GCB_CHUNK_BYTES = 1024, GCB_CHUNK_REFERENCES = GCB_CHUNK_BYTES / 4 - 2 };
 typedef struct gcb_chunk {
-  uint32_t next, count; /* next: its number and one more; 0: none */
+  uint32_t next, count; /* next: its number, from 1; 0: none */
   uint32_t granules[GCB_CHUNK_REFERENCES];
 } gcb_chunk;
 _Static_assert(sizeof(gcb_chunk) == GCB_CHUNK_BYTES, "a chunk's end is told from its address");
 
-/* A part of the heap whose bits of `mark` and `grey` fit a processor's cache. Who owns it writes them. */
+/* A part of the heap whose bits of `grey` fit a processor's cache. */
 typedef struct gcb_region {
   _Alignas(64) _Atomic uint32_t owned;
-  _Atomic uint32_t chunks; /* a list, like gcb_chunk.next */
-  _Atomic uint32_t grey;   /* bits that are set; written by the owner */
+  _Atomic uint32_t chunks;    /* a list, like gcb_chunk.next */
+  _Atomic uint32_t published; /* references in it: a hint */
+  _Atomic uint32_t grey;      /* at least so many bits are set, if any; written by the owner alone */
 } gcb_region;
+#define GCB_NO_REGION SIZE_MAX
 
-enum { GCB_WAITING = 32, GCB_MARKERS = 8 };
+enum { GCB_WAITING = 32, GCB_SPARE = 16, GCB_MARKERS = 8 };
 
 /* One thread's. */
 typedef struct gcb_marker {
   struct gcb_space *space;
-  uint32_t *stack; /* granule numbers: marked, to be visited */
-  size_t top, capacity;
-  uint32_t waiting[GCB_WAITING]; /* met, and not yet looked up in `mark`; 0: nobody */
-  uint32_t next;                 /* place in `waiting`, modulo its length */
-  uint32_t **open;               /* for each region the end of a chunk that is being filled; null: none */
-  uint32_t spare, spares;        /* free chunks of its own, a list */
-  size_t region;                 /* that it owns and is visiting */
-  uint64_t objects, bytes;       /* visited since the cycle began */
+  uint32_t *stack;                   /* granule numbers: marked, to be visited */
+  size_t top, capacity;              /* there is room for GCB_WAITING more */
+  uint32_t waiting[GCB_WAITING];     /* met, and not yet looked up in `mark`; 0: nobody */
+  uint32_t next;                     /* place in `waiting`, modulo its length */
+  uint32_t **open;                   /* for each region the end of a chunk that is being filled; null: none */
+  uint32_t spare[GCB_SPARE], spares; /* free chunks of its own */
+  size_t region;                     /* that it is visiting */
+  uint64_t objects, bytes;           /* visited since the cycle began */
 } gcb_marker;
 
 /* model.MEMORY_TYPES in Python, in the same order */
@@ -177,14 +179,16 @@ typedef struct gcb_space {
   const gcb_barrier_ops *ops;
   gcb_dirty_set dirty;
   uint64_t *write_watch; /* write_watch.c; null: not asked for */
-  uint64_t *grey; /* a bit per granule: marked, to be visited, and on nobody's stack */
+  uint64_t *grey; /* a bit per granule: an object that was met; if it isn't marked it is to be visited */
   gcb_region *regions;
   size_t region_count;
   unsigned region_shift; /* log2 of a region's granules */
-  gcb_chunk *chunks;     /* all there are; those that are free are a list, too, under the lock */
-  uint32_t chunk_count, free_chunks;
+  gcb_chunk *chunks;
+  uint32_t chunk_count, free_count;
+  uint32_t *free_chunks; /* a stack of their numbers, under chunk_lock */
   pthread_mutex_t chunk_lock;
-  gcb_marker marker; /* the collector's own */
+  gcb_marker marker;     /* the collector's own; it has the sums when no phase is under way */
+  struct gcb_crew *crew; /* crew.c; null: it marks alone */
   bool marking, armed;
   gcb_child *child; /* fork.c; null: the barrier does not fork */
   pid_t child_pid;  /* 0: none, or reaped */
@@ -281,14 +285,26 @@ pid_t gcb_fork_idle(void);            /* a child that does nothing until it is k
 void gcb_retire_tlabs(gcb_space *space); /* mutators stopped */
 size_t gcb_sweep_blocks(gcb_space *space);
 
-/* regions.c: marking region by region */
+/* regions.c */
 void gcb_regions_lay_out(gcb_space *space); /* by the heap's size */
 int gcb_regions_open(gcb_space *space);
 void gcb_regions_close(gcb_space *space);
-void gcb_mark_by_regions(gcb_space *space); /* until little is left, which is on the stack or grey */
-/* Marked, and no room on the stack. */
-void gcb_set_grey(gcb_space *space, uint32_t granule);
-void gcb_regions_forget(gcb_space *space);
+void gcb_set_grey(gcb_space *space, uint32_t granule); /* by the region's owner, or where nobody else marks */
+/* Of any marker: a turn round the regions that have work and no owner, beginning anywhere; whether it was
+ * worth it. */
+bool gcb_visit_regions(gcb_marker *marker, size_t start);
+void gcb_publish_open(gcb_marker *marker); /* gives away all that it holds */
+void gcb_return_spare(gcb_marker *marker, uint32_t kept);
+bool gcb_regions_wait(const gcb_space *space); /* for an owner, and there is enough to do */
+/* Of the collector's thread, with nobody else marking. */
+void gcb_spill_stack(gcb_space *space);
+void gcb_look_up_rest(gcb_space *space); /* empties all chunks */
+bool gcb_is_grey(const gcb_space *space);
+void gcb_forget_grey(gcb_space *space); /* also what is on the stack */
+
+/* crew.c: the markers' threads */
+void gcb_mark_together(gcb_space *space); /* region by region, until little is left */
+void gcb_crew_free(gcb_space *space);
 
 /* mark.c, rescan.c: the collector's thread only */
 uint64_t gcb_push_roots(gcb_space *space);
@@ -301,6 +317,10 @@ void gcb_stop_world(gcb_space *space);
 void gcb_resume_world(gcb_space *space, gcb_pause_kind kind);
 void gcb_allocate_black(gcb_space *space, bool black);
 void gcb_thread_gone(gcb_thread *t);
+void gcb_ring(gcb_bell *bell);
+uint32_t gcb_heard(gcb_bell *bell);
+void gcb_wait_for(gcb_bell *bell, uint32_t seen, uint64_t spin_ns);
+void gcb_relax(void); /* a microsecond or so of spinning */
 
 /* run.c: the service between mutators and the collector's thread */
 void gcb_service_cycle_begins(gcb_space *space);

@@ -96,28 +96,18 @@ static void search_depth_first(gcb_space *space, gcb_marker *marker) {
     visit(space, marker, granule);
   }
   end_waiting(space, marker);
-  while (held > 0 && marker->top < SIZE_MAX)
-    marker->stack[marker->top++] = ring[(first + --held) % RING];
-}
-
-static bool is_done(const gcb_space *space) {
-  if (space->marker.top > 0)
-    return false;
-  for (size_t i = 0; i < space->region_count; i++)
-    if (atomic_load_explicit(&space->regions[i].grey, memory_order_relaxed))
-      return false;
-  return true;
+  while (held > 0)
+    marker->stack[marker->top++] = ring[(first + --held) % RING]; /* there is room for them */
 }
 
 uint64_t gcb_drain(gcb_space *space) {
-  gcb_marker *marker = &space->marker;
-  uint64_t before = marker->objects;
-  for (;;) {
-    search_depth_first(space, marker);
-    if (is_done(space))
-      return marker->objects - before;
-    gcb_mark_by_regions(space);
+  uint64_t before = space->marker.objects;
+  search_depth_first(space, &space->marker);
+  while (space->marker.top > 0 || gcb_is_grey(space)) {
+    gcb_mark_together(space);
+    search_depth_first(space, &space->marker);
   }
+  return space->marker.objects - before;
 }
 
 uint64_t gcb_push_roots(gcb_space *space) {

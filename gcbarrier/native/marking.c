@@ -123,8 +123,10 @@ int64_t gcb_graph_mark_plain(gcb_graph *graph) {
   return (int64_t)(gcb_now_ns() - start_ns);
 }
 
-int64_t gcb_graph_mark(gcb_graph *graph) {
+int64_t gcb_graph_mark(gcb_graph *graph, uint32_t markers) {
   gcb_space *space = graph->space;
+  if (gcb_set_markers(space, markers))
+    return -1;
   unmark(space);
   uint64_t start_ns = gcb_now_ns();
   gcb_push_roots(space);
@@ -134,8 +136,10 @@ int64_t gcb_graph_mark(gcb_graph *graph) {
   return (int64_t)(end_ns - start_ns);
 }
 
-int64_t gcb_graph_rescan(gcb_graph *graph, size_t pages) {
+int64_t gcb_graph_rescan(gcb_graph *graph, size_t pages, uint32_t markers) {
   gcb_space *space = graph->space;
+  if (gcb_set_markers(space, markers))
+    return -1;
   size_t full = graph->objects * OBJECT_BYTES / GCB_PAGE;
   if (!space->dirty.words || space->barrier.granule_shift != GCB_PAGE_SHIFT || pages > full)
     return gcb_set_error("%zu pages can't be made dirty here", pages);

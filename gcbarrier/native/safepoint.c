@@ -61,6 +61,23 @@ static void wait_for(gcb_bell *bell, uint32_t seen, uint64_t spin_ns) {
   atomic_fetch_sub_explicit(&bell->sleepers, 1, memory_order_relaxed);
 }
 
+void gcb_ring(gcb_bell *bell) {
+  ring(bell);
+}
+
+uint32_t gcb_heard(gcb_bell *bell) {
+  return heard(bell);
+}
+
+void gcb_wait_for(gcb_bell *bell, uint32_t seen, uint64_t spin_ns) {
+  wait_for(bell, seen, spin_ns);
+}
+
+void gcb_relax(void) {
+  for (int turn = 0; turn < 32; turn++)
+    relax();
+}
+
 enum { UNKNOWN = -1 };
 
 static int64_t own_switches(void) {

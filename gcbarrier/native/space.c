@@ -53,7 +53,7 @@ static size_t lay_out(gcb_space *space, char *base) {
   space->grey = carve(base, &used, bitmap);
   /* Last, since it is the only part that is rarely used to its end. With the four bitmaps it is less than 4 %
    * of the heap. */
-  space->marker.stack = carve(base, &used, (space->marker.capacity + 64) * sizeof *space->marker.stack);
+  space->marker.stack = carve(base, &used, (space->marker.capacity + GCB_WAITING) * sizeof *space->marker.stack);
   used = (used + GCB_CHUNK_BYTES - 1) & ~(size_t)(GCB_CHUNK_BYTES - 1);
   space->chunks = carve(base, &used, space->chunk_count * sizeof *space->chunks);
   return used;
@@ -99,6 +99,7 @@ gcb_space *gcb_space_new(size_t bytes, uint32_t memory, const gcb_barrier_ops *o
   space->ops = ops;
   pthread_mutex_init(&space->large_lock, NULL);
   pthread_mutex_init(&space->service_lock, NULL);
+  pthread_mutex_init(&space->chunk_lock, NULL);
   pthread_condattr_t monotonic;
   pthread_condattr_init(&monotonic);
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -125,6 +126,7 @@ void gcb_space_free(gcb_space *space) {
   if (!space)
     return;
   gcb_end_child(space);
+  gcb_crew_free(space);
   gcb_threads_free(space); /* first: they may still be running, where a run was broken off */
   if (space->ops && space->barrier.range.base)
     space->ops->close(&space->barrier);
@@ -137,6 +139,7 @@ void gcb_space_free(gcb_space *space) {
     munmap(space->metadata, lay_out(space, NULL));
   pthread_mutex_destroy(&space->large_lock);
   pthread_mutex_destroy(&space->service_lock);
+  pthread_mutex_destroy(&space->chunk_lock);
   pthread_cond_destroy(&space->service);
   pthread_cond_destroy(&space->served);
   free(space->events);
