@@ -185,6 +185,10 @@ class Heap:
         """``gcb_totals``: operations, cpu_ns, minor_faults, wall_ns, live_bytes ...; after :meth:`join`."""
         return self._record("gcb_totals", self._lib.gcb_get_totals)
 
+    def tallies(self) -> dict[str, int]:
+        """What the barrier has counted beside its reports, by name."""
+        return build.tallies(self._module, self._space)
+
     def verification(self) -> dict[str, int]:
         """``gcb_verification``: what the oracle has counted."""
         return self._record("gcb_verification", self._lib.gcb_get_verification)
@@ -227,17 +231,21 @@ class Heap:
         """Mark from the roots (and from what a rescan found) until nothing is left, while mutators run."""
         self._check(self._lib.gcb_mark(self._space, roots))
 
-    def collect(self, *, rearm: bool) -> int:
+    def collect(self, *, rearm: bool, stopped: bool = False) -> int:
         """Take the dirty set from the barrier and return its size in granules; a rescan must follow.
 
-        A barrier that can't re-arm atomically has the mutators stopped for it: a pause of the kind ``rearm``.
+        Where it is ``stopped``, and for a barrier that can't re-arm atomically, in a pause of the kind ``rearm``.
         """
-        stopped = rearm and not self.promises.atomic
+        stopped = stopped or (rearm and not self.promises.atomic)
         return self._check(self._lib.gcb_collect(self._space, rearm, stopped))
 
-    def rescan(self) -> None:
-        """Look again at the marked objects on dirty granules and mark from there, while mutators run."""
-        self._check(self._lib.gcb_rescan(self._space))
+    def rescan(self, *, help: int = 0) -> None:  # noqa: A002 - that is what it is
+        """Look again at the marked objects on dirty granules and mark from there, while mutators run.
+
+        With ``help`` each mutator rescans so many granules at each of its safepoints meanwhile: it writes less, and
+        the rescan is over sooner. Stopped mutators help in any case.
+        """
+        self._check(self._lib.gcb_rescan(self._space, help))
 
     def remark(self) -> None:
         """The pause: stop, roots, collect, rescan, mark, resume. Then the marks are complete."""

@@ -20,18 +20,26 @@ class Params(Triggered):
     """A round that found no more granules than this is the last one."""
     shrink: float = field(default=0.8, validator=[validators.gt(0), validators.le(1)])
     """So is one that found more than this share of what the round before it found: it no longer pays."""
+    stop_above: int = field(default=0, validator=validators.ge(0))
+    """Where the last round found more than this, there is one more in which the mutators are stopped while pages are
+    re-armed: no processor runs them, so none has its TLB flushed, and nothing is written meanwhile. 0: never."""
+    help: int = field(default=0, validator=validators.ge(0))
+    """In that round each mutator rescans so many granules at each safepoint, and so writes less meanwhile."""
 
 
 def collect(heap: Heap, params: Params) -> None:
     """One cycle."""
     heap.arm()
     heap.mark()
-    before = heap.granules
+    before = dirty = heap.granules
     for _ in range(params.rounds):
         dirty = heap.collect(rearm=True)
         heap.rescan()
         if dirty <= params.enough or dirty > params.shrink * before:
             break
         before = dirty
+    if params.stop_above and dirty > params.stop_above:
+        heap.collect(rearm=True, stopped=True)
+        heap.rescan(help=params.help)
     heap.remark()
     heap.sweep()

@@ -70,7 +70,7 @@ typedef enum gcb_pause_kind {
   GCB_PAUSE_FORK,
   GCB_PAUSE_FLIP
 } gcb_pause_kind;
-enum { GCB_EVF_PREEMPTED = 1 };
+enum { GCB_EVF_PREEMPTED = 1, GCB_EVF_FELL_BACK = 2 /* of a collect: gcb_barrier.fell_back */ };
 
 typedef enum gcb_mutator_state { GCB_RUNNING, GCB_NATIVE, GCB_STOPPED, GCB_GONE } gcb_mutator_state;
 
@@ -78,6 +78,25 @@ typedef enum gcb_mutator_state { GCB_RUNNING, GCB_NATIVE, GCB_STOPPED, GCB_GONE 
 typedef struct gcb_bell {
   _Atomic uint32_t count, sleepers;
 } gcb_bell;
+
+enum { GCB_WAITING = 32, GCB_FOUND = 2048 };
+
+/* What a mutator has found that helps with a rescan: read by the collector's thread when it is done. */
+typedef struct gcb_helper {
+  uint32_t waiting[GCB_WAITING];
+  uint32_t next;
+  uint32_t found[GCB_FOUND]; /* granules that were not marked */
+  size_t count;
+  uint64_t objects;
+} gcb_helper;
+
+/* Granules to be rescanned, for whoever takes them (rescan.c). */
+typedef struct gcb_rescan_list {
+  size_t *granules;
+  size_t count;
+  _Atomic size_t next;
+  _Atomic uint32_t open, helpers;
+} gcb_rescan_list;
 
 /* A mutator and what only the core knows of it. */
 typedef struct gcb_thread {
@@ -98,6 +117,7 @@ typedef struct gcb_thread {
   int status_fd;                    /* /proc/self/task/TID/status */
   uint64_t cpu_ns, minor_faults, mutate_ns;
   bool failed;
+  gcb_helper helper;
   jmp_buf unwind; /* the thread's start */
   char error[256];
 } gcb_thread;
@@ -119,7 +139,7 @@ typedef struct gcb_region {
 } gcb_region;
 #define GCB_NO_REGION SIZE_MAX
 
-enum { GCB_WAITING = 32, GCB_SPARE = 16, GCB_MARKERS = 8 };
+enum { GCB_SPARE = 16, GCB_MARKERS = 8 };
 
 /* One thread's. */
 typedef struct gcb_marker {
@@ -151,6 +171,7 @@ typedef struct gcb_child {
 } gcb_child;
 
 typedef struct gcb_oracle gcb_oracle;
+typedef struct gcb_watcher gcb_watcher;
 
 typedef struct gcb_space {
   size_t bytes, blocks, pages;
@@ -189,6 +210,9 @@ typedef struct gcb_space {
   pthread_mutex_t chunk_lock;
   gcb_marker marker;     /* the collector's own; it has the sums when no phase is under way */
   struct gcb_crew *crew; /* crew.c; null: it marks alone */
+  gcb_watcher *watchers; /* watch.c: threads that were told of; under service_lock */
+  gcb_rescan_list rescan;
+  _Atomic uint32_t assist; /* granules that a mutator rescans at a safepoint that it is asked to help at */
   bool marking, armed;
   gcb_child *child; /* fork.c; null: the barrier does not fork */
   pid_t child_pid;  /* 0: none, or reaped */
@@ -200,10 +224,11 @@ typedef struct gcb_space {
   _Atomic(gcb_ref) globals[GCB_GLOBALS];
 
   /* safepoints (safepoint.c) */
-  gcb_bell stop;     /* odd while the world is stopped or stopping */
-  gcb_bell arrivals; /* a mutator came to rest */
-  gcb_bell awake;    /* a mutator that was held runs again */
-  uint64_t spin_ns;
+  gcb_bell stop;                 /* odd while the world is stopped or stopping */
+  gcb_bell arrivals;             /* a mutator came to rest */
+  gcb_bell awake;                /* a mutator that was held runs again */
+  uint64_t spin_ns;              /* of the collector's thread */
+  _Atomic uint64_t held_spin_ns; /* of the mutators, before they sleep */
   uint64_t request_ns;
   int64_t switches_before; /* involuntary context switches of the collector's thread */
   uint32_t stop_depth;     /* stops that were asked for and not yet lifted */
@@ -237,6 +262,14 @@ typedef struct gcb_space {
   gcb_oracle *oracle; /* null: not verifying */
 } gcb_space;
 
+/* In a loop that waits for another thread. */
+static inline void gcb_relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
 static inline gcb_thread *gcb_thread_of(gcb_mutator *m) {
   return (gcb_thread *)(void *)m;
 }
@@ -277,6 +310,9 @@ void *gcb_metadata_map(size_t bytes, size_t present, bool shared);
 /* cycle.c: the end of a stop in which everything reachable was marked (unless that failed) */
 int gcb_finish_marking(gcb_space *space, gcb_pause_kind kind, int failed);
 
+/* watch.c */
+void gcb_watch_detach_all(gcb_space *space);
+
 /* fork.c */
 void gcb_end_child(gcb_space *space); /* kills it, if there is one, and reaps it */
 pid_t gcb_fork_idle(void);            /* a child that does nothing until it is killed; -1: errno tells */
@@ -311,16 +347,18 @@ uint64_t gcb_push_roots(gcb_space *space);
 uint64_t gcb_drain(gcb_space *space); /* visits until nothing is left; objects visited */
 void gcb_push_tracked(gcb_space *space, const void *tracked); /* marks what a reference leads to */
 uint64_t gcb_rescan_dirty(gcb_space *space);                  /* empties the dirty set; objects looked at */
+bool gcb_help_rescan(gcb_thread *t, size_t most);             /* by a mutator */
+int gcb_rescan_new(gcb_space *space);
 
 /* safepoint.c */
-void gcb_stop_world(gcb_space *space);
+void gcb_stop_world(gcb_space *space, bool asleep);
 void gcb_resume_world(gcb_space *space, gcb_pause_kind kind);
 void gcb_allocate_black(gcb_space *space, bool black);
+void gcb_ask_to_help(gcb_space *space, uint32_t granules); /* mutators that run; 0: no more */
 void gcb_thread_gone(gcb_thread *t);
 void gcb_ring(gcb_bell *bell);
 uint32_t gcb_heard(gcb_bell *bell);
 void gcb_wait_for(gcb_bell *bell, uint32_t seen, uint64_t spin_ns);
-void gcb_relax(void); /* a microsecond or so of spinning */
 
 /* run.c: the service between mutators and the collector's thread */
 void gcb_service_cycle_begins(gcb_space *space);

@@ -52,7 +52,8 @@ static bool rest(gcb_space *space) {
     if (rested_ns > 1000000 || (space->spin_ns == 0 && rested_ns > 10000))
       nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
     else
-      gcb_relax();
+      for (int turn = 0; turn < 32; turn++)
+        gcb_relax();
   }
   return false;
 }

@@ -76,11 +76,9 @@ static int make_dirty_set(gcb_space *space) {
   unsigned shift = space->barrier.granule_shift;
   if (shift < GCB_GRANULE_SHIFT || shift > GCB_PAGE_SHIFT)
     return gcb_set_error("a barrier's granules have 16 bytes to 4 KiB, not 2^%u", shift);
-  space->dirty.granules = space->bytes >> shift;
-  space->dirty.words = calloc(GCB_WORDS(space->dirty.granules), sizeof *space->dirty.words);
-  if (!space->dirty.words)
+  if (gcb_dirty_new(&space->dirty, space->bytes >> shift))
     return gcb_set_error("no memory for the dirty set of a heap of %zu MiB", space->bytes >> 20);
-  space->metadata_bytes += GCB_WORDS(space->dirty.granules) * sizeof *space->dirty.words;
+  space->metadata_bytes += gcb_dirty_bytes(space->dirty.granules);
   return 0;
 }
 
@@ -112,7 +110,7 @@ gcb_space *gcb_space_new(size_t bytes, uint32_t memory, const gcb_barrier_ops *o
   bool fine = space->events && set_up(space) == 0;
   if (fine && ops) {
     space->barrier = (gcb_barrier){.range = {space->tracked, bytes}, .granule_shift = GCB_PAGE_SHIFT};
-    fine = ops->open(&space->barrier) == 0 && make_dirty_set(space) == 0;
+    fine = ops->open(&space->barrier) == 0 && make_dirty_set(space) == 0 && gcb_rescan_new(space) == 0;
   }
   if (fine && verify)
     fine = gcb_oracle_new(space) == 0;
@@ -128,10 +126,12 @@ void gcb_space_free(gcb_space *space) {
   gcb_end_child(space);
   gcb_crew_free(space);
   gcb_threads_free(space); /* first: they may still be running, where a run was broken off */
+  gcb_watch_detach_all(space);
   if (space->ops && space->barrier.range.base)
     space->ops->close(&space->barrier);
   gcb_oracle_free(space);
-  free(space->dirty.words);
+  gcb_dirty_free(&space->dirty);
+  free(space->rescan.granules);
   free(space->write_watch);
   gcb_regions_close(space);
   gcb_memory_unmap(space);

@@ -268,7 +268,7 @@ static int mark_concurrently(gcb_space *space, bool rearm_stopped) {
     return -1;
   for (int round = 0; round < ROUNDS; round++) {
     int64_t pages = gcb_collect(space, true, rearm_stopped);
-    if (pages < 0 || gcb_rescan(space))
+    if (pages < 0 || gcb_rescan(space, 0))
       return -1;
     if (pages <= FEW_PAGES)
       break;
