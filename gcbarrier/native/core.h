@@ -210,6 +210,7 @@ typedef struct gcb_space {
   pthread_mutex_t chunk_lock;
   gcb_marker marker;     /* the collector's own; it has the sums when no phase is under way */
   struct gcb_crew *crew; /* crew.c; null: it marks alone */
+  uint64_t helped;       /* objects that others have visited for it, in all cycles */
   gcb_watcher *watchers; /* watch.c: threads that were told of; under service_lock */
   gcb_rescan_list rescan;
   _Atomic uint32_t assist; /* granules that a mutator rescans at a safepoint that it is asked to help at */

@@ -14,19 +14,19 @@
 
 typedef struct gcb_crew gcb_crew;
 
-typedef struct helper {
+typedef struct mate {
   gcb_marker marker;
   pthread_t thread;
   size_t index;
-} helper;
+} mate;
 
 struct gcb_crew {
   gcb_bell bell;           /* a phase begins, or all is over */
   _Atomic uint32_t active; /* markers that work; 0: no phase. From 0 only the collector's thread counts on. */
   _Atomic bool ending;
-  _Atomic uint32_t wanted; /* helpers that are to take part */
-  uint32_t helpers;        /* that exist */
-  helper *all[GCB_MARKERS];
+  _Atomic uint32_t wanted; /* mates that are to take part */
+  uint32_t mates;        /* that exist */
+  mate *all[GCB_MARKERS];
 };
 
 /* False: the phase is over.
@@ -71,7 +71,7 @@ static void work(gcb_marker *marker, size_t start) {
 }
 
 static void *help(void *argument) {
-  helper *self = argument;
+  mate *self = argument;
   gcb_crew *crew = self->marker.space->crew;
   for (;;) {
     uint32_t seen = gcb_heard(&crew->bell);
@@ -85,11 +85,12 @@ static void *help(void *argument) {
   }
 }
 
-/* Outside of phases: what the helpers have counted becomes the collector's. */
+/* Outside of phases: what the mates have counted becomes the collector's. */
 static void add_up(gcb_space *space) {
-  for (uint32_t i = 0; i < space->crew->helpers; i++) {
+  for (uint32_t i = 0; i < space->crew->mates; i++) {
     gcb_marker *marker = &space->crew->all[i]->marker;
     space->marker.objects += marker->objects;
+    space->helped += marker->objects;
     space->marker.bytes += marker->bytes;
     marker->objects = marker->bytes = 0;
   }
@@ -112,8 +113,8 @@ void gcb_mark_together(gcb_space *space) {
   gcb_look_up_rest(space);
 }
 
-static helper *new_helper(gcb_space *space, size_t index) {
-  helper *one = calloc(1, sizeof *one);
+static mate *new_mate(gcb_space *space, size_t index) {
+  mate *one = calloc(1, sizeof *one);
   if (!one)
     return NULL;
   one->index = index;
@@ -146,12 +147,12 @@ int gcb_set_markers(gcb_space *space, uint32_t markers) {
   gcb_crew *crew = space->crew;
   if (!crew)
     return 0;
-  while (crew->helpers + 1 < markers) {
-    helper *one = new_helper(space, crew->helpers + 1);
+  while (crew->mates + 1 < markers) {
+    mate *one = new_mate(space, crew->mates + 1);
     if (!one)
       return gcb_set_error("a marker's thread could not be made: ask for fewer than %u markers",
                            (unsigned)markers);
-    crew->all[crew->helpers++] = one;
+    crew->all[crew->mates++] = one;
   }
   atomic_store_explicit(&crew->wanted, markers - 1, memory_order_relaxed);
   return 0;
@@ -159,7 +160,7 @@ int gcb_set_markers(gcb_space *space, uint32_t markers) {
 
 uint64_t gcb_markers_cpu_ns(const gcb_space *space) {
   uint64_t sum = 0;
-  for (uint32_t i = 0; space->crew && i < space->crew->helpers; i++) {
+  for (uint32_t i = 0; space->crew && i < space->crew->mates; i++) {
     clockid_t clock;
     struct timespec used;
     if (pthread_getcpuclockid(space->crew->all[i]->thread, &clock) == 0 && clock_gettime(clock, &used) == 0)
@@ -174,8 +175,8 @@ void gcb_crew_free(gcb_space *space) {
     return;
   atomic_store_explicit(&crew->ending, true, memory_order_release);
   gcb_ring(&crew->bell);
-  for (uint32_t i = 0; i < crew->helpers; i++) {
-    helper *one = crew->all[i];
+  for (uint32_t i = 0; i < crew->mates; i++) {
+    mate *one = crew->all[i];
     pthread_join(one->thread, NULL);
     free(one->marker.stack);
     free(one->marker.open);
