@@ -79,12 +79,13 @@ typedef struct gcb_bell {
   _Atomic uint32_t count, sleepers;
 } gcb_bell;
 
-enum { GCB_WAITING = 32, GCB_FOUND = 2048 };
+/* References of one granule of the barrier's at most: a page of them. */
+enum { GCB_GRANULE_REFERENCES = GCB_PAGE / 8, GCB_FOUND = 2048 };
 
-/* What a mutator has found that helps with a rescan: read by the collector's thread when it is done. */
+/* What somebody has found that takes part in a rescan: read by the collector's thread when it is done. */
 typedef struct gcb_helper {
-  uint32_t waiting[GCB_WAITING];
-  uint32_t next;
+  uint32_t met[2][GCB_GRANULE_REFERENCES]; /* in the granule before and in this one, in turn */
+  size_t met_count[2], turn;
   uint32_t found[GCB_FOUND]; /* granules that were not marked */
   size_t count;
   uint64_t objects;
@@ -96,6 +97,7 @@ typedef struct gcb_rescan_list {
   size_t count;
   _Atomic size_t next;
   _Atomic uint32_t open, helpers;
+  gcb_helper own; /* of the collector's thread */
 } gcb_rescan_list;
 
 /* A mutator and what only the core knows of it. */
@@ -123,33 +125,33 @@ typedef struct gcb_thread {
 } gcb_thread;
 
 /* References into one region that nobody has looked up yet (regions.c). */
-enum { GCB_CHUNK_BYTES = 1024, GCB_CHUNK_REFERENCES = GCB_CHUNK_BYTES / 4 - 2 };
-typedef struct gcb_chunk {
+enum { GCB_PARCEL_BYTES = 1024, GCB_PARCEL_REFERENCES = GCB_PARCEL_BYTES / 4 - 2 };
+typedef struct gcb_parcel {
   uint32_t next, count; /* next: its number, from 1; 0: none */
-  uint32_t granules[GCB_CHUNK_REFERENCES];
-} gcb_chunk;
-_Static_assert(sizeof(gcb_chunk) == GCB_CHUNK_BYTES, "a chunk's end is told from its address");
+  uint32_t granules[GCB_PARCEL_REFERENCES];
+} gcb_parcel;
+_Static_assert(sizeof(gcb_parcel) == GCB_PARCEL_BYTES, "a parcel's end is told from its address");
 
 /* A part of the heap whose bits of `grey` fit a processor's cache. */
 typedef struct gcb_region {
   _Alignas(64) _Atomic uint32_t owned;
-  _Atomic uint32_t chunks;    /* a list, like gcb_chunk.next */
+  _Atomic uint32_t parcels;   /* a list, like gcb_parcel.next */
   _Atomic uint32_t published; /* references in it: a hint */
   _Atomic uint32_t grey;      /* at least so many bits are set, if any; written by the owner alone */
 } gcb_region;
 #define GCB_NO_REGION SIZE_MAX
 
-enum { GCB_SPARE = 16, GCB_MARKERS = 8 };
+enum { GCB_WAITING = 32, GCB_SPARE = 16, GCB_MARKERS = 8 };
 
 /* One thread's. */
 typedef struct gcb_marker {
   struct gcb_space *space;
-  uint32_t *stack;                   /* granule numbers: marked, to be visited */
-  size_t top, capacity;              /* there is room for GCB_WAITING more */
-  uint32_t waiting[GCB_WAITING];     /* met, and not yet looked up in `mark`; 0: nobody */
-  uint32_t next;                     /* place in `waiting`, modulo its length */
-  uint32_t **open;                   /* for each region the end of a chunk that is being filled; null: none */
-  uint32_t spare[GCB_SPARE], spares; /* free chunks of its own */
+  uint32_t *stack;               /* granule numbers: marked, to be visited */
+  size_t top, capacity;          /* there is room for GCB_WAITING more */
+  uint32_t waiting[GCB_WAITING]; /* met, and not yet looked up in `mark`; 0: nobody */
+  uint32_t next;                 /* place in `waiting`, modulo its length */
+  uint32_t **open;               /* for each region the end of a parcel that is being filled; null: none */
+  uint32_t spare[GCB_SPARE], spares; /* free parcels of its own */
   size_t region;                     /* that it is visiting */
   uint64_t objects, bytes;           /* visited since the cycle began */
 } gcb_marker;
@@ -204,10 +206,10 @@ typedef struct gcb_space {
   gcb_region *regions;
   size_t region_count;
   unsigned region_shift; /* log2 of a region's granules */
-  gcb_chunk *chunks;
-  uint32_t chunk_count, free_count;
-  uint32_t *free_chunks; /* a stack of their numbers, under chunk_lock */
-  pthread_mutex_t chunk_lock;
+  gcb_parcel *parcels;
+  uint32_t parcel_count, free_count;
+  uint32_t *free_parcels; /* a stack of their numbers, under parcel_lock */
+  pthread_mutex_t parcel_lock;
   gcb_marker marker;     /* the collector's own; it has the sums when no phase is under way */
   struct gcb_crew *crew; /* crew.c; null: it marks alone */
   uint64_t helped;       /* objects that others have visited for it, in all cycles */
@@ -335,7 +337,7 @@ void gcb_return_spare(gcb_marker *marker, uint32_t kept);
 bool gcb_regions_wait(const gcb_space *space); /* for an owner, and there is enough to do */
 /* Of the collector's thread, with nobody else marking. */
 void gcb_spill_stack(gcb_space *space);
-void gcb_look_up_rest(gcb_space *space); /* empties all chunks */
+void gcb_look_up_rest(gcb_space *space); /* empties all parcels */
 bool gcb_is_grey(const gcb_space *space);
 void gcb_forget_grey(gcb_space *space); /* also what is on the stack */
 

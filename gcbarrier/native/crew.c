@@ -2,7 +2,7 @@
  * as it finds them. The collector's thread is one of them, and does what is little by itself.
  *
  * There is no protocol that has to find out whether everything is marked. A phase ends as soon as all markers
- * find it poor; what is left by then lies in chunks and grey bits, and the collector's thread, alone again,
+ * find it poor; what is left by then lies in parcels and grey bits, and the collector's thread, alone again,
  * takes it from there (gcb_drain()). Ending a phase too early costs time, never an object. */
 #include "core.h"
 #include "api.h"
@@ -25,7 +25,7 @@ struct gcb_crew {
   _Atomic uint32_t active; /* markers that work; 0: no phase. From 0 only the collector's thread counts on. */
   _Atomic bool ending;
   _Atomic uint32_t wanted; /* mates that are to take part */
-  uint32_t mates;        /* that exist */
+  uint32_t mates;          /* that exist */
   mate *all[GCB_MARKERS];
 };
 

@@ -4,8 +4,8 @@
  *
  * Looking up is a bit set in `grey` and no more; a walk over the words of a region then finds what is grey
  * and not marked, marks and visits it, in the order of addresses. Whoever owns a region is the only writer of
- * its words in both bitmaps, so that no instruction is locked. Memory is bounded: where no chunk is left for
- * a reference, chunks are emptied into `grey`, which always has room. */
+ * its words in both bitmaps, so that no instruction is locked. Memory is bounded: where no parcel is left for
+ * a reference, parcels are emptied into `grey`, which always has room. */
 #include "core.h"
 
 #include <sched.h>
@@ -15,13 +15,13 @@
 enum {
   REGION_LEAST = 17, /* 2 MiB */
   REGION_MOST = 21,  /* 32 MiB: 256 KiB of each bitmap */
-  REGIONS = 256,     /* so many chunks are being filled at a time, each with a line in the cache */
+  REGIONS = 256,     /* so many parcels are being filled at a time, each with a line in the cache */
   BATCH = 12,        /* objects whose first line is on its way; many more at once are slower */
   AT_ONCE = 4,
   LINE = 64,
   WORDS_FOR_ONE = 16 /* words that can be walked over in the time in which one object is visited */
 };
-#define CHUNK_MASK ((uintptr_t)GCB_CHUNK_BYTES - 1)
+#define PARCEL_MASK ((uintptr_t)GCB_PARCEL_BYTES - 1)
 
 void gcb_regions_lay_out(gcb_space *space) {
   size_t granules = space->bytes / GCB_GRANULE, stack = space->bytes >> 14;
@@ -32,30 +32,30 @@ void gcb_regions_lay_out(gcb_space *space) {
   space->marker.capacity = stack < 256 ? 256 : stack > 8192 ? 8192 : stack;
   /* With the stack it is as much as one bitmap: so all metadata stay below 4 %. */
   size_t left = space->bytes / 128 - space->marker.capacity * sizeof *space->marker.stack;
-  space->chunk_count = (uint32_t)(left / GCB_CHUNK_BYTES);
+  space->parcel_count = (uint32_t)(left / GCB_PARCEL_BYTES);
 }
 
 int gcb_regions_open(gcb_space *space) {
   size_t bytes = space->region_count * sizeof *space->regions;
   space->regions = aligned_alloc(LINE, bytes);
-  space->free_chunks = calloc(space->chunk_count, sizeof *space->free_chunks);
+  space->free_parcels = calloc(space->parcel_count, sizeof *space->free_parcels);
   space->marker.open = calloc(space->region_count, sizeof *space->marker.open);
-  if (!space->regions || !space->free_chunks || !space->marker.open)
+  if (!space->regions || !space->free_parcels || !space->marker.open)
     return gcb_set_error("no memory for the marker's %zu regions", space->region_count);
   memset(space->regions, 0, bytes);
   space->marker.space = space;
   /* The last on top: those that are used again and again are the first of the memory. */
-  for (uint32_t i = 0; i < space->chunk_count; i++)
-    space->free_chunks[i] = space->chunk_count - i;
-  space->free_count = space->chunk_count;
-  space->metadata_bytes += bytes + space->chunk_count * sizeof *space->free_chunks +
+  for (uint32_t i = 0; i < space->parcel_count; i++)
+    space->free_parcels[i] = space->parcel_count - i;
+  space->free_count = space->parcel_count;
+  space->metadata_bytes += bytes + space->parcel_count * sizeof *space->free_parcels +
                            space->region_count * sizeof *space->marker.open;
   return 0;
 }
 
 void gcb_regions_close(gcb_space *space) {
   free(space->regions);
-  free(space->free_chunks);
+  free(space->free_parcels);
   free(space->marker.open);
 }
 
@@ -72,24 +72,24 @@ void gcb_set_grey(gcb_space *space, uint32_t granule) {
 
 /* Chunks */
 
-static gcb_chunk *chunk_at(const gcb_space *space, uint32_t number) {
-  return &space->chunks[number - 1];
+static gcb_parcel *parcel_at(const gcb_space *space, uint32_t number) {
+  return &space->parcels[number - 1];
 }
 
 /* That which is being filled, its end being `end`. */
-static gcb_chunk *chunk_of(uint32_t *end) {
-  return (gcb_chunk *)(void *)((char *)(end - 1) - ((uintptr_t)(end - 1) & CHUNK_MASK));
+static gcb_parcel *parcel_of(uint32_t *end) {
+  return (gcb_parcel *)(void *)((char *)(end - 1) - ((uintptr_t)(end - 1) & PARCEL_MASK));
 }
 
 void gcb_return_spare(gcb_marker *marker, uint32_t kept) {
   gcb_space *space = marker->space;
-  pthread_mutex_lock(&space->chunk_lock);
+  pthread_mutex_lock(&space->parcel_lock);
   while (marker->spares > kept)
-    space->free_chunks[space->free_count++] = marker->spare[--marker->spares];
-  pthread_mutex_unlock(&space->chunk_lock);
+    space->free_parcels[space->free_count++] = marker->spare[--marker->spares];
+  pthread_mutex_unlock(&space->parcel_lock);
 }
 
-static void free_chunk(gcb_marker *marker, uint32_t number) {
+static void free_parcel(gcb_marker *marker, uint32_t number) {
   marker->spare[marker->spares++] = number;
   if (marker->spares == GCB_SPARE)
     gcb_return_spare(marker, GCB_SPARE / 2);
@@ -97,10 +97,10 @@ static void free_chunk(gcb_marker *marker, uint32_t number) {
 
 static bool take_spare(gcb_marker *marker) {
   gcb_space *space = marker->space;
-  pthread_mutex_lock(&space->chunk_lock);
+  pthread_mutex_lock(&space->parcel_lock);
   while (space->free_count > 0 && marker->spares < GCB_SPARE / 2)
-    marker->spare[marker->spares++] = space->free_chunks[--space->free_count];
-  pthread_mutex_unlock(&space->chunk_lock);
+    marker->spare[marker->spares++] = space->free_parcels[--space->free_count];
+  pthread_mutex_unlock(&space->parcel_lock);
   return marker->spares > 0;
 }
 
@@ -116,17 +116,17 @@ static void disown(gcb_region *region) {
   atomic_store_explicit(&region->owned, 0, memory_order_release);
 }
 
-static void publish(gcb_space *space, size_t which, gcb_chunk *chunk, size_t count) {
+static void publish(gcb_space *space, size_t which, gcb_parcel *parcel, size_t count) {
   gcb_region *region = &space->regions[which];
-  uint32_t number = (uint32_t)(chunk - space->chunks) + 1;
-  chunk->count = (uint32_t)count;
+  uint32_t number = (uint32_t)(parcel - space->parcels) + 1;
+  parcel->count = (uint32_t)count;
   atomic_fetch_add_explicit(&region->published, (uint32_t)count, memory_order_relaxed);
-  uint32_t first = atomic_load_explicit(&region->chunks, memory_order_relaxed);
-  /* release: whoever takes the list sees what is in the chunk. Lists are taken whole, so that none can have
+  uint32_t first = atomic_load_explicit(&region->parcels, memory_order_relaxed);
+  /* release: whoever takes the list sees what is in the parcel. Lists are taken whole, so that none can have
    * changed and look the same. */
   do
-    chunk->next = first;
-  while (!atomic_compare_exchange_weak_explicit(&region->chunks, &first, number, memory_order_release,
+    parcel->next = first;
+  while (!atomic_compare_exchange_weak_explicit(&region->parcels, &first, number, memory_order_release,
                                                 memory_order_relaxed));
 }
 
@@ -162,18 +162,18 @@ static void look_up(gcb_marker *marker, gcb_region *region, const uint32_t *gran
 static void look_up_published(gcb_marker *marker, size_t which, size_t most) {
   gcb_space *space = marker->space;
   gcb_region *region = &space->regions[which];
-  if (!atomic_load_explicit(&region->chunks, memory_order_relaxed))
+  if (!atomic_load_explicit(&region->parcels, memory_order_relaxed))
     return;
-  uint32_t number = atomic_exchange_explicit(&region->chunks, 0, memory_order_acquire);
+  uint32_t number = atomic_exchange_explicit(&region->parcels, 0, memory_order_acquire);
   uint32_t seen = 0;
   while (number) {
-    gcb_chunk *chunk = chunk_at(space, number);
-    uint32_t next = chunk->next;
-    for (size_t line = 0; next && line < GCB_CHUNK_BYTES; line += LINE)
-      __builtin_prefetch((const char *)chunk_at(space, next) + line);
-    look_up(marker, region, chunk->granules, chunk->count, most);
-    seen += chunk->count;
-    free_chunk(marker, number);
+    gcb_parcel *parcel = parcel_at(space, number);
+    uint32_t next = parcel->next;
+    for (size_t line = 0; next && line < GCB_PARCEL_BYTES; line += LINE)
+      __builtin_prefetch((const char *)parcel_at(space, next) + line);
+    look_up(marker, region, parcel->granules, parcel->count, most);
+    seen += parcel->count;
+    free_parcel(marker, number);
     number = next;
   }
   atomic_fetch_sub_explicit(&region->published, seen, memory_order_relaxed);
@@ -184,20 +184,20 @@ static void look_up_own(gcb_marker *marker, size_t which, size_t most) {
   uint32_t *end = marker->open[which];
   if (!end)
     return;
-  gcb_chunk *chunk = chunk_of(end);
-  look_up(marker, &marker->space->regions[which], chunk->granules, (size_t)(end - chunk->granules), most);
-  marker->open[which] = chunk->granules;
+  gcb_parcel *parcel = parcel_of(end);
+  look_up(marker, &marker->space->regions[which], parcel->granules, (size_t)(end - parcel->granules), most);
+  marker->open[which] = parcel->granules;
 }
 
-/* There is no chunk left: those of all regions that can be had become grey bits. Some can always be had: a
- * marker that waits here owns at most the region that it visits, and looks up that one's chunks itself. */
+/* There is no parcel left: those of all regions that can be had become grey bits. Some can always be had: a
+ * marker that waits here owns at most the region that it visits, and looks up that one's parcels itself. */
 static void make_room(gcb_marker *marker) {
   gcb_space *space = marker->space;
   for (size_t which = 0; which < space->region_count; which++) {
     gcb_region *region = &space->regions[which];
     if (which == marker->region)
       look_up_published(marker, which, 0);
-    else if (atomic_load_explicit(&region->chunks, memory_order_relaxed) && own(region)) {
+    else if (atomic_load_explicit(&region->parcels, memory_order_relaxed) && own(region)) {
       look_up_published(marker, which, 0);
       disown(region);
     }
@@ -209,8 +209,8 @@ static size_t most_on_stack(const gcb_marker *marker) {
   return most < marker->capacity ? most : marker->capacity;
 }
 
-/* Where the next reference into a region is written, its chunk being full, or none being open. */
-static __attribute__((noinline)) uint32_t *next_chunk(gcb_marker *marker, size_t which) {
+/* Where the next reference into a region is written, its parcel being full, or none being open. */
+static __attribute__((noinline)) uint32_t *next_parcel(gcb_marker *marker, size_t which) {
   gcb_space *space = marker->space;
   uint32_t *end = marker->open[which];
   if (end && which == marker->region) {
@@ -218,7 +218,7 @@ static __attribute__((noinline)) uint32_t *next_chunk(gcb_marker *marker, size_t
     return marker->open[which];
   }
   if (end) {
-    publish(space, which, chunk_of(end), GCB_CHUNK_REFERENCES);
+    publish(space, which, parcel_of(end), GCB_PARCEL_REFERENCES);
     marker->open[which] = NULL;
   }
   while (marker->spares == 0 && !take_spare(marker)) {
@@ -226,10 +226,10 @@ static __attribute__((noinline)) uint32_t *next_chunk(gcb_marker *marker, size_t
     if (marker->spares == 0)
       sched_yield();
   }
-  gcb_chunk *chunk = chunk_at(space, marker->spare[--marker->spares]);
-  __builtin_prefetch(chunk, 1);
-  __builtin_prefetch((char *)chunk + LINE, 1);
-  return chunk->granules;
+  gcb_parcel *parcel = parcel_at(space, marker->spare[--marker->spares]);
+  __builtin_prefetch(parcel, 1);
+  __builtin_prefetch((char *)parcel + LINE, 1);
+  return parcel->granules;
 }
 
 void gcb_publish_open(gcb_marker *marker) {
@@ -238,12 +238,12 @@ void gcb_publish_open(gcb_marker *marker) {
     uint32_t *end = marker->open[which];
     if (!end)
       continue;
-    gcb_chunk *chunk = chunk_of(end);
-    size_t count = (size_t)(end - chunk->granules);
+    gcb_parcel *parcel = parcel_of(end);
+    size_t count = (size_t)(end - parcel->granules);
     if (count > 0)
-      publish(space, which, chunk, count);
+      publish(space, which, parcel, count);
     else
-      free_chunk(marker, (uint32_t)(chunk - space->chunks) + 1);
+      free_parcel(marker, (uint32_t)(parcel - space->parcels) + 1);
     marker->open[which] = NULL;
   }
   gcb_return_spare(marker, 0);
@@ -321,8 +321,8 @@ static __attribute__((noinline)) void visit(gcb_marker *marker, const batch *fou
       uint32_t granule = gcb_granule_of(space, target);
       uint32_t *end = open[granule >> shift];
       if (GCB_UNLIKELY(((uintptr_t)end & (LINE - 1)) == 0)) {
-        if (((uintptr_t)end & CHUNK_MASK) == 0)
-          end = next_chunk(marker, granule >> shift);
+        if (((uintptr_t)end & PARCEL_MASK) == 0)
+          end = next_parcel(marker, granule >> shift);
         else
           __builtin_prefetch((char *)end + LINE, 1);
       }
@@ -372,7 +372,7 @@ static uint32_t pending(const gcb_region *region) {
 
 static bool has_work(const gcb_marker *marker, size_t which) {
   uint32_t *end = marker->open[which];
-  return pending(&marker->space->regions[which]) || (end && end != chunk_of(end)->granules);
+  return pending(&marker->space->regions[which]) || (end && end != parcel_of(end)->granules);
 }
 
 bool gcb_visit_regions(gcb_marker *marker, size_t start) {

@@ -53,9 +53,10 @@ static size_t lay_out(gcb_space *space, char *base) {
   space->grey = carve(base, &used, bitmap);
   /* Last, since it is the only part that is rarely used to its end. With the four bitmaps it is less than 4 %
    * of the heap. */
-  space->marker.stack = carve(base, &used, (space->marker.capacity + GCB_WAITING) * sizeof *space->marker.stack);
-  used = (used + GCB_CHUNK_BYTES - 1) & ~(size_t)(GCB_CHUNK_BYTES - 1);
-  space->chunks = carve(base, &used, space->chunk_count * sizeof *space->chunks);
+  space->marker.stack =
+      carve(base, &used, (space->marker.capacity + GCB_WAITING) * sizeof *space->marker.stack);
+  used = (used + GCB_PARCEL_BYTES - 1) & ~(size_t)(GCB_PARCEL_BYTES - 1);
+  space->parcels = carve(base, &used, space->parcel_count * sizeof *space->parcels);
   return used;
 }
 
@@ -64,7 +65,7 @@ static int set_up(gcb_space *space) {
   space->metadata_bytes = lay_out(space, NULL);
   if (gcb_memory_map(space))
     return -1;
-  size_t present = space->metadata_bytes - space->chunk_count * sizeof *space->chunks;
+  size_t present = space->metadata_bytes - space->parcel_count * sizeof *space->parcels;
   space->metadata = gcb_metadata_map(space->metadata_bytes, present, forks(space));
   if (!space->metadata)
     return -1;
@@ -97,7 +98,7 @@ gcb_space *gcb_space_new(size_t bytes, uint32_t memory, const gcb_barrier_ops *o
   space->ops = ops;
   pthread_mutex_init(&space->large_lock, NULL);
   pthread_mutex_init(&space->service_lock, NULL);
-  pthread_mutex_init(&space->chunk_lock, NULL);
+  pthread_mutex_init(&space->parcel_lock, NULL);
   pthread_condattr_t monotonic;
   pthread_condattr_init(&monotonic);
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -139,7 +140,7 @@ void gcb_space_free(gcb_space *space) {
     munmap(space->metadata, lay_out(space, NULL));
   pthread_mutex_destroy(&space->large_lock);
   pthread_mutex_destroy(&space->service_lock);
-  pthread_mutex_destroy(&space->chunk_lock);
+  pthread_mutex_destroy(&space->parcel_lock);
   pthread_cond_destroy(&space->service);
   pthread_cond_destroy(&space->served);
   free(space->events);
