@@ -11,24 +11,11 @@
 enum {
   BATCH = 4096,    /* granules that are handed out at a time */
   WORTH_HELP = 16, /* fewer are done before anybody else has looked up */
-  LINE = 64,
 };
 
-/* What was met in the granule before has waited for the words with its mark bits while this one was read. */
-static void look_up(gcb_space *space, gcb_helper *helper) {
-  size_t before = !helper->turn;
-  const uint32_t *met = helper->met[before];
-  for (size_t i = 0; i < helper->met_count[before]; i++)
-    /* A mark that is just being set may be missed: then the collector's thread finds it set. */
-    if (GCB_UNLIKELY(!gcb_bit(space->mark, met[i])))
-      helper->found[helper->count++] = met[i];
-  helper->met_count[before] = 0;
-  helper->turn = before;
-}
-
-/* There is room for what two granules may hold. */
+/* There is room for what one granule may hold. */
 static bool has_room(const gcb_helper *helper) {
-  return helper->count + 2 * GCB_GRANULE_REFERENCES <= GCB_FOUND;
+  return helper->count + GCB_GRANULE_REFERENCES <= GCB_FOUND;
 }
 
 /* The slots of one object that lie in [from, to) of the collector's view. Slots on other granules are those
@@ -42,16 +29,18 @@ static inline void scan_slots(gcb_space *space, gcb_helper *helper, size_t granu
     first = from;
   if (last > to)
     last = to;
-  uint32_t *met = helper->met[helper->turn] + helper->met_count[helper->turn], *end = met;
   for (; first < last; first += sizeof(gcb_ref)) {
     gcb_ref target =
         atomic_load_explicit((const _Atomic(gcb_ref) *)(const void *)first, memory_order_acquire);
     if (!target)
       continue;
-    *end = gcb_granule_of(space, target);
-    __builtin_prefetch((const void *)&space->mark[*end++ >> 6]);
+    /* No queue, unlike the marker's: here the branch is predicted, so the processor goes on to the next
+     * references while the word with the mark bit is on its way. A mark that is just being set may be missed:
+     * then the collector's thread finds it set. */
+    uint32_t met = gcb_granule_of(space, target);
+    if (GCB_UNLIKELY(!gcb_bit(space->mark, met)))
+      helper->found[helper->count++] = met;
   }
-  helper->met_count[helper->turn] += (size_t)(end - met);
 }
 
 static uint64_t live_word(const gcb_space *space, size_t word) {
@@ -110,15 +99,6 @@ static unsigned granule_shift(const gcb_space *space) {
 static void rescan_granule(gcb_space *space, gcb_helper *helper, size_t granule) {
   unsigned shift = granule_shift(space);
   helper->objects += rescan_range(space, helper, granule << shift, (granule + 1) << shift);
-  look_up(space, helper);
-}
-
-static void fetch(const gcb_space *space, size_t granule) {
-  unsigned shift = granule_shift(space);
-  const char *from = (const char *)gcb_alias_object(space, granule << shift);
-  __builtin_prefetch((const void *)&space->mark[granule << shift >> 6]);
-  for (size_t line = 0; line < (size_t)GCB_GRANULE << shift; line += LINE)
-    __builtin_prefetch(from + line);
 }
 
 /* Takes granules that nobody has taken and rescans up to `most` of them; how many. The next one's memory is
@@ -131,12 +111,9 @@ static size_t take_some(gcb_space *space, gcb_helper *helper, size_t most) {
     size_t at = atomic_fetch_add_explicit(&rescan->next, 1, memory_order_relaxed);
     if (at >= rescan->count)
       break;
-    if (at + 1 < rescan->count) /* this thread's or another's: then it has done no harm */
-      fetch(space, rescan->granules[at + 1]);
     rescan_granule(space, helper, rescan->granules[at]);
     done++;
   }
-  look_up(space, helper);
   return done;
 }
 
