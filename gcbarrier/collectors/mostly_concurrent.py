@@ -7,12 +7,12 @@ does a little of the rescanning at its safepoints, and so writes less meanwhile,
 
 from attrs import field, frozen, validators
 
-from gcbarrier.collectors import Triggered
+from gcbarrier.collectors import Marking
 from gcbarrier.heap import Heap
 
 
 @frozen(kw_only=True)
-class Params(Triggered):
+class Params(Marking):
     """How long to go on before stopping the world."""
 
     rounds: int = field(default=12, validator=validators.ge(0))
@@ -32,6 +32,7 @@ class Params(Triggered):
 
 def collect(heap: Heap, params: Params) -> None:
     """One cycle."""
+    heap.set_markers(params.markers)
     heap.arm()
     heap.mark()
     before = dirty = heap.granules
