@@ -221,6 +221,15 @@ class Heap:
         count = self._lib.gcb_take_events(self._space, self._ffi.from_buffer(buffer), len(buffer))
         return buffer[:count].copy()
 
+    def set_markers(self, markers: int) -> None:
+        """So many threads mark from now on, 1 to 8, the caller's among them. Not while a phase is under way."""
+        self._check(self._lib.gcb_set_markers(self._space, markers))
+
+    @property
+    def markers_cpu_ns(self) -> int:
+        """CPU time of the threads that have marked for the collector's so far."""
+        return int(self._lib.gcb_markers_cpu_ns(self._space))
+
     # The phases of a cycle
 
     def begin_cycle(self) -> None:

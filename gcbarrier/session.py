@@ -130,7 +130,7 @@ class _Session:
         )
         cpu_ns = _collector_cpu_ns()
         self._serve(heap)
-        self._collector_cpu_ns = _collector_cpu_ns() - cpu_ns
+        self._collector_cpu_ns = _collector_cpu_ns() - cpu_ns + heap.markers_cpu_ns
         self._results["checksum"] = heap.join()
         if config.timed:
             self._results["operation_times"] = times.histograms(heap.operation_times())

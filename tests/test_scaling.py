@@ -162,13 +162,15 @@ def test_a_dirty_set_that_no_longer_shrinks_is_told_from_one_that_does() -> None
         return evolve(outcome, pauses=tuple(evolve(pause, dirty_granules=pages) for pause in outcome.pauses))
 
     # The last round found 100.
-    assert all(script.converges(with_left(80)))
-    assert not any(script.converges(with_left(81)))
+    assert all(script.converges(with_left(90)))
+    assert not any(script.converges(with_left(91)))
     small = tuple(evolve(cycle, round_dirty=(900, 10)) for cycle in outcome.cycles)
     assert all(script.converges(evolve(with_left(16), cycles=small)))
     assert not any(script.converges(evolve(with_left(17), cycles=small)))
-    (behind,) = cells([with_left(81)])
-    (ahead,) = cells([with_left(80)])
+    stuck = tuple(evolve(cycle, round_dirty=(900, 899, 100)) for cycle in outcome.cycles)
+    assert not any(script.converges(evolve(with_left(0), cycles=stuck)))
+    (behind,) = cells([with_left(91)])
+    (ahead,) = cells([with_left(90)])
     assert script.stays_behind(behind)
     assert not script.stays_behind(ahead)
     assert "uffd-wp-async: no longer converges from" in told(

@@ -15,6 +15,7 @@ static void clear_words(_Atomic uint64_t *bitmap, size_t granules) {
 /* Nothing is marked, nothing was reported. */
 static void forget(gcb_space *space) {
   clear_words(space->mark, space->bytes / GCB_GRANULE);
+  gcb_forget_grey(space);
   if (space->dirty.words)
     gcb_dirty_clear(&space->dirty);
   space->marker.objects = space->marker.bytes = 0;

@@ -49,6 +49,7 @@ static void become_child(pid_t parent) {
 
 static void mark_in_child(gcb_space *space) {
   gcb_child *child = space->child;
+  space->crew = NULL; /* its threads stayed behind */
   child->start_ns = gcb_now_ns();
   child->roots = gcb_push_roots(space); /* they are in the snapshot too: no need to do that in the pause */
   child->rooted_ns = gcb_now_ns();

@@ -9,35 +9,13 @@
 #include "core.h"
 
 enum {
-  BATCH = 4096,     /* granules that are handed out at a time */
-  WORTH_HELP = 16,  /* fewer are done before anybody else has looked up */
-  MOST_FOUND = 512, /* references of one granule at most: a page of them */
+  BATCH = 4096,    /* granules that are handed out at a time */
+  WORTH_HELP = 16, /* fewer are done before anybody else has looked up */
 };
 
-static void note_unmarked(gcb_space *space, gcb_helper *helper, uint32_t granule) {
-  /* A mark that is just being set may be missed: then the collector's thread finds it set. */
-  if (!gcb_bit(space->mark, granule))
-    helper->found[helper->count++] = granule;
-}
-
-/* As the marker's queue (mark.c): a reference waits while the word with its mark bit is on its way. Granule 0
- * stands for nobody, and is looked up at once. */
-static inline void look_up(gcb_space *space, gcb_helper *helper, uint32_t granule) {
-  __builtin_prefetch((const void *)&space->mark[granule >> 6]);
-  uint32_t *place = &helper->waiting[helper->next++ & (GCB_WAITING - 1)], oldest = *place;
-  *place = granule;
-  if (oldest)
-    note_unmarked(space, helper, oldest);
-  if (GCB_UNLIKELY(granule == 0))
-    note_unmarked(space, helper, 0);
-}
-
-static void end_waiting(gcb_space *space, gcb_helper *helper) {
-  for (size_t i = 0; i < GCB_WAITING; i++) {
-    if (helper->waiting[i])
-      note_unmarked(space, helper, helper->waiting[i]);
-    helper->waiting[i] = 0;
-  }
+/* There is room for what one granule may hold. */
+static bool has_room(const gcb_helper *helper) {
+  return helper->count + GCB_GRANULE_REFERENCES <= GCB_FOUND;
 }
 
 /* The slots of one object that lie in [from, to) of the collector's view. Slots on other granules are those
@@ -56,10 +34,12 @@ static inline void scan_slots(gcb_space *space, gcb_helper *helper, size_t granu
         atomic_load_explicit((const _Atomic(gcb_ref) *)(const void *)first, memory_order_acquire);
     if (!target)
       continue;
-    if (helper)
-      look_up(space, helper, gcb_granule_of(space, target));
-    else
-      gcb_push_tracked(space, target);
+    /* No queue, unlike the marker's: here the branch is predicted, so the processor goes on to the next
+     * references while the word with the mark bit is on its way. A mark that is just being set may be missed:
+     * then the collector's thread finds it set. */
+    uint32_t met = gcb_granule_of(space, target);
+    if (GCB_UNLIKELY(!gcb_bit(space->mark, met)))
+      helper->found[helper->count++] = met;
   }
 }
 
@@ -112,41 +92,55 @@ static uint64_t rescan_range(gcb_space *space, gcb_helper *helper, size_t first,
   return objects;
 }
 
-static uint64_t rescan_granule(gcb_space *space, gcb_helper *helper, size_t granule) {
-  unsigned shift = space->barrier.granule_shift - GCB_GRANULE_SHIFT;
-  return rescan_range(space, helper, granule << shift, (granule + 1) << shift);
+static unsigned granule_shift(const gcb_space *space) {
+  return space->barrier.granule_shift - GCB_GRANULE_SHIFT;
 }
 
-/* The next granule that nobody has taken; SIZE_MAX: all are. */
-static size_t take(gcb_rescan_list *rescan) {
-  /* relaxed: what the list holds was published by `open`; this only makes takers distinct */
-  size_t at = atomic_fetch_add_explicit(&rescan->next, 1, memory_order_relaxed);
-  return at < rescan->count ? rescan->granules[at] : SIZE_MAX;
+static void rescan_granule(gcb_space *space, gcb_helper *helper, size_t granule) {
+  unsigned shift = granule_shift(space);
+  helper->objects += rescan_range(space, helper, granule << shift, (granule + 1) << shift);
+}
+
+/* Takes granules that nobody has taken and rescans up to `most` of them; how many. The next one's memory is
+ * on its way meanwhile: it is taken ahead. */
+static size_t take_some(gcb_space *space, gcb_helper *helper, size_t most) {
+  gcb_rescan_list *rescan = &space->rescan;
+  size_t done = 0;
+  while (done < most && has_room(helper)) {
+    /* relaxed: what the list holds was published by `open`; this only makes takers distinct */
+    size_t at = atomic_fetch_add_explicit(&rescan->next, 1, memory_order_relaxed);
+    if (at >= rescan->count)
+      break;
+    rescan_granule(space, helper, rescan->granules[at]);
+    done++;
+  }
+  return done;
 }
 
 /* Up to `most` granules, by a mutator. False: there is nothing to do. */
 bool gcb_help_rescan(gcb_thread *t, size_t most) {
   gcb_space *space = t->space;
   gcb_rescan_list *rescan = &space->rescan;
-  gcb_helper *helper = &t->helper;
   /* seq_cst, here and in close(): this thread says that it helps and then asks whether it is wanted; the
    * collector's thread says that it is not and then asks who helps. One of the two sees the other. */
   if (!atomic_load_explicit(&rescan->open, memory_order_relaxed))
     return false;
   atomic_fetch_add_explicit(&rescan->helpers, 1, memory_order_seq_cst);
   size_t done = 0;
-  if (atomic_load_explicit(&rescan->open, memory_order_seq_cst)) {
-    for (size_t granule; done < most && helper->count + MOST_FOUND + GCB_WAITING <= GCB_FOUND; done++) {
-      granule = take(rescan);
-      if (granule == SIZE_MAX)
-        break;
-      helper->objects += rescan_granule(space, helper, granule);
-    }
-    end_waiting(space, helper);
-  }
+  if (atomic_load_explicit(&rescan->open, memory_order_seq_cst))
+    done = take_some(space, &t->helper, most);
   /* release: publishes what was found */
   atomic_fetch_sub_explicit(&rescan->helpers, 1, memory_order_release);
   return done > 0;
+}
+
+/* Marks what somebody has found; how many objects that one has looked at. */
+static uint64_t take_over(gcb_space *space, gcb_helper *helper) {
+  uint64_t objects = helper->objects;
+  for (size_t at = 0; at < helper->count; at++)
+    gcb_push_tracked(space, space->tracked + ((size_t)helper->found[at] << GCB_GRANULE_SHIFT));
+  helper->count = helper->objects = 0;
+  return objects;
 }
 
 /* Nobody takes any more, and whoever has taken is done. */
@@ -156,13 +150,8 @@ static uint64_t close(gcb_space *space) {
   atomic_store_explicit(&rescan->open, 0, memory_order_seq_cst);
   while (atomic_load_explicit(&rescan->helpers, memory_order_seq_cst))
     gcb_relax();
-  for (uint32_t i = 0; i < space->thread_count; i++) {
-    gcb_helper *helper = &space->threads[i].helper;
-    for (size_t at = 0; at < helper->count; at++)
-      gcb_push_tracked(space, space->tracked + ((size_t)helper->found[at] << GCB_GRANULE_SHIFT));
-    objects += helper->objects;
-    helper->count = helper->objects = 0;
-  }
+  for (uint32_t i = 0; i < space->thread_count; i++)
+    objects += take_over(space, &space->threads[i].helper);
   return objects;
 }
 
@@ -191,8 +180,8 @@ uint64_t gcb_rescan_dirty(gcb_space *space) {
     /* seq_cst: see gcb_help_rescan(); it also publishes the list */
     if (shared)
       atomic_store_explicit(&rescan->open, 1, memory_order_seq_cst);
-    for (size_t granule; (granule = take(rescan)) != SIZE_MAX;)
-      objects += rescan_granule(space, NULL, granule);
+    while (take_some(space, &rescan->own, SIZE_MAX) > 0)
+      objects += take_over(space, &rescan->own);
     if (shared)
       objects += close(space);
   }

@@ -57,6 +57,18 @@ static void wait_for(gcb_bell *bell, uint32_t seen, uint64_t spin_ns, gcb_thread
   atomic_fetch_sub_explicit(&bell->sleepers, 1, memory_order_relaxed);
 }
 
+void gcb_ring(gcb_bell *bell) {
+  ring(bell);
+}
+
+uint32_t gcb_heard(gcb_bell *bell) {
+  return heard(bell);
+}
+
+void gcb_wait_for(gcb_bell *bell, uint32_t seen, uint64_t spin_ns) {
+  wait_for(bell, seen, spin_ns, NULL);
+}
+
 enum { UNKNOWN = -1 };
 
 static int64_t own_switches(void) {
