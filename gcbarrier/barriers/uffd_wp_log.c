@@ -135,7 +135,7 @@ static void count(gcb_barrier *barrier, enum tally which) {
 }
 
 /* Everything that the rings hold goes into `open`. False: it is not everything that isn't armed. */
-static bool drain(gcb_barrier *barrier) {
+static bool drain(gcb_barrier *barrier, const gcb_dirty_set *next) {
   fault_log *f = barrier->state;
   bool complete = true;
   uint32_t unlogged = atomic_load_explicit(&f->unlogged, memory_order_relaxed);
@@ -143,7 +143,7 @@ static bool drain(gcb_barrier *barrier) {
   gcb_fault_ring *ring = atomic_load_explicit(&f->rings, memory_order_acquire);
   bool blind = unlogged > 0 || !ring; /* where no thread is known, any may be writing */
   for (; ring; ring = ring->next)
-    if (ring->page && !gcb_fault_ring_drain(ring, &barrier->range, &f->open))
+    if (ring->page && !gcb_fault_ring_drain(ring, &barrier->range, &f->open, next))
       complete = false;
   barrier->tallies[UNLOGGED_THREADS].count = unlogged;
   barrier->tallies[USER_THREADS].count = atomic_load_explicit(&f->user_only, memory_order_relaxed);
@@ -175,7 +175,8 @@ static bool next_part(const gcb_dirty_set *set, size_t *at, size_t *first, size_
   return true;
 }
 
-/* What scanning all parts takes beyond the flushes and the written pages: the calls, and the pages passed over. */
+/* What scanning all parts takes beyond the flushes and the written pages: the calls, and the pages passed
+ * over. */
 static uint64_t parts_ns(const gcb_barrier *barrier) {
   const fault_log *f = barrier->state;
   size_t parts = 0, pages = 0;
@@ -220,7 +221,7 @@ static int measure(gcb_barrier *barrier, size_t pages, unsigned times, uint64_t 
  * opened before this returned: it stays open, and the next collect reports it. */
 static int arm(gcb_barrier *barrier) {
   fault_log *f = barrier->state;
-  if (drain(barrier) && f->armed)
+  if (drain(barrier, NULL) && f->armed)
     return rearm_open(barrier, NULL);
   count(barrier, WHOLE_ARMS);
   if (gcb_uffd_protect(barrier, 0, pages_of(barrier)))
@@ -254,7 +255,7 @@ static int check(gcb_barrier *barrier) {
 
 static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
   fault_log *f = barrier->state;
-  bool complete = drain(barrier);
+  bool complete = drain(barrier, dirty);
   if (rearm) {
     if (complete)
       return rearm_open(barrier, dirty);
