@@ -248,7 +248,7 @@ class Heap:
         stopped = stopped or (rearm and not self.promises.atomic)
         return self._check(self._lib.gcb_collect(self._space, rearm, stopped))
 
-    def rescan(self, *, help: int = 0) -> None:  # noqa: A002 - that is what it is
+    def rescan(self, *, help: int = 0) -> None:
         """Look again at the marked objects on dirty granules and mark from there, while mutators run.
 
         With ``help`` each mutator rescans so many granules at each of its safepoints meanwhile: it writes less, and
