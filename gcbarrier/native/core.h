@@ -84,6 +84,8 @@ enum { GCB_GRANULE_REFERENCES = GCB_PAGE / 8, GCB_FOUND = 2048 };
 
 /* What somebody has found that takes part in a rescan: read by the collector's thread when it is done. */
 typedef struct gcb_helper {
+  uint32_t met[2][GCB_GRANULE_REFERENCES]; /* in the granule before and in this one, in turn */
+  size_t met_count[2], turn;
   uint32_t found[GCB_FOUND]; /* granules that were not marked */
   size_t count;
   uint64_t objects;
