@@ -1,13 +1,11 @@
-/* Rescanning: the references on dirty granules that belong to marked objects
- * are looked at again. Objects are found from the mark bitmap; the one that
- * spans into a granule from the left by looking back within its block, or, for
- * a large object, from the block table.
+/* Rescanning: the references on dirty granules that belong to marked objects are looked at again. Objects are
+ * found from the mark bitmap; the one that spans into a granule from the left by looking back within its
+ * block, or, for a large object, from the block table.
  *
- * Nearly all of what is found has been marked long since: a granule is read,
- * its references are looked up in the bitmap, and nothing comes of it. So
- * whoever has the time may do that, without a lock: mutators that are stopped,
- * or that are asked to help. They note what is not marked, and the collector's
- * thread, the only one that writes marks, marks it when they are done. */
+ * Nearly all of what is found has been marked long since: a granule is read, its references are looked up in
+ * the bitmap, and nothing comes of it. So whoever has the time may do that, without a lock: mutators that are
+ * stopped, or that are asked to help. They note what is not marked, and the collector's thread, the only one
+ * that writes marks, marks it when they are done. */
 #include "core.h"
 
 enum {
@@ -23,15 +21,13 @@ static bool has_room(const gcb_helper *helper) {
   return helper->count + 2 * GCB_GRANULE_REFERENCES <= GCB_FOUND;
 }
 
-/* A mark that is just being set may be missed: then the collector's thread
- * finds it set. */
+/* A mark that is just being set may be missed: then the collector's thread finds it set. */
 static inline void look_up(const gcb_space *space, gcb_helper *helper, uint32_t granule) {
   if (GCB_UNLIKELY(!gcb_bit(space->mark, granule)))
     helper->found[helper->count++] = granule;
 }
 
-/* What was met in the granule before has waited for the words with its mark
- * bits while this one was read. */
+/* What was met in the granule before has waited for the words with its mark bits while this one was read. */
 static void look_up_waiting(const gcb_space *space, gcb_helper *helper) {
   size_t before = !helper->turn;
   for (size_t i = 0; i < helper->met_count[before]; i++)
@@ -40,8 +36,8 @@ static void look_up_waiting(const gcb_space *space, gcb_helper *helper) {
   helper->turn = before;
 }
 
-/* The slots of one object that lie in [from, to) of the collector's view. Slots
- * on other granules are those granules' affair. */
+/* The slots of one object that lie in [from, to) of the collector's view. Slots on other granules are those
+ * granules' affair. */
 static inline void scan_slots(gcb_space *space, gcb_helper *helper, size_t granule, const char *from,
                               const char *to) {
   gcb_ref object = gcb_alias_object(space, granule);
@@ -75,8 +71,7 @@ static uint64_t live_word(const gcb_space *space, size_t word) {
   return gcb_word(space->mark, word) | gcb_word(space->black, word);
 }
 
-/* The last live object of the block that starts before bit `at` of the bitmap;
- * SIZE_MAX: none. */
+/* The last live object of the block that starts before bit `at` of the bitmap; SIZE_MAX: none. */
 static size_t last_before(const gcb_space *space, size_t at, size_t block_word) {
   size_t word = at >> 6;
   uint64_t bits = at & 63 ? live_word(space, word) & ((UINT64_C(1) << (at & 63)) - 1) : 0;
@@ -85,8 +80,7 @@ static size_t last_before(const gcb_space *space, size_t at, size_t block_word) 
   return bits ? (word << 6) + 63 - (size_t)__builtin_clzll(bits) : SIZE_MAX;
 }
 
-/* [first, last) are bits of the bitmap: a granule of the barrier's, which is
- * never more than a page. */
+/* [first, last) are bits of the bitmap: a granule of the barrier's, which is never more than a page. */
 static uint64_t rescan_range(gcb_space *space, gcb_helper *helper, size_t first, size_t last) {
   const char *from = space->alias + (first << GCB_GRANULE_SHIFT),
              *to = space->alias + (last << GCB_GRANULE_SHIFT);
@@ -132,14 +126,13 @@ static void rescan_granule(gcb_space *space, gcb_helper *helper, size_t granule)
   look_up_waiting(space, helper);
 }
 
-/* Takes granules that nobody has taken and rescans up to `most` of them; how
- * many. The next one's memory is on its way meanwhile: it is taken ahead. */
+/* Takes granules that nobody has taken and rescans up to `most` of them; how many. The next one's memory is
+ * on its way meanwhile: it is taken ahead. */
 static size_t take_some(gcb_space *space, gcb_helper *helper, size_t most) {
   gcb_rescan_list *rescan = &space->rescan;
   size_t done = 0;
   while (done < most && has_room(helper)) {
-    /* relaxed: what the list holds was published by `open`; this only makes
-     * takers distinct */
+    /* relaxed: what the list holds was published by `open`; this only makes takers distinct */
     size_t at = atomic_fetch_add_explicit(&rescan->next, 1, memory_order_relaxed);
     if (at >= rescan->count)
       break;
@@ -154,9 +147,8 @@ static size_t take_some(gcb_space *space, gcb_helper *helper, size_t most) {
 bool gcb_help_rescan(gcb_thread *t, size_t most) {
   gcb_space *space = t->space;
   gcb_rescan_list *rescan = &space->rescan;
-  /* seq_cst, here and in close(): this thread says that it helps and then asks
-   * whether it is wanted; the collector's thread says that it is not and then
-   * asks who helps. One of the two sees the other. */
+  /* seq_cst, here and in close(): this thread says that it helps and then asks whether it is wanted; the
+   * collector's thread says that it is not and then asks who helps. One of the two sees the other. */
   if (!atomic_load_explicit(&rescan->open, memory_order_relaxed))
     return false;
   atomic_fetch_add_explicit(&rescan->helpers, 1, memory_order_seq_cst);
