@@ -30,8 +30,8 @@ void gcb_regions_lay_out(gcb_space *space) {
     space->region_shift++;
   space->region_count = ((granules - 1) >> space->region_shift) + 1;
   space->marker.capacity = stack < 256 ? 256 : stack > 8192 ? 8192 : stack;
-  /* With the stack it is as much as one bitmap: so all metadata stay below 4 %. */
-  size_t left = space->bytes / 128 - space->marker.capacity * sizeof *space->marker.stack;
+  /* With the stack it is a little less than one bitmap: so all metadata stay below 4 %. */
+  size_t left = space->bytes / 136 - space->marker.capacity * sizeof *space->marker.stack;
   space->parcel_count = (uint32_t)(left / GCB_PARCEL_BYTES);
 }
 
