@@ -84,6 +84,8 @@ enum { GCB_GRANULE_REFERENCES = GCB_PAGE / 8, GCB_FOUND = 2048 };
 
 /* What somebody has found that takes part in a rescan: read by the collector's thread when it is done. */
 typedef struct gcb_helper {
+  uint32_t met[2][GCB_GRANULE_REFERENCES]; /* in the granule before and in this one, in turn */
+  size_t met_count[2], turn;
   uint32_t found[GCB_FOUND]; /* granules that were not marked */
   size_t count;
   uint64_t objects;
@@ -201,6 +203,7 @@ typedef struct gcb_space {
   gcb_dirty_set dirty;
   uint64_t *write_watch; /* write_watch.c; null: not asked for */
   uint64_t *grey; /* a bit per granule: an object that was met; if it isn't marked it is to be visited */
+  bool spilled; /* something is grey: what drain() asks, so that a short pause need not look at all regions */
   gcb_region *regions;
   size_t region_count;
   unsigned region_shift; /* log2 of a region's granules */
@@ -326,7 +329,7 @@ size_t gcb_sweep_blocks(gcb_space *space);
 void gcb_regions_lay_out(gcb_space *space); /* by the heap's size */
 int gcb_regions_open(gcb_space *space);
 void gcb_regions_close(gcb_space *space);
-void gcb_set_grey(gcb_space *space, uint32_t granule); /* by the region's owner, or where nobody else marks */
+void gcb_set_grey(gcb_space *space, uint32_t granule); /* by the collector's thread where nobody else marks */
 /* Of any marker: a turn round the regions that have work and no owner, beginning anywhere; whether it was
  * worth it. */
 bool gcb_visit_regions(gcb_marker *marker, size_t start);
@@ -335,9 +338,8 @@ void gcb_return_spare(gcb_marker *marker, uint32_t kept);
 bool gcb_regions_wait(const gcb_space *space); /* for an owner, and there is enough to do */
 /* Of the collector's thread, with nobody else marking. */
 void gcb_spill_stack(gcb_space *space);
-void gcb_look_up_rest(gcb_space *space); /* empties all parcels */
-bool gcb_is_grey(const gcb_space *space);
-void gcb_forget_grey(gcb_space *space); /* also what is on the stack */
+void gcb_look_up_rest(gcb_space *space); /* empties all parcels; `spilled` says whether that was all */
+void gcb_forget_grey(gcb_space *space);  /* also what is on the stack */
 
 /* crew.c: the markers' threads */
 void gcb_mark_together(gcb_space *space); /* region by region, until little is left */
