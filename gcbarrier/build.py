@@ -138,7 +138,13 @@ def barrier(source: Path, defines: Sequence[str] = ()) -> Plugin:
 
 
 def mutator(
-    source: Path, params_header: str, *, verify: bool, store: Path | None = None, defines: Sequence[str] = ()
+    source: Path,
+    params_header: str,
+    *,
+    verify: bool,
+    timed: bool = False,
+    store: Path | None = None,
+    defines: Sequence[str] = (),
 ) -> Plugin:
     """A heap's ``mutator.c``; ``params_header`` is what it includes as ``gcb_params.h``.
 
@@ -146,7 +152,7 @@ def mutator(
     one a store is a plain store.
     """
     inputs = [source, *_near(source), *sorted(source.parent.parent.glob("_*/*.h"))]
-    options = [f"-DGCB_VERIFY={int(verify)}"]
+    options = [f"-DGCB_VERIFY={int(verify)}", f"-DGCB_TIMED={int(timed)}"]
     if store is not None:
         inputs += [store, *_near(store)]
         options += [f'-DGCB_STORE_HEADER="{store.name}"', f"-I{store.parent}", *defines]

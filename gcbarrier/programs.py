@@ -64,7 +64,9 @@ def prepare(config: Config) -> Program:
     header = parameters.c_header(module.Params)
     source = discovery.find("heaps", config.heap).with_name("mutator.c")
     barrier = barriers.of(config)
-    plugin = build.mutator(source, header, verify=config.verify, store=barrier.store, defines=barrier.defines)
+    plugin = build.mutator(
+        source, header, verify=config.verify, timed=config.timed, store=barrier.store, defines=barrier.defines
+    )
     return Program(plugin=plugin, params=parameters.pack(concrete), blob=data)
 
 
