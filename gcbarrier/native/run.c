@@ -129,6 +129,10 @@ static void abandon(gcb_space *space) {
 
 static bool attach(gcb_thread *t) {
   gcb_space *space = t->space;
+  if (gcb_foreign_enter(t)) {
+    snprintf(t->error, sizeof t->error, "%s", gcb_error());
+    return false;
+  }
   if (space->ops && space->ops->attach && space->ops->attach(&space->barrier, t->m.store, t->m.index)) {
     snprintf(t->error, sizeof t->error, "%s", gcb_error());
     return false;
@@ -159,6 +163,8 @@ static void *mutator_main(void *argument) {
   }
   if (built)
     measured_mutate(t);
+  if (attached)
+    gcb_foreign_leave(t);
   gcb_thread_gone(t);
   pthread_mutex_lock(&space->service_lock);
   space->ended++;
