@@ -51,9 +51,7 @@ def run(job: Job) -> Measured:
     # Python's own collector must not stand in a collector's way.
     gc.disable()
     if job.runtime is not None:
-        return _packed(
-            *foreign.run(job.invocation, runtime=job.runtime, program=job.program, reference=job.reference)
-        )
+        return _packed(*foreign.run(job.invocation, runtime=job.runtime, program=job.program, reference=job.reference))
     session = _Session(job)
     try:
         session.run()
