@@ -202,6 +202,15 @@ def last_error(module: Any) -> str:
     return str(module.ffi.string(module.lib.gcb_error()).decode(errors="replace"))
 
 
+def tallies(module: Any, space: Any) -> dict[str, int]:
+    """What the barrier of ``space`` has counted beside its reports, by name."""
+    ffi, lib = module.ffi, module.lib
+    found: dict[str, int] = {}
+    while (name := lib.gcb_tally_name(space, len(found))) != ffi.NULL:
+        found[ffi.string(name).decode()] = int(lib.gcb_tally_count(space, len(found)))
+    return found
+
+
 def _plugin(
     source: Path,
     inputs: Sequence[Path],

@@ -29,6 +29,8 @@ EVENT = np.dtype(
 
 PREEMPTED = 1
 """Flag of a pause: a thread that took part was involuntarily descheduled around it."""
+FELL_BACK = 2
+"""Flag of a collect: the barrier did it in another, slower way than its own."""
 
 
 class Kind(IntEnum):
@@ -86,6 +88,7 @@ def pauses(events: NDArray[Any]) -> tuple[Pause, ...]:
                 rounds=int(before.sum()),
                 preempted=bool(whole["flags"] & PREEMPTED),
                 prototype=name == "prototype",
+                fell_back=bool((parts["flags"][parts["kind"] == Kind.COLLECT] & FELL_BACK).any()),
                 **spent,
             )
         )

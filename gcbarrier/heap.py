@@ -195,6 +195,10 @@ class Heap:
         """``gcb_totals``: operations, cpu_ns, minor_faults, wall_ns, live_bytes ...; after :meth:`join`."""
         return self._record("gcb_totals", self._lib.gcb_get_totals)
 
+    def tallies(self) -> dict[str, int]:
+        """What the barrier has counted beside its reports, by name."""
+        return build.tallies(self._module, self._space)
+
     def verification(self) -> dict[str, int]:
         """``gcb_verification``: what the oracle has counted."""
         return self._record("gcb_verification", self._lib.gcb_get_verification)

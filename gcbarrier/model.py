@@ -137,6 +137,8 @@ class Pause:
     """Whether a thread that took part was involuntarily descheduled around it."""
     prototype: bool = False
     """Whether Python ran inside it."""
+    fell_back: bool = False
+    """Whether its collect was done in another, slower way than the barrier's own; ``Outcome.tallies`` may tell why."""
 
 
 @frozen(kw_only=True)
@@ -206,6 +208,8 @@ class Outcome:
     metadata_bytes: int = 0
     checksum: int = 0
     verification: Verification | None = None
+    tallies: Mapping[str, int] = field(factory=dict)
+    """What the barrier counted beside its reports, such as how often it had to fall back to a slower way."""
     facts: Mapping[str, Scalar] = field(factory=dict)
     """Measured in the invocation's own process: fault cost, clock resolution, compiler flags."""
 

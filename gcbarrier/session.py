@@ -98,6 +98,7 @@ class _Session:
                 self._events.append(heap.take_events())
             # Tracking splits huge pages.
             self._facts["memory_mapped_after"] = heap.mapped
+            self._results["tallies"] = heap.tallies()
             operations, allocated = heap.operations(), heap.allocated_bytes
             counted = heap.verification()
         if config.verify:

@@ -63,6 +63,7 @@ PAUSE_COLUMNS = (
     "prototype",
     "failed",
     "settings",
+    "fell_back",
 )
 """The columns of ``pauses.csv``. New ones go to the end: other people's scripts count on these.
 
@@ -102,7 +103,7 @@ def pause_rows(outcomes: Iterable[Outcome], experiment: str = "") -> Iterator[tu
     for outcome in outcomes:
         head, tail = _around(outcome, experiment)
         for pause in outcome.pauses:
-            yield (*head, *(getattr(pause, name) for name in _FROM_PAUSE), *tail)
+            yield (*head, *(getattr(pause, name) for name in _FROM_PAUSE), *tail, pause.fell_back)
 
 
 def stall_rows(outcomes: Iterable[Outcome], experiment: str = "") -> Iterator[tuple[Scalar, ...]]:

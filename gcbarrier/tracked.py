@@ -82,6 +82,19 @@ class Tracked:
         """What one number that :meth:`collect` returns stands for."""
         return int(self._module.lib.gcb_granule_bytes(self._space))
 
+    def attach(self) -> None:
+        """Tell the barrier, before it is armed, that the calling thread writes.
+
+        Only for a barrier that watches threads (``uffd-wp-log``), and only for speed: while it knows of none it looks
+        everywhere. From the first attached thread on it takes the attached ones for all that there are.
+        """
+        if self._module.lib.gcb_watch_attach(self._space) < 0:
+            raise self._failure()
+
+    def tallies(self) -> dict[str, int]:
+        """What the barrier has counted beside its reports, by name: how often it fell back to a slower way, say."""
+        return build.tallies(self._module, self._space)
+
     def arm(self) -> None:
         """Track everything from now on."""
         if self._module.lib.gcb_watch_arm(self._space) < 0:

@@ -28,7 +28,7 @@ def build(source: Path, out: Path, flags: tuple[str, ...] = ()) -> Path:
 
 
 def run(program: Path, *args: object, timeout_s: float = 60) -> dict[str, int]:
-    """What it counted: ``stores``, ``cycles``, ``rounds``, ``reported`` and ``lost`` (pages).
+    """What it counted: ``stores``, ``cycles``, ``rounds``, ``reported``, ``lost`` (pages), and the barrier's tallies.
 
     ``args`` are SECONDS MIB WRITERS stop|run [MEMORY]. Raises AssertionError with its words where it failed.
     """

@@ -23,7 +23,10 @@ static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
   if (prototype->collect(prototype->self, rearm, dirty->words, dirty->granules))
     return -1;
   for (size_t word = 0; word < (dirty->granules + 63) / 64; word++)
-    dirty->count += (size_t)__builtin_popcountll(dirty->words[word]);
+    if (dirty->words[word]) {
+      dirty->summary[word >> 6] |= UINT64_C(1) << (word & 63);
+      dirty->count += (size_t)__builtin_popcountll(dirty->words[word]);
+    }
   return 0;
 }
 

@@ -13,7 +13,7 @@ PHASES = ("ttsp", "roots", "collect", "rescan", "mark", "resume")
 """The phases of a pause in the order in which they happen; column ``<phase>_ns`` holds each."""
 
 _TEXT = {"machine", "experiment", "heap", "memory", "barrier", "collector", "kind", "settings"}
-_TRUTH = {"preempted", "prototype", "failed"}
+_TRUTH = {"preempted", "prototype", "failed", "fell_back"}
 
 
 def pauses(source: Run | Iterable[Outcome]) -> NDArray[Any]:

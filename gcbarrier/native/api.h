@@ -93,8 +93,14 @@ size_t gcb_take_events(gcb_space *space, void *events, size_t capacity);
 void gcb_prototype_bind(int (*arm)(void *self),
                         int (*collect)(void *self, bool rearm, uint64_t *words, size_t pages), void *self);
 
+/* What the barrier has counted beside its reports: the i-th count and its name; null behind the last. */
+const char *gcb_tally_name(const gcb_space *space, size_t i);
+uint64_t gcb_tally_count(const gcb_space *space, size_t i);
+
 /* A barrier by itself, without a heap's cycle: on a space without mutators. */
 char *gcb_space_address(const gcb_space *space); /* of the tracked view */
+/* The calling thread is one that writes: a barrier that watches threads watches it. Not while armed. */
+int gcb_watch_attach(gcb_space *space);
 int gcb_watch_arm(gcb_space *space);
 /* The granules reported by this call alone; their bits are in gcb_watch_words() until the next. */
 int64_t gcb_watch_collect(gcb_space *space, bool rearm);

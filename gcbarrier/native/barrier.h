@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define GCB_PAGE_SHIFT 12
 #define GCB_PAGE ((size_t)1 << GCB_PAGE_SHIFT)
@@ -24,9 +26,11 @@ typedef struct gcb_range {
   size_t bytes; /* a whole number of pages */
 } gcb_range;
 
-/* What was written: a bit for each granule of the range. Only the collector's thread touches it. */
+/* What was written: a bit for each granule of the range, and above it one for each word that has any, so that
+ * a small set in a large heap costs what is in it. Only the collector's thread touches it. */
 typedef struct gcb_dirty_set {
   uint64_t *words;
+  uint64_t *summary; /* a bit for each word; set where the word may be other than 0 */
   size_t granules;
   size_t count; /* bits set by gcb_dirty_add() since the collect() began, repeats not counted */
 } gcb_dirty_set;
@@ -35,17 +39,66 @@ static inline void gcb_dirty_add(gcb_dirty_set *set, size_t first, size_t granul
   /* Word by word: a scan reports long runs. */
   for (size_t granule = first, end = first + granules; granule < end;) {
     size_t left = end - granule, room = 64 - (granule & 63), run = left < room ? left : room;
-    uint64_t bits = UINT64_MAX >> (64 - run) << (granule & 63), *word = &set->words[granule >> 6];
+    size_t at = granule >> 6;
+    uint64_t bits = UINT64_MAX >> (64 - run) << (granule & 63), *word = &set->words[at];
     set->count += *word & bits ? (size_t)__builtin_popcountll(bits & ~*word) : run;
     *word |= bits;
+    set->summary[at >> 6] |= UINT64_C(1) << (at & 63);
     granule += run;
   }
 }
+
+/* The first word at or behind `at` that may be other than 0; SIZE_MAX: none. */
+static inline size_t gcb_dirty_word(const gcb_dirty_set *set, size_t at) {
+  size_t end = (((set->granules + 63) >> 6) + 63) >> 6, i = at >> 6;
+  if (i >= end)
+    return SIZE_MAX;
+  uint64_t bits = set->summary[i] & UINT64_MAX << (at & 63);
+  while (!bits)
+    if (++i == end)
+      return SIZE_MAX;
+    else
+      bits = set->summary[i];
+  return (i << 6) + (size_t)__builtin_ctzll(bits);
+}
+
+/* 0, or -1 where there is no memory. */
+static inline int gcb_dirty_new(gcb_dirty_set *set, size_t granules) {
+  size_t words = (granules + 63) >> 6, summary = (words + 63) >> 6;
+  *set =
+      (gcb_dirty_set){.words = (uint64_t *)calloc(words + summary, sizeof *set->words), .granules = granules};
+  set->summary = set->words ? set->words + words : NULL;
+  return set->words ? 0 : -1;
+}
+static inline void gcb_dirty_free(gcb_dirty_set *set) {
+  free(set->words);
+  set->words = set->summary = NULL;
+}
+static inline size_t gcb_dirty_bytes(size_t granules) {
+  size_t words = (granules + 63) >> 6;
+  return (words + ((words + 63) >> 6)) * sizeof(uint64_t);
+}
+static inline void gcb_dirty_clear(gcb_dirty_set *set) {
+  for (size_t word = 0; (word = gcb_dirty_word(set, word)) != SIZE_MAX; word++)
+    set->words[word] = 0;
+  memset(set->summary, 0, gcb_dirty_bytes(set->granules) - ((set->granules + 63) >> 6) * sizeof(uint64_t));
+  set->count = 0;
+}
+
+/* What a barrier counts beside its reports, for the results: how often it could not do what it is named for,
+ * above all. */
+typedef struct gcb_tally {
+  const char *what; /* a literal; null behind the last */
+  uint64_t count;
+} gcb_tally;
+enum { GCB_TALLIES = 12 };
 
 typedef struct gcb_barrier {
   gcb_range range;
   void *state;            /* the barrier's own, between open() and close() */
   unsigned granule_shift; /* log2 of a granule's bytes: GCB_PAGE_SHIFT, unless open() sets 4 to 12 */
+  bool fell_back;         /* by collect(): this one was done in another, slower way than the barrier's own */
+  gcb_tally tallies[GCB_TALLIES]; /* named by open() */
 } gcb_barrier;
 
 /* Words of each mutator that belong to the barrier, for its inline store (gcb_mutator.store). */

@@ -70,7 +70,7 @@ typedef enum gcb_pause_kind {
   GCB_PAUSE_FORK,
   GCB_PAUSE_FLIP
 } gcb_pause_kind;
-enum { GCB_EVF_PREEMPTED = 1 };
+enum { GCB_EVF_PREEMPTED = 1, GCB_EVF_FELL_BACK = 2 /* of a collect: gcb_barrier.fell_back */ };
 
 typedef enum gcb_mutator_state { GCB_RUNNING, GCB_NATIVE, GCB_STOPPED, GCB_GONE } gcb_mutator_state;
 
@@ -131,6 +131,7 @@ typedef struct gcb_child {
 } gcb_child;
 
 typedef struct gcb_oracle gcb_oracle;
+typedef struct gcb_watcher gcb_watcher;
 struct gcb_runtime;
 
 typedef struct gcb_space {
@@ -160,6 +161,7 @@ typedef struct gcb_space {
   const gcb_barrier_ops *ops;
   gcb_dirty_set dirty;
   uint64_t *write_watch; /* write_watch.c; null: not asked for */
+  gcb_watcher *watchers; /* watch.c: threads that were told of; under service_lock */
   gcb_marker marker;
   bool marking, armed;
   gcb_child *child; /* fork.c; null: the barrier does not fork */
@@ -249,6 +251,9 @@ void *gcb_metadata_map(size_t bytes, size_t present, bool shared);
 
 /* cycle.c: the end of a stop in which everything reachable was marked (unless that failed) */
 int gcb_finish_marking(gcb_space *space, gcb_pause_kind kind, int failed);
+
+/* watch.c */
+void gcb_watch_detach_all(gcb_space *space);
 
 /* fork.c */
 void gcb_end_child(gcb_space *space); /* kills it, if there is one, and reaps it */

@@ -16,7 +16,7 @@ static void clear_words(_Atomic uint64_t *bitmap, size_t granules) {
 static void forget(gcb_space *space) {
   clear_words(space->mark, space->bytes / GCB_GRANULE);
   if (space->dirty.words)
-    memset(space->dirty.words, 0, GCB_WORDS(space->dirty.granules) * sizeof *space->dirty.words);
+    gcb_dirty_clear(&space->dirty);
   space->marker.objects = space->marker.bytes = 0;
   for (uint32_t i = 0; i < space->thread_count; i++)
     atomic_store_explicit(&space->threads[i].black_bytes, 0, memory_order_relaxed);
@@ -83,9 +83,16 @@ static int64_t collect(gcb_space *space, bool rearm) {
   if (!space->armed)
     return gcb_set_error("the barrier was not armed in this cycle");
   space->dirty.count = 0;
+  space->barrier.fell_back = false;
   if (space->ops->collect(&space->barrier, rearm, &space->dirty))
     return -1;
-  gcb_record(space, GCB_EV_COLLECT, start_ns, space->dirty.count);
+  gcb_record_full(space, (gcb_event){.start_ns = start_ns,
+                                     .end_ns = gcb_now_ns(),
+                                     .value = space->dirty.count,
+                                     .cycle = space->cycle,
+                                     .pause = space->pause,
+                                     .kind = GCB_EV_COLLECT,
+                                     .flags = space->barrier.fell_back ? GCB_EVF_FELL_BACK : 0});
   gcb_oracle_collected(space);
   return (int64_t)space->dirty.count;
 }

@@ -92,7 +92,7 @@ void gcb_oracle_collected(gcb_space *space) {
     return;
   uint64_t start_ns = gcb_now_ns();
   unsigned shift = GCB_PAGE_SHIFT - space->barrier.granule_shift;
-  for (size_t word = 0; word < GCB_WORDS(space->dirty.granules); word++)
+  for (size_t word = 0; (word = gcb_dirty_word(&space->dirty, word)) != SIZE_MAX; word++)
     for (uint64_t bits = space->dirty.words[word]; bits; bits &= bits - 1) {
       size_t page = ((word << 6) + (size_t)__builtin_ctzll(bits)) >> shift;
       oracle->reported[page >> 6] |= UINT64_C(1) << (page & 63);

@@ -46,9 +46,10 @@ typedef struct gcb_pagetables {
   };
 } gcb_pagetables;
 
-/* The barrier's state with /proc/self/pagemap open. Read-only is enough, for re-protecting through it too. */
-static inline gcb_pagetables *gcb_pagetables_open(gcb_barrier *barrier) {
-  gcb_pagetables *p = calloc(1, sizeof *p);
+/* The barrier's state, of `bytes` with a gcb_pagetables at its beginning, and /proc/self/pagemap open.
+ * Read-only is enough, for re-protecting through it too. */
+static inline gcb_pagetables *gcb_pagetables_open_as(gcb_barrier *barrier, size_t bytes) {
+  gcb_pagetables *p = calloc(1, bytes);
   barrier->state = p;
   if (!p) {
     gcb_set_error("no memory for the barrier's state");
@@ -61,6 +62,10 @@ static inline gcb_pagetables *gcb_pagetables_open(gcb_barrier *barrier) {
     return NULL;
   }
   return p;
+}
+
+static inline gcb_pagetables *gcb_pagetables_open(gcb_barrier *barrier) {
+  return gcb_pagetables_open_as(barrier, sizeof(gcb_pagetables));
 }
 
 static inline void gcb_pagetables_close(gcb_barrier *barrier) {
@@ -110,16 +115,17 @@ static inline int gcb_uffd_protect(gcb_barrier *barrier, size_t first_page, size
   return 0;
 }
 
-/* Adds the pages of one category to the set; with WP_MATCHING they are protected again in the same step. */
-static inline int gcb_pagemap_scan(gcb_barrier *barrier, uint64_t category, uint64_t flags,
-                                   gcb_dirty_set *dirty) {
+/* Adds those of some pages that are of one category to the set (null: to none); with WP_MATCHING they are
+ * protected again in the same step. */
+static inline int gcb_pagemap_scan_part(gcb_barrier *barrier, size_t first_page, size_t pages,
+                                        uint64_t category, uint64_t flags, gcb_dirty_set *dirty) {
   gcb_pagetables *p = barrier->state;
-  uintptr_t base = (uintptr_t)barrier->range.base;
+  uintptr_t base = (uintptr_t)barrier->range.base, start = base + (first_page << GCB_PAGE_SHIFT);
   /* category_mask == return_mask and nothing else: the kernel's fast path */
   gcb_scan_argument scan = {.size = sizeof scan,
                             .flags = flags,
-                            .start = base,
-                            .end = base + barrier->range.bytes,
+                            .start = start,
+                            .end = start + (pages << GCB_PAGE_SHIFT),
                             .vec = (uintptr_t)p->regions,
                             .vec_len = GCB_REGIONS,
                             .category_mask = category,
@@ -130,7 +136,7 @@ static inline int gcb_pagemap_scan(gcb_barrier *barrier, uint64_t category, uint
      * that fails does not say how many regions it has written. EINTR comes with a fatal signal only. */
     if (found < 0)
       return gcb_set_error("PAGEMAP_SCAN failed: %s", strerror(errno));
-    for (int i = 0; i < found; i++)
+    for (int i = 0; dirty && i < found; i++)
       gcb_dirty_add(dirty, (size_t)(p->regions[i].start - base) >> GCB_PAGE_SHIFT,
                     (size_t)(p->regions[i].end - p->regions[i].start) >> GCB_PAGE_SHIFT);
     if (scan.walk_end <= scan.start)
@@ -138,6 +144,11 @@ static inline int gcb_pagemap_scan(gcb_barrier *barrier, uint64_t category, uint
     scan.start = scan.walk_end; /* a full vector ends the walk early */
   }
   return 0;
+}
+
+static inline int gcb_pagemap_scan(gcb_barrier *barrier, uint64_t category, uint64_t flags,
+                                   gcb_dirty_set *dirty) {
+  return gcb_pagemap_scan_part(barrier, 0, barrier->range.bytes >> GCB_PAGE_SHIFT, category, flags, dirty);
 }
 
 /* Adds the pages whose pagemap entry has (wanted) or lacks (!wanted) the bit. */

@@ -22,7 +22,7 @@ static bool reported(const gcb_space *space, size_t page) {
 }
 
 static int probe(gcb_space *space) {
-  if (gcb_watch_arm(space))
+  if (gcb_watch_attach(space) || gcb_watch_arm(space))
     return -1;
   for (size_t i = 0; i < PROBE_WRITTEN; i++)
     write_page(space, page_to_write(i));
@@ -67,7 +67,7 @@ static int by_value(const void *a, const void *b) {
 /* For a barrier that forks: a child holds the pages that the parent will have to copy. */
 static int arm_scratch(gcb_space *space) {
   if (!space->ops->fork)
-    return space->ops->tracks ? gcb_watch_arm(space) : 0;
+    return !space->ops->tracks ? 0 : gcb_watch_attach(space) || gcb_watch_arm(space) ? -1 : 0;
   pid_t child = gcb_fork_idle();
   if (child < 0)
     return gcb_set_error("the process can't be forked: %s", strerror(errno));
@@ -104,7 +104,7 @@ int64_t gcb_measured_granule_bytes(uint32_t memory, const gcb_barrier_ops *ops) 
   if (ops->stores_only)
     bytes = INT64_C(1) << shift;
   else if (ops->tracks && !ops->snapshot) {
-    int failed = gcb_watch_arm(space);
+    int failed = gcb_watch_attach(space) || gcb_watch_arm(space);
     write_page(space, PROBE_PAGES / 2);
     int64_t reported = failed ? -1 : gcb_watch_collect(space, false);
     bytes = reported < 0 ? -1 : reported << shift;

@@ -13,16 +13,14 @@ struct gcb_range_watch {
 
 gcb_range_watch *gcb_range_open(const gcb_barrier_ops *ops, void *base, size_t bytes, size_t most_bytes) {
   gcb_range_watch *watch = calloc(1, sizeof *watch);
-  uint64_t *words = calloc(GCB_WORDS(most_bytes >> GCB_PAGE_SHIFT), sizeof *words);
-  if (!watch || !words) {
+  if (!watch || gcb_dirty_new(&watch->dirty, most_bytes >> GCB_PAGE_SHIFT)) {
     gcb_set_error("no memory for the dirty set");
     free(watch);
-    free(words);
     return NULL;
   }
   watch->ops = ops;
   watch->barrier = (gcb_barrier){.range = {base, bytes}, .granule_shift = GCB_PAGE_SHIFT};
-  watch->dirty = (gcb_dirty_set){.words = words, .granules = bytes >> GCB_PAGE_SHIFT};
+  watch->dirty.granules = bytes >> GCB_PAGE_SHIFT;
   if (ops->open(&watch->barrier) == 0 && watch->barrier.granule_shift == GCB_PAGE_SHIFT)
     return watch;
   if (watch->barrier.granule_shift != GCB_PAGE_SHIFT)
@@ -33,7 +31,7 @@ gcb_range_watch *gcb_range_open(const gcb_barrier_ops *ops, void *base, size_t b
 
 void gcb_range_close(gcb_range_watch *watch) {
   watch->ops->close(&watch->barrier);
-  free(watch->dirty.words);
+  gcb_dirty_free(&watch->dirty);
   free(watch);
 }
 
@@ -47,8 +45,7 @@ int gcb_range_arm(gcb_range_watch *watch) {
 }
 
 int64_t gcb_range_collect(gcb_range_watch *watch) {
-  memset(watch->dirty.words, 0, GCB_WORDS(watch->dirty.granules) * sizeof *watch->dirty.words);
-  watch->dirty.count = 0;
+  gcb_dirty_clear(&watch->dirty);
   return watch->ops->collect(&watch->barrier, false, &watch->dirty) ? -1 : (int64_t)watch->dirty.count;
 }
 

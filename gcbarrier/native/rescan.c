@@ -73,8 +73,9 @@ static uint64_t rescan_range(gcb_space *space, size_t first, size_t last) {
 uint64_t gcb_rescan_dirty(gcb_space *space) {
   uint64_t objects = 0;
   unsigned shift = space->barrier.granule_shift - GCB_GRANULE_SHIFT;
-  for (size_t word = 0; word < GCB_WORDS(space->dirty.granules); word++) {
+  for (size_t word = 0; (word = gcb_dirty_word(&space->dirty, word)) != SIZE_MAX; word++) {
     uint64_t bits = space->dirty.words[word];
+    space->dirty.summary[word >> 6] &= ~(UINT64_C(1) << (word & 63));
     space->dirty.words[word] = 0;
     for (; bits; bits &= bits - 1) {
       size_t granule = (word << 6) + (size_t)__builtin_ctzll(bits);

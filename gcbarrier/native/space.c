@@ -77,11 +77,9 @@ static int make_dirty_set(gcb_space *space) {
   unsigned shift = space->barrier.granule_shift;
   if (shift < GCB_GRANULE_SHIFT || shift > GCB_PAGE_SHIFT)
     return gcb_set_error("a barrier's granules have 16 bytes to 4 KiB, not 2^%u", shift);
-  space->dirty.granules = space->bytes >> shift;
-  space->dirty.words = calloc(GCB_WORDS(space->dirty.granules), sizeof *space->dirty.words);
-  if (!space->dirty.words)
+  if (gcb_dirty_new(&space->dirty, space->bytes >> shift))
     return gcb_set_error("no memory for the dirty set of a heap of %zu MiB", space->bytes >> 20);
-  space->metadata_bytes += GCB_WORDS(space->dirty.granules) * sizeof *space->dirty.words;
+  space->metadata_bytes += gcb_dirty_bytes(space->dirty.granules);
   return 0;
 }
 
@@ -127,10 +125,11 @@ void gcb_space_free(gcb_space *space) {
     return;
   gcb_end_child(space);
   gcb_threads_free(space); /* first: they may still be running, where a run was broken off */
+  gcb_watch_detach_all(space);
   if (space->ops && space->barrier.range.base)
     space->ops->close(&space->barrier);
   gcb_oracle_free(space);
-  free(space->dirty.words);
+  gcb_dirty_free(&space->dirty);
   free(space->write_watch);
   gcb_memory_unmap(space);
   if (space->metadata)

@@ -62,6 +62,8 @@ def _samples(outcomes: Sequence[Outcome]) -> Iterator[str]:
         f"{len(pauses)} pauses ({sum(pause.preempted for pause in pauses)} with a thread descheduled) "
         f"of {len(good)} invocations, {each} per configuration"
     )
+    if fell_back := sum(pause.fell_back for pause in pauses):
+        yield f"{fell_back} pauses in which a barrier fell back to a slower way"
     if any(pause.prototype for pause in pauses):
         yield "Python ran inside some pauses (prototype)"
 

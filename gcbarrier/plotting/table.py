@@ -1,5 +1,6 @@
 """The figure's numbers for a terminal or a log file."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
@@ -12,6 +13,7 @@ from gcbarrier.metrics import (
     Cell,
     Spread,
     Workload,
+    cells,
     cpu_ns_per_operation,
     faults_per_operation,
     operations_per_second,
@@ -25,6 +27,8 @@ from gcbarrier.plotting.layout import fold
 from gcbarrier.plotting.style import DASH, format_ns, format_number, sort_key
 from gcbarrier.store import Run
 
+FALLBACK = "fallbacks: "
+"""How the names of such tallies begin."""
 _PLAIN_WIDTH = 200
 _ANY_WIDTH = 10_000
 
@@ -39,12 +43,26 @@ def pause_table(run: Run) -> RenderableType:
     Where it does not fit into a terminal's width, it becomes a list with the same numbers.
     """
     parts: list[RenderableType] = [_WorkloadTable(work) for work in workloads(run.outcomes)]
+    parts += [Text(line) for line in _fallbacks(run)]
     for outcome in run.outcomes:
         if outcome.error:
             where = f"{outcome.machine}: {outcome.invocation.config.label} #{outcome.invocation.index}"
             # Text, for an error may hold what rich takes for markup.
             parts.append(Text(f"failed, not counted: {where}: {outcome.error}"))
     return Group(*parts) if parts else Text("no invocation was recorded")
+
+
+def _fallbacks(run: Run) -> Iterator[str]:
+    """What barriers did in another way than their own, and why."""
+    for cell in cells(run.outcomes):
+        told: Counter[str] = Counter()
+        for outcome in cell.good:
+            told.update({name: count for name, count in outcome.tallies.items() if name.startswith(FALLBACK)})
+        if any(told.values()):
+            where = f"{cell.machine}: {cell.config.heap}, {cell.config.barrier}"
+            reasons = ", ".join(f"{count} {name.removeprefix(FALLBACK)}" for name, count in told.items() if count)
+            pauses = int(cell.pauses()["fell_back"].sum())
+            yield f"{where}: fell back to a slower way {told.total()} times, {pauses} of them in pauses ({reasons})"
 
 
 def show(renderable: RenderableType) -> None:

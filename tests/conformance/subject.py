@@ -54,8 +54,10 @@ class Subject:
         return self.memory.endswith("-thp") or self.memory == "hugetlb"
 
     def open(self, pages: int = USUAL_PAGES) -> Tracked:
-        """Memory under the barrier."""
-        return Tracked(pages * PAGE_BYTES, self.barrier, memory=self.memory, plugin=self.plugin)
+        """Memory under the barrier, which is told of the calling thread."""
+        memory = Tracked(pages * PAGE_BYTES, self.barrier, memory=self.memory, plugin=self.plugin)
+        memory.attach()
+        return memory
 
     @property
     def least_pages(self) -> int:

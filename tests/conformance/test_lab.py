@@ -64,7 +64,9 @@ def test_known_losses_are_observed(needs: Needs) -> None:
             if loss.where.startswith("check_"):
                 assert results.seen[loss.where][key].lost > 0, loss
             else:
-                assert results.kernel_stores["root"][key][loss.where] == "lost", loss
+                # The guest lets no user have any log, and so loses less: what they lose is this machine's to show.
+                there = machines.native() if loss.user == "nobody" else results
+                assert there.kernel_stores[loss.user or "root"][key][loss.where] == "lost", loss
 
 
 def stable(rows: list[str]) -> list[str]:

@@ -9,6 +9,7 @@
  * written and not reported, or reported too early. In `run` the writers are never stopped for the rounds in
  * between, which only an atomic barrier survives; in `stop` each of them has the writers stopped. MEMORY is
  * the number of a model.MEMORY_TYPES, 0 unless given.
+ * Behind `lost` come the barrier's tallies, their names with underscores.
  *
  * One line on stdout, names and numbers; exit status 1 when something was lost, 2 when something failed. */
 #include "core.h"
@@ -31,6 +32,7 @@ enum {
 };
 
 static struct {
+  gcb_space *space;
   _Atomic uint64_t *words;
   size_t count;
   atomic_bool stopping, ending;
@@ -62,6 +64,9 @@ static uint64_t next_random(uint64_t *state) {
 
 static void *write_words(void *argument) {
   writer *w = argument;
+  if (gcb_watch_attach(shared.space))
+    abort();
+  pthread_barrier_wait(&shared.gate); /* nobody is attached while the memory is armed */
   for (;;) {
     /* acquire: what the main thread did while we rested comes before our next stores */
     if (atomic_load_explicit(&shared.stopping, memory_order_acquire)) {
@@ -152,6 +157,7 @@ static int race(gcb_space *space, double seconds, uint32_t writers, bool stop, c
   copy c = {.memory = (const _Atomic uint64_t *)(void *)(space->alias ? space->alias : space->tracked),
             .words = malloc(space->bytes)};
   writer w[WRITERS] = {0};
+  shared.space = space;
   shared.words = (_Atomic uint64_t *)(void *)space->tracked;
   shared.count = space->bytes / sizeof *c.words;
   if (!c.words || pthread_barrier_init(&shared.gate, NULL, writers + 1))
@@ -162,6 +168,7 @@ static int race(gcb_space *space, double seconds, uint32_t writers, bool stop, c
     if (pthread_create(&w[i].thread, NULL, write_words, &w[i]))
       abort(); /* those that run would wait for it at the gate */
   }
+  pthread_barrier_wait(&shared.gate);
   uint64_t end_ns = gcb_now_ns() + (uint64_t)(seconds * 1e9);
   int failed;
   while (!(failed = cycle(space, stop, &c, n)) && gcb_now_ns() < end_ns)
@@ -197,11 +204,19 @@ int main(int count, char **arguments) {
     return fail(gcb_error());
   counts n = {0};
   int failed = race(space, strtod(arguments[1], NULL), writers, strcmp(arguments[4], "stop") == 0, &n);
-  gcb_space_free(space);
   if (failed)
     return fail(gcb_error());
-  printf("stores %llu cycles %llu rounds %llu reported %llu lost %llu\n", (unsigned long long)n.stores,
+  printf("stores %llu cycles %llu rounds %llu reported %llu lost %llu", (unsigned long long)n.stores,
          (unsigned long long)n.cycles, (unsigned long long)n.rounds, (unsigned long long)n.reported,
          (unsigned long long)n.lost);
+  const char *name;
+  for (size_t i = 0; (name = gcb_tally_name(space, i)); i++) {
+    putchar(' ');
+    for (; *name; name++)
+      putchar(*name == ' ' ? '_' : *name);
+    printf(" %llu", (unsigned long long)gcb_tally_count(space, i));
+  }
+  putchar('\n');
+  gcb_space_free(space);
   return n.lost ? 1 : 0;
 }

@@ -61,8 +61,9 @@ static void *mutate(void *argument) {
 }
 
 static int collect(size_t *count) {
-  uint64_t words[BYTES / 16 / 64] = {0};
-  gcb_dirty_set dirty = {.words = words, .granules = (size_t)BYTES >> barrier.granule_shift};
+  uint64_t words[BYTES / 16 / 64] = {0}, summary[BYTES / 16 / 64 / 64 + 1] = {0};
+  gcb_dirty_set dirty = {
+      .words = words, .summary = summary, .granules = (size_t)BYTES >> barrier.granule_shift};
   int failed = gcb_barrier_definition.collect(&barrier, true, &dirty);
   *count = dirty.count;
   return failed;

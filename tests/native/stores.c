@@ -51,9 +51,10 @@ static uint64_t appended(const gcb_mutator *m) {
 }
 
 static int collect(gcb_barrier *barrier, const gcb_mutator *m, bool rearm) {
-  static uint64_t words[BYTES / 16 / 64];
+  static uint64_t words[BYTES / 16 / 64], summary[BYTES / 16 / 64 / 64 + 1];
   memset(words, 0, sizeof words);
-  gcb_dirty_set dirty = {.words = words, .granules = (size_t)BYTES >> barrier->granule_shift};
+  gcb_dirty_set dirty = {
+      .words = words, .summary = summary, .granules = (size_t)BYTES >> barrier->granule_shift};
   greys = 0;
   if (gcb_barrier_definition.collect(barrier, rearm, &dirty))
     return -1;

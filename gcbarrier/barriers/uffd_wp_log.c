@@ -1,0 +1,276 @@
+/* Asynchronous write-protection, and the kernel's log of the faults: the dirty set as a list.
+ *
+ * `open` (as in: open to writing) holds the pages that are known not to be armed. A page that isn't armed is
+ * in there or its record is still in a ring: so whoever drains the rings knows all of them, unless records
+ * were lost or a thread has no ring; then the page tables are asked, all of them.
+ *
+ * The log says where to look, and PAGEMAP_SCAN looks: re-arming scans, in each 2 MiB that has a logged page,
+ * from its first to its last. What the scan re-arms it reports, in one step, whatever the log knew of it; and
+ * a record that comes late, of a page that was re-armed since, finds it clean. With the mutators stopped and
+ * nothing to re-arm, the log is all there is. */
+#include "fault_ring.h"
+#include "pagetables.h"
+
+#include <time.h>
+
+enum { RANGE_WORDS = 8, RANGE_PAGES = 512 }; /* what one page of page-table entries covers */
+enum { LEAST_RING = 64 << 10, LARGEST_RING = 16 << 20, RING_SHARE = 1024 };
+
+enum tally {
+  BY_LOG,   /* collects: from the log alone */
+  BY_PARTS, /* by scans of the parts that the log names */
+  BY_SCAN,  /* by a scan of everything, which was cheaper */
+  LOST,     /* fallbacks: the same, since records may have been lost */
+  BLIND,    /* since a thread has no log */
+  WHOLE_ARMS,
+  UNLOGGED_THREADS,
+  USER_THREADS, /* whose kernel-mode stores are not logged */
+  REPEATED,     /* in check mode: logged pages that are armed */
+};
+
+typedef struct fault_log {
+  gcb_pagetables tables; /* first: what pagetables.h takes for the state */
+  gcb_fault_ring *_Atomic rings;
+  _Atomic uint32_t unlogged, user_only; /* threads */
+  size_t ring_bytes;
+  gcb_dirty_set open, truth;
+  bool armed;               /* all of it, once */
+  uint64_t part_ns, all_ns; /* what a scan costs that finds nothing: of a page, of everything */
+} fault_log;
+
+static uint64_t now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static size_t pages_of(const gcb_barrier *barrier) {
+  return barrier->range.bytes >> GCB_PAGE_SHIFT;
+}
+
+static size_t ring_bytes(const gcb_barrier *barrier) {
+  size_t wanted = GCB_PARAM_ring_kib ? (size_t)GCB_PARAM_ring_kib << 10 : barrier->range.bytes / RING_SHARE;
+  size_t bytes = GCB_PARAM_ring_kib ? GCB_PAGE : LEAST_RING;
+  while (bytes < wanted && bytes < LARGEST_RING)
+    bytes *= 2;
+  return bytes;
+}
+
+static int open_barrier(gcb_barrier *barrier) {
+  static const char *const names[] = {[BY_LOG] = "collects by the log alone",
+                                      [BY_PARTS] = "collects by scanning what the log names",
+                                      [BY_SCAN] = "collects by scanning everything, as the cheaper way",
+                                      [LOST] = "fallbacks: records may have been lost",
+                                      [BLIND] = "fallbacks: a thread has no log",
+                                      [WHOLE_ARMS] = "armings of everything",
+                                      [UNLOGGED_THREADS] = "threads without a log",
+                                      [USER_THREADS] = "threads whose kernel-mode stores are not logged",
+                                      [REPEATED] = "checked: logged and armed"};
+  if (!gcb_pagetables_open_as(barrier, sizeof(fault_log)) || gcb_uffd_register(barrier))
+    return -1;
+  fault_log *f = barrier->state;
+  f->ring_bytes = ring_bytes(barrier);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    barrier->tallies[i] = (gcb_tally){.what = names[i]};
+  if (gcb_dirty_new(&f->open, pages_of(barrier)) ||
+      (GCB_PARAM_check && gcb_dirty_new(&f->truth, pages_of(barrier))))
+    return gcb_set_error("no memory for the barrier's table of pages");
+  return 0;
+}
+
+static void close_barrier(gcb_barrier *barrier) {
+  fault_log *f = barrier->state;
+  if (!f)
+    return;
+  gcb_dirty_free(&f->open);
+  gcb_dirty_free(&f->truth);
+  gcb_pagetables_close(barrier);
+}
+
+/* A thread that gets no ring writes all the same: it only makes every collect ask the page tables. */
+static int attach(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator) {
+  (void)mutator;
+  fault_log *f = barrier->state;
+  gcb_fault_ring *ring = malloc(sizeof *ring);
+  if (!ring)
+    return gcb_set_error("no memory for a thread's fault log");
+  words[0] = (uintptr_t)ring;
+  bool logged = gcb_fault_ring_open(ring, f->ring_bytes);
+  /* relaxed: a count, read by the collector's thread after the attached thread has told it (run.c, watch.c)
+   */
+  if (!logged)
+    atomic_fetch_add_explicit(&f->unlogged, 1, memory_order_relaxed);
+  else if (!ring->in_kernel)
+    atomic_fetch_add_explicit(&f->user_only, 1, memory_order_relaxed);
+  ring->next = atomic_load_explicit(&f->rings, memory_order_relaxed);
+  /* release: who finds the ring finds it made; several threads may attach at once */
+  while (!atomic_compare_exchange_weak_explicit(&f->rings, &ring->next, ring, memory_order_release,
+                                                memory_order_relaxed))
+    ;
+  return 0;
+}
+
+/* Nothing is collected any more. */
+static void detach(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator) {
+  (void)mutator;
+  fault_log *f = barrier->state;
+  gcb_fault_ring *ring = (gcb_fault_ring *)words[0],
+                 *first = atomic_load_explicit(&f->rings, memory_order_acquire);
+  if (!ring)
+    return;
+  if (first == ring)
+    atomic_store_explicit(&f->rings, ring->next, memory_order_relaxed);
+  for (gcb_fault_ring *each = first; each; each = each->next)
+    if (each->next == ring)
+      each->next = ring->next;
+  gcb_fault_ring_close(ring);
+  free(ring);
+  words[0] = 0;
+}
+
+static void count(gcb_barrier *barrier, enum tally which) {
+  barrier->tallies[which].count++;
+}
+
+/* Everything that the rings hold goes into `open`. False: it is not everything that isn't armed. */
+static bool drain(gcb_barrier *barrier) {
+  fault_log *f = barrier->state;
+  bool complete = true;
+  uint32_t unlogged = atomic_load_explicit(&f->unlogged, memory_order_relaxed);
+  /* acquire: pairs with attach() */
+  gcb_fault_ring *ring = atomic_load_explicit(&f->rings, memory_order_acquire);
+  bool blind = unlogged > 0 || !ring; /* where no thread is known, any may be writing */
+  for (; ring; ring = ring->next)
+    if (ring->page && !gcb_fault_ring_drain(ring, &barrier->range, &f->open))
+      complete = false;
+  barrier->tallies[UNLOGGED_THREADS].count = unlogged;
+  barrier->tallies[USER_THREADS].count = atomic_load_explicit(&f->user_only, memory_order_relaxed);
+  if (blind || !complete) {
+    count(barrier, blind ? BLIND : LOST);
+    barrier->fell_back = true;
+  }
+  return complete && !blind;
+}
+
+static int scan(gcb_barrier *barrier, size_t first, size_t pages, bool rearm, gcb_dirty_set *dirty) {
+  uint64_t flags = GCB_SCAN_CHECK_WPASYNC | (rearm ? GCB_SCAN_WP_MATCHING : 0);
+  return gcb_pagemap_scan_part(barrier, first, pages, GCB_PAGE_IS_WRITTEN, flags, dirty);
+}
+
+/* The span of logged pages in the next 2 MiB that have any, at or behind word *at; false: there are none. */
+static bool next_part(const gcb_dirty_set *set, size_t *at, size_t *first, size_t *last) {
+  size_t word = gcb_dirty_word(set, *at);
+  while (word != SIZE_MAX && !set->words[word])
+    word = gcb_dirty_word(set, word + 1);
+  if (word == SIZE_MAX)
+    return false;
+  size_t end = (word / RANGE_WORDS + 1) * RANGE_WORDS;
+  *first = (word << 6) + (size_t)__builtin_ctzll(set->words[word]);
+  for (; word < end && word << 6 < set->granules; word++)
+    if (set->words[word])
+      *last = (word << 6) + 63 - (size_t)__builtin_clzll(set->words[word]);
+  *at = end;
+  return true;
+}
+
+static size_t parts_of(const gcb_dirty_set *set) {
+  size_t parts = 0;
+  for (size_t at = 0, first, last; next_part(set, &at, &first, &last);)
+    parts++;
+  return parts;
+}
+
+/* Arms what is in `open`, and adds what was written there to the set (null: to none).
+ *
+ * Two ways, which flush the TLB for the same 2 MiB ranges: a system call for each part, or one that walks
+ * everything. Which is the cheaper is a matter of two costs that were measured here. */
+static int rearm_open(gcb_barrier *barrier, gcb_dirty_set *dirty) {
+  fault_log *f = barrier->state;
+  int failed = 0;
+  if (parts_of(&f->open) * f->part_ns > f->all_ns) {
+    count(barrier, BY_SCAN);
+    failed = scan(barrier, 0, pages_of(barrier), true, dirty);
+  } else {
+    count(barrier, BY_PARTS);
+    for (size_t at = 0, first, last; !failed && next_part(&f->open, &at, &first, &last);)
+      failed = scan(barrier, first, last + 1 - first, true, dirty);
+  }
+  gcb_dirty_clear(&f->open);
+  return failed;
+}
+
+/* The least of some times: what a scan costs where nothing is written and nobody interrupts it. */
+static int measure(gcb_barrier *barrier, size_t pages, unsigned times, uint64_t *least_ns) {
+  *least_ns = UINT64_MAX;
+  for (unsigned i = 0; i < times; i++) {
+    uint64_t start_ns = now_ns();
+    if (scan(barrier, 0, pages, false, NULL))
+      return -1;
+    uint64_t took_ns = now_ns() - start_ns;
+    *least_ns = took_ns < *least_ns ? took_ns : *least_ns;
+  }
+  return 0;
+}
+
+/* From the second time on only what isn't armed already. A record that is still to come is of a page that was
+ * opened before this returned: it stays open, and the next collect reports it. */
+static int arm(gcb_barrier *barrier) {
+  fault_log *f = barrier->state;
+  if (drain(barrier) && f->armed)
+    return rearm_open(barrier, NULL);
+  count(barrier, WHOLE_ARMS);
+  if (gcb_uffd_protect(barrier, 0, pages_of(barrier)))
+    return -1;
+  gcb_dirty_clear(&f->open);
+  if (f->armed)
+    return 0;
+  f->armed = true;
+  return measure(barrier, 1, 16, &f->part_ns) || measure(barrier, pages_of(barrier), 3, &f->all_ns) ? -1 : 0;
+}
+
+/* With the mutators stopped the log must hold every page that is not armed. */
+static int check(gcb_barrier *barrier) {
+  fault_log *f = barrier->state;
+  size_t missing = 0, first = 0, words = (f->open.granules + 63) / 64;
+  gcb_dirty_clear(&f->truth);
+  if (scan(barrier, 0, pages_of(barrier), false, &f->truth))
+    return -1;
+  for (size_t word = words; word-- > 0;) {
+    uint64_t lost = f->truth.words[word] & ~f->open.words[word];
+    if (lost)
+      first = (word << 6) + (size_t)__builtin_ctzll(lost);
+    missing += (size_t)__builtin_popcountll(lost);
+    barrier->tallies[REPEATED].count +=
+        (uint64_t)__builtin_popcountll(f->open.words[word] & ~f->truth.words[word]);
+  }
+  return missing ? gcb_set_error("%zu written pages are not in the fault log, the first is page %zu", missing,
+                                 first)
+                 : 0;
+}
+
+static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
+  fault_log *f = barrier->state;
+  bool complete = drain(barrier);
+  if (rearm) {
+    if (complete)
+      return rearm_open(barrier, dirty);
+    gcb_dirty_clear(&f->open); /* the scan sees these too, since it begins after the drain */
+    return scan(barrier, 0, pages_of(barrier), true, dirty);
+  }
+  if (!complete ? scan(barrier, 0, pages_of(barrier), false, &f->open) : GCB_PARAM_check && check(barrier))
+    return -1;
+  if (complete)
+    count(barrier, BY_LOG);
+  for (size_t word = 0; (word = gcb_dirty_word(&f->open, word)) != SIZE_MAX; word++)
+    for (uint64_t bits = f->open.words[word]; bits; bits &= bits - 1)
+      gcb_dirty_add(dirty, (word << 6) + (size_t)__builtin_ctzll(bits), 1);
+  return 0;
+}
+
+GCB_BARRIER = {.open = open_barrier,
+               .arm = arm,
+               .collect = collect,
+               .close = close_barrier,
+               .attach = attach,
+               .detach = detach,
+               .tracks = true};
