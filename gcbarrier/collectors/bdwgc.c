@@ -15,6 +15,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
+enum { FIRST_MARK_STACK = 4096 }; /* entries that it has at first */
+
 /* The library is one for the whole process, and so is this. But for the atomics it is written under the
  * library's allocation lock, which every callback holds. */
 static struct bdwgc {
@@ -150,6 +152,34 @@ static int populate(size_t bytes) {
   return 0;
 }
 
+/* Its mark stack doubles after a collection in which it was full, and no call asks for more. A list of which
+ * each element refers to a leaf before it refers to the next has all of its leaves on the stack when its end
+ * is reached. */
+static int grow_mark_stack(size_t entries) {
+  size_t size = FIRST_MARK_STACK;
+  if (entries <= size)
+    return 0;
+  _Atomic(gcb_ref) *root = &own.space->globals[0];
+  void **list = NULL;
+  for (size_t i = 0; i < entries; i++) {
+    void **element = GC_malloc(2 * sizeof *element);
+    void *leaf = GC_malloc(sizeof(void *));
+    if (!element || !leaf)
+      return gcb_set_error("the Boehm collector's heap is too small to have a mark stack of %zu entries",
+                           entries);
+    element[0] = leaf;
+    element[1] = list;
+    list = element;
+    /* relaxed: there is no other thread */
+    atomic_store_explicit(root, (gcb_ref)(void *)list, memory_order_relaxed);
+  }
+  for (; size < entries; size *= 2)
+    GC_gcollect();
+  atomic_store_explicit(root, NULL, memory_order_relaxed);
+  GC_gcollect();
+  return 0;
+}
+
 static int open_bdwgc(gcb_space *space, size_t bytes) {
   if (own.space || GC_is_init_called())
     return gcb_set_error("the Boehm collector has one heap in a process, and there is one already");
@@ -172,14 +202,16 @@ static int open_bdwgc(gcb_space *space, size_t bytes) {
   GC_set_max_heap_size(bytes);
   if (populate(bytes))
     return -1;
+  own.push_stacks = GC_get_push_other_roots();
+  GC_set_push_other_roots(push_roots);
+  if (grow_mark_stack(GCB_PARAM_mark_stack))
+    return -1;
   if (GCB_PARAM_incremental) {
     /* Generational, without slices of marking in the mutators' threads: those are pauses that it does not
      * tell of. */
     GC_set_time_limit(GC_TIME_UNLIMITED);
     GC_enable_incremental();
   }
-  own.push_stacks = GC_get_push_other_roots();
-  GC_set_push_other_roots(push_roots);
   GC_set_start_callback(on_full);
   GC_set_on_collection_event(on_event);
   own.allocated_before = GC_get_total_bytes();
