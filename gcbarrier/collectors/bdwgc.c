@@ -228,6 +228,11 @@ static int enter(gcb_mutator *m) {
   return 0;
 }
 
+static void built(gcb_mutator *m) {
+  (void)m;
+  GC_gcollect();
+}
+
 static void leave(gcb_mutator *m) {
   (void)m;
   GC_unregister_my_thread();
@@ -273,6 +278,7 @@ static int check(void) {
 
 GCB_RUNTIME = {.open = open_bdwgc,
                .enter = enter,
+               .built = built,
                .leave = leave,
                .collect = collect,
                .allocated_bytes = allocated_bytes,

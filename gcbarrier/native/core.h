@@ -284,6 +284,7 @@ void gcb_threads_free(gcb_space *space);
 
 /* foreign.c; nothing where mutators allocate from the space. In the mutator's own thread. */
 int gcb_foreign_enter(gcb_thread *t);
+void gcb_foreign_built(gcb_thread *t);
 void gcb_foreign_leave(gcb_thread *t);
 
 /* oracle.c; all but new() do nothing without one */

@@ -29,6 +29,12 @@ void gcb_foreign_leave(gcb_thread *t) {
     runtime->leave(&t->m);
 }
 
+void gcb_foreign_built(gcb_thread *t) {
+  const gcb_runtime *runtime = t->space->runtime;
+  if (runtime)
+    runtime->built(&t->m);
+}
+
 int gcb_foreign_collect(gcb_space *space) {
   return space->runtime->collect();
 }

@@ -158,6 +158,7 @@ static void *mutator_main(void *argument) {
   else if (t->m.index > 0)
     built = await_built(t);
   else if (guarded(t, space->build)) {
+    gcb_foreign_built(t);
     announce_built(t);
     built = true;
   }

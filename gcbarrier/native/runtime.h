@@ -26,6 +26,9 @@ typedef struct gcb_runtime {
   /* In the mutator's own thread, before it runs; and when it has ended. */
   int (*enter)(gcb_mutator *m);
   void (*leave)(gcb_mutator *m);
+  /* By mutator 0, in its own thread, when the heap is built: a collection of everything, since nobody
+   * measures the building. */
+  void (*built)(gcb_mutator *m);
   int (*collect)(void); /* everything, now; from a thread that is no mutator */
   /* Allocated so far, and the processor time that collections took in the threads that began them. */
   uint64_t (*allocated_bytes)(void);

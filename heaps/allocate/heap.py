@@ -1,7 +1,8 @@
 """Objects of one size, allocated as fast as can be and dropped at once, beside some that live: what allocation costs.
 
-The live ones are laid out first, with ``gap`` objects between two of them that are dropped while the heap is built: with
-a gap the allocator finds room between live objects and not whole pages of it. An operation is ``batch`` allocations.
+The live ones are laid out first, with ``gap`` objects between two of them that are dropped while the heap is built:
+with a gap the allocator finds room between live objects and not whole pages of it. An operation is ``batch``
+allocations.
 """
 
 from attrs import evolve, field, frozen, validators
