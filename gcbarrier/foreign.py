@@ -69,7 +69,8 @@ class _Foreign:
                 self._serve(heap)
                 self._results["checksum"] = heap.join()
             finally:
-                self.events = heap.take_events()
+                while len(taken := heap.take_events()):
+                    self.events = np.concatenate([self.events, taken])
             self._facts |= {name: parse(value) for name, value in heap.foreign_facts.items()}
             self._count(heap)
             heap.check_foreign()

@@ -2,6 +2,9 @@
 #include "runtime.h"
 
 #include <dlfcn.h>
+#include <stdlib.h>
+
+#define EVENTS ((size_t)1 << 20) /* nobody takes them before the end: mutators are stopped anywhere */
 
 int gcb_adopt(gcb_space *space, const char *path, size_t bytes) {
   void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -12,6 +15,11 @@ int gcb_adopt(gcb_space *space, const char *path, size_t bytes) {
     return gcb_set_error("%s defines no GCB_RUNTIME", path);
   if (space->threads)
     return gcb_set_error("a heap's mutators run already");
+  free(space->events);
+  space->event_capacity = EVENTS;
+  space->events = calloc(EVENTS, sizeof *space->events);
+  if (!space->events)
+    return gcb_set_error("no memory for %zu events", EVENTS);
   if (runtime->open(space, bytes))
     return -1;
   space->runtime = runtime;
