@@ -79,7 +79,7 @@ def _pauses(quick: bool) -> list[Config]:
                 Config(
                     barrier="uffd-wp-log",
                     collector="mostly-concurrent",
-                    collector_params={"trigger": 1 / 6},
+                    collector_params={"trigger": 0.17},
                     **shared,
                 )
             )
@@ -154,6 +154,8 @@ def rows(outcomes: Sequence[Outcome]) -> list[Row]:
     found: dict[tuple[str, str, float], dict[str, Spread]] = {}
     for cell in cells(outcomes):
         for what, name, x, value in _numbers(cell):
+            if not value:
+                continue
             found.setdefault((what, name, x), {})[who(cell.config)] = value
     return [Row(what=what, name=name, x=x, by=by) for (what, name, x), by in sorted(found.items())]
 
@@ -244,7 +246,7 @@ def _about(outcomes: Sequence[Outcome]) -> str:
 
 
 def _draw_rows(axes: Axes, found: Sequence[Row]) -> None:
-    axes.set_ylim(len(found) - 0.5, -0.5)
+    axes.set_ylim(max(len(found), 1) - 0.5, -0.5)
     axes.set_yticks(range(len(found)), [row.name for row in found])
     axes.tick_params(axis="y", length=0)
     for index, row in enumerate(found):
@@ -263,11 +265,11 @@ def _draw_rows(axes: Axes, found: Sequence[Row]) -> None:
     axes.grid(axis="x")
 
 
-def _word(axes: Axes, x: float, y: float, text: str) -> None:
+def _word(axes: Axes, x: float, y: float, text: str, up: float = 0) -> None:
     axes.annotate(
         text,
         (x, y),
-        xytext=(5, 0),
+        xytext=(5, up),
         textcoords="offset points",
         va="center",
         fontsize=SMALL,
@@ -301,7 +303,8 @@ def _draw_sizes(axes: Axes, found: Sequence[Row]) -> None:
                 elinewidth=0.8,
                 label=f"{whose}, {name}",
             )
-            _word(axes, x[-1], y[-1], "gaps" if "gaps" in name else "close")
+            # Two curves may end at one point.
+            _word(axes, x[-1], y[-1], "gaps" if "gaps" in name else "close", up=-4 if "gaps" in name else 4)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g} B"))
     axes.xaxis.set_minor_formatter(NullFormatter())

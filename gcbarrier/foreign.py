@@ -55,6 +55,8 @@ class _Foreign:
     def run(self, runtime: build.Plugin, program: Program, reference: Program | None) -> None:
         config = self._invocation.config
         fits(config.heap_bytes)
+        # What has been compiled elsewhere may have come to a machine without the library.
+        collectors.of(config).require()
         with Heap(config.heap_bytes, core=runtime.core, runtime=runtime.library) as heap:
             limit = self._invocation.operations
             heap.start(

@@ -1,11 +1,13 @@
 """Collectors that bring their own memory: the Boehm collector, and one as small as it can be; the same mutators."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import crowded
 import pytest
 
 from gcbarrier import campaign, collectors, discovery, features, measure, runner, session, settings
@@ -125,6 +127,22 @@ def test_an_incremental_mode_that_is_off_though_asked_for_is_told(needs, monkeyp
     assert "the Boehm collector's incremental mode was asked for and is off" in outcome.error
     assert outcome.facts["incremental"] == 0
     one(boehm("ring", collector_params={"incremental": False}))
+
+
+def test_dirty_bits_that_reach_the_kernels_limit_are_told(needs, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs("bdwgc")
+    folders = [str(Path(__file__).parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(folders))
+    if one(boehm("ring")).facts["vdb"] != "mprotect" or crowded.most_mappings() > 1 << 18:
+        pytest.skip("its dirty bits protect no pages here, or there may be more mappings than a test can make")
+    scattered = {"rate_per_s": 0, "hot_share": 0.1, "move_share": 0.0, "replace_share": 0.0}
+    config = boehm("graph_edits", heap_bytes=128 * MIB, heap_params=scattered, duration_s=5.0)
+    (step,) = runner.steps(campaign.Plan(configs=(config,), invocations=1), seed=5, accelerator="native")
+    with (
+        campaign.FreshExecutor() as executor,
+        pytest.raises(GcBarrierError, match=r"more mappings than vm\.max_map_count"),
+    ):
+        executor.submit(crowded.run, step.job, 500).result()
 
 
 def test_its_heap_is_no_larger_than_ours(needs) -> None:

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { FIRST_MARK_STACK = 4096 }; /* entries that it has at first */
 
@@ -129,6 +130,18 @@ static void GC_CALLBACK on_warning(char *format, GC_word argument) {
   own.warning[strcspn(own.warning, "\n")] = 0;
 }
 
+/* The library ends the process when this returns, and what was said last is the invocation's error. Each page
+ * that is protected between others that are not is a mapping of its own to the kernel. */
+static void GC_CALLBACK on_abort(const char *message) {
+  if (!message)
+    return; /* an exit that was asked for */
+  dprintf(STDERR_FILENO, "the Boehm collector gave up: %s\n", message);
+  if (strstr(message, "mprotect"))
+    dprintf(STDERR_FILENO,
+            "its dirty bits take more mappings than vm.max_map_count allows: have root raise that, "
+            "or choose bdwgc.incremental=false\n");
+}
+
 static void GC_CALLBACK push_roots(void) {
   gcb_space *space = own.space;
   own.push_stacks();
@@ -190,6 +203,7 @@ static int open_bdwgc(gcb_space *space, size_t bytes) {
   GC_set_no_dls(1);
   GC_set_markers_count(GCB_PARAM_markers);
   GC_set_warn_proc(on_warning);
+  GC_set_abort_func(on_abort);
   GC_init();
   GC_clear_roots();
   GC_allow_register_threads();
