@@ -107,14 +107,23 @@ class Bench:
         return operations[0]
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[Opened]:
-        """The barrier over memory of the probe's kind and size. Raises GcBarrierError where it can't be had."""
+    def space(self) -> Iterator[Any]:
+        """Memory of the probe's kind and size under the barrier, as the core knows it. Raises GcBarrierError."""
         lib, ffi = self.module.lib, self.module.ffi
         memory = MEMORY_TYPES.index(self.probe.memory)
         space = lib.gcb_space_new(self.probe.heap_bytes, memory, self.operations(), False)
         if space == ffi.NULL:
             raise self.failure()
         try:
+            yield space
+        finally:
+            lib.gcb_space_free(space)
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Opened]:
+        """The barrier over memory of the probe's kind and size. Raises GcBarrierError where it can't be had."""
+        lib, ffi = self.module.lib, self.module.ffi
+        with self.space() as space:
             handle = lib.gcb_bench_new(space, str(self.job.loop.library).encode())
             if handle == ffi.NULL:
                 raise self.failure()
@@ -122,8 +131,6 @@ class Bench:
                 yield Opened(self.module, handle, int(lib.gcb_granule_bytes(space)))
             finally:
                 lib.gcb_bench_free(handle)
-        finally:
-            lib.gcb_space_free(space)
 
     def failure(self) -> GcBarrierError:
         """What the core last said."""
@@ -144,7 +151,7 @@ def counted() -> bool:
     return os.environ.get("GCBARRIER_ACCELERATOR", "").endswith("-icount")
 
 
-def timed(what: str, samples_ns: Sequence[int], *, x: float = 0.0, each: float = 1.0, note: str = "") -> Reading:
+def timed(what: str, samples_ns: Sequence[float], *, x: float = 0.0, each: float = 1.0, note: str = "") -> Reading:
     """A reading of ``samples_ns``: their median and quartiles, divided by ``each``.
 
     On a machine that counts instructions the value is the minimum: what a section holds beyond that is the tick of

@@ -209,6 +209,15 @@ class Heap:
         count = self._lib.gcb_take_events(self._space, self._ffi.from_buffer(buffer), len(buffer))
         return buffer[:count].copy()
 
+    def set_markers(self, markers: int) -> None:
+        """So many threads mark from now on, 1 to 8, the caller's among them. Not while a phase is under way."""
+        self._check(self._lib.gcb_set_markers(self._space, markers))
+
+    @property
+    def markers_cpu_ns(self) -> int:
+        """CPU time of the threads that have marked for the collector's so far."""
+        return int(self._lib.gcb_markers_cpu_ns(self._space))
+
     # A collector that brings its own memory
 
     def collect_foreign(self) -> None:
@@ -267,17 +276,21 @@ class Heap:
         """Mark from the roots (and from what a rescan found) until nothing is left, while mutators run."""
         self._check(self._lib.gcb_mark(self._space, roots))
 
-    def collect(self, *, rearm: bool) -> int:
+    def collect(self, *, rearm: bool, stopped: bool = False) -> int:
         """Take the dirty set from the barrier and return its size in granules; a rescan must follow.
 
-        A barrier that can't re-arm atomically has the mutators stopped for it: a pause of the kind ``rearm``.
+        Where it is ``stopped``, and for a barrier that can't re-arm atomically, in a pause of the kind ``rearm``.
         """
-        stopped = rearm and not self.promises.atomic
+        stopped = stopped or (rearm and not self.promises.atomic)
         return self._check(self._lib.gcb_collect(self._space, rearm, stopped))
 
-    def rescan(self) -> None:
-        """Look again at the marked objects on dirty granules and mark from there, while mutators run."""
-        self._check(self._lib.gcb_rescan(self._space))
+    def rescan(self, *, help: int = 0) -> None:  # noqa: A002 - that is what it is
+        """Look again at the marked objects on dirty granules and mark from there, while mutators run.
+
+        With ``help`` each mutator rescans so many granules at each of its safepoints meanwhile: it writes less, and
+        the rescan is over sooner. Stopped mutators help in any case.
+        """
+        self._check(self._lib.gcb_rescan(self._space, help))
 
     def remark(self) -> None:
         """The pause: stop, roots, collect, rescan, mark, resume. Then the marks are complete."""

@@ -131,7 +131,7 @@ class _Session:
         )
         cpu_ns = _collector_cpu_ns()
         self._serve(heap)
-        self._collector_cpu_ns = _collector_cpu_ns() - cpu_ns
+        self._collector_cpu_ns = _collector_cpu_ns() - cpu_ns + heap.markers_cpu_ns
         self._results["checksum"] = heap.join()
         totals = heap.totals()
         if lost := totals.pop("events_lost"):

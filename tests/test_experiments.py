@@ -18,7 +18,7 @@ from gcbarrier.metrics.probes import points
 from gcbarrier.model import Finding, Machine, Probe, Reading, converter, evolve, from_json, to_json
 
 MIB = 1 << 20
-EXPERIMENTS = ("accuracy", "barrier_costs", "crossover", "overhead")
+EXPERIMENTS = ("accuracy", "barrier_costs", "crossover", "marking", "overhead")
 MACHINES = [
     Machine(name="native"),
     Machine(name="lab", accelerator="kvm"),
@@ -113,6 +113,19 @@ def test_the_framework_is_measured_against_bare_calls_turn_by_turn(needs) -> Non
         assert read[f"added-{what}", share].unit == "%"
     other = bench.run(bench.job(probe("costs:framework", "none", densities="0", budget_s=0.001), index=0))
     assert "only uffd-wp-async" in other.error
+
+
+def test_however_many_mark_they_reach_what_the_plain_loop_reaches() -> None:
+    # The probe compares the counts, and fails where they differ.
+    graph = evolve(probe("marking:marking", "none", markers="1 2 5", pages="100", rounds=3), heap_bytes=64 * MIB)
+    finding = bench.run(bench.job(graph, index=0))
+    assert finding.error == ""
+    read = {(reading.what, reading.x): reading for reading in finding.readings}
+    assert set(read) == {("plain", 0), ("rescan", 100), *((w, x) for w in ("marker", "quotient") for x in (1, 2, 5))}
+    assert all(reading.samples == 3 and reading.low <= reading.value <= reading.high for reading in read.values())
+    assert bench.run(bench.job(evolve(graph, arguments={**graph.arguments, "markers": "9"}), index=0)).error == (
+        "1 to 8 markers can mark, not 9"
+    )
 
 
 def test_async_write_protection_is_exact_or_refuses(needs) -> None:

@@ -83,8 +83,10 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return Workshop(tmp_path_factory.mktemp("stress"))
 
 
-def _run(program: Path, policy: str, *, seconds: float = 1.5, mib: int = 32) -> subprocess.CompletedProcess[str]:
-    command = [str(program), policy, str(seconds), str(mib), str(MUTATORS), "1"]
+def _run(
+    program: Path, policy: str, *, seconds: float = 1.5, mib: int = 32, markers: int = 1
+) -> subprocess.CompletedProcess[str]:
+    command = [str(program), policy, str(seconds), str(mib), str(MUTATORS), "1", str(markers)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -106,6 +108,22 @@ def test_nothing_is_lost(needs: Needs, workshop: Workshop, barrier: str, sanitiz
     if not promises.overreports:
         # Only stores under way while arming begins may be called false: a TLAB (2 or 3 pages) for each mutator.
         assert numbers["false"] <= 3 * MUTATORS * numbers["cycles"]
+
+
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+@pytest.mark.parametrize("barrier", ["none", "uffd_wp_async", "satb"])
+def test_nothing_is_lost_by_several_markers(needs: Needs, workshop: Workshop, barrier: str, sanitizer: str) -> None:
+    promises = barriers.load(barrier.replace("_", "-"))
+    needs(*promises.needs)
+    for markers in (2, 3):
+        program = workshop.program(BARRIERS / f"{barrier}.c", sanitizer)
+        run = _run(program, POLICIES[barrier], seconds=3 if sanitizer == "tsan" else 1.5, markers=markers)
+        assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
+        words = run.stdout.split()
+        numbers = {name: int(value) for name, value in zip(words[::2], words[1::2], strict=True)}
+        assert numbers["lost"] == 0
+        # The others took part.
+        assert numbers["helped"] > 1000
 
 
 def test_a_heap_that_is_always_full(needs: Needs, workshop: Workshop) -> None:
@@ -139,6 +157,8 @@ class Mutant:
     message: str = "lost object"
     barrier: str = "uffd_wp_async"
     policy: str = "concurrent"
+    markers: int = 1
+    sanitizer: str = "plain"
 
 
 MUTANTS = {
@@ -182,6 +202,37 @@ MUTANTS = {
         "atomic_store_explicit(&space->live[word], live & ~fresh, memory_order_relaxed);",
         "object",
     ),
+    "a marker rests with parcels that nobody knows": Mutant(
+        NATIVE / "crew.c",
+        "    gcb_publish_open(marker); /* before it rests: nobody else can reach what it holds */\n",
+        "",
+        markers=3,
+    ),
+    "what is left when all markers rest is forgotten": Mutant(
+        NATIVE / "regions.c",
+        "    look_up_published(&space->marker, which, space->marker.capacity);",
+        "    (void)which;",
+        markers=3,
+    ),
+    "the phase is over when one marker says so": Mutant(
+        NATIVE / "crew.c", "  } while (rest(space));", "  } while (false);", "", markers=3, sanitizer="tsan"
+    ),
+    "two markers own one region": Mutant(
+        NATIVE / "regions.c",
+        "  return !atomic_load_explicit(&region->owned, memory_order_relaxed) &&",
+        "  return true || !atomic_load_explicit(&region->owned, memory_order_relaxed) ||",
+        "",
+        markers=3,
+        sanitizer="tsan",
+    ),
+    "a region is handed over without a release": Mutant(
+        NATIVE / "regions.c",
+        "  atomic_store_explicit(&region->owned, 0, memory_order_release);",
+        "  atomic_store_explicit(&region->owned, 0, memory_order_relaxed);",
+        "",
+        markers=3,
+        sanitizer="tsan",
+    ),
     "TLABs outlive the flip": Mutant(NATIVE / "cycle.c", "  gcb_retire_tlabs(space);\n", "", "object", "none", "stop"),
 }
 
@@ -195,9 +246,11 @@ def test_a_broken_core_is_caught(needs: Needs, workshop: Workshop, tmp_path: Pat
     assert text.count(mutant.text) == 1, f"{mutant.file} no longer holds once: {mutant.text}"
     broken = tmp_path / mutant.file.name
     broken.write_text(text.replace(mutant.text, mutant.replacement))
-    program = workshop.program(BARRIERS / f"{mutant.barrier}.c", mutant={mutant.file: broken})
-    run = _run(program, mutant.policy, seconds=10)
+    program = workshop.program(BARRIERS / f"{mutant.barrier}.c", mutant.sanitizer, mutant={mutant.file: broken})
+    run = _run(program, mutant.policy, seconds=5 if mutant.sanitizer == "tsan" else 10, markers=mutant.markers)
     print(run.stdout)
+    if mutant.sanitizer == "tsan" and "ThreadSanitizer: data race" in run.stderr:
+        return
     if run.returncode == -signal.SIGSEGV:
         # It followed what it took for an object in memory that was used again: caught as well, if less politely.
         return

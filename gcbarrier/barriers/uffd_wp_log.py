@@ -20,7 +20,8 @@ class Params:
     """The rings, and whether to trust them."""
 
     ring_kib: int = field(default=0, validator=[validators.ge(0), validators.le(16 << 10)])
-    """Of each thread, rounded up to a power of two; a record takes 16 bytes. 0: 1 MiB for each GiB of heap."""
+    """Of each thread, rounded up to a power of two; a record takes 16 bytes. 0: one for each page,
+    up to 16 MiB."""
     check: bool = False
     """Compare each collect that does not re-arm (mutators stopped) with the page tables; a page that they show as
     written and the log lacks is an error. It costs what the log saves."""

@@ -1,7 +1,8 @@
 """Collectors: what is done about the writes a barrier noticed. One Python file each, which reads like pseudocode.
 
 ``x.py`` has a docstring, whose first line is its summary; ``collect(heap, params)``, one cycle in terms of the phases
-of :class:`gcbarrier.heap.Heap`; ``Params``, a frozen attrs class that inherits :class:`Triggered`; and
+of :class:`gcbarrier.heap.Heap`; ``Params``, a frozen attrs class that inherits :class:`Triggered` or
+:class:`Marking`; and
 ``NEEDS_TRACKING``: whether it marks while mutators run, and so needs a barrier that tracks (``NEEDS_SNAPSHOT``: one
 that reports what stores overwrite; with ``NEEDS_FORK`` too: one whose snapshot is a forked child's). Nothing else names
 them.
@@ -32,6 +33,14 @@ class Triggered:
     """A cycle begins when this share of what the last one left free has been allocated."""
     every_s: float = field(default=0.0, validator=validators.ge(0))
     """It also begins so many seconds after the last one ended; 0: only when memory asks for it."""
+
+
+@frozen(kw_only=True)
+class Marking(Triggered):
+    """What collectors have whose marking is the core's, in this process."""
+
+    markers: int = field(default=1, validator=[validators.ge(1), validators.le(8)])
+    """Threads that mark, concurrently and in pauses; beyond the first they only wake where there is much to do."""
 
 
 @frozen(kw_only=True)

@@ -1,37 +1,49 @@
 """Mark while mutators run, look again at what they wrote meanwhile, and stop them only for the last of it.
 
 Boehm, Demers and Shenker, "Mostly parallel garbage collection" (PLDI 1991); the rescan rounds before the remark are
-Printezis and Detlefs's concurrent precleaning (ISMM 2000).
+Printezis and Detlefs's concurrent precleaning (ISMM 2000). Where the rounds alone don't converge, mutators help: each
+does a little of the rescanning at its safepoints, and so writes less meanwhile, as mutators assist in Go's collector.
 """
 
 from attrs import field, frozen, validators
 
-from gcbarrier.collectors import Triggered
+from gcbarrier.collectors import Marking
 from gcbarrier.heap import Heap
 
 
 @frozen(kw_only=True)
-class Params(Triggered):
+class Params(Marking):
     """How long to go on before stopping the world."""
 
-    rounds: int = field(default=4, validator=validators.ge(0))
+    rounds: int = field(default=12, validator=validators.ge(0))
     """Concurrent rescan rounds at most."""
     enough: int = field(default=16, validator=validators.ge(0))
     """A round that found no more granules than this is the last one."""
-    shrink: float = field(default=0.8, validator=[validators.gt(0), validators.le(1)])
+    shrink: float = field(default=0.9, validator=[validators.gt(0), validators.le(1)])
     """So is one that found more than this share of what the round before it found: it no longer pays."""
+    help: int = field(default=16, validator=validators.ge(0))
+    """In helped rounds each mutator rescans so many granules at each safepoint. 0: never."""
+    help_after: int = field(default=3, validator=validators.ge(0))
+    """Rounds behind so many are helped."""
+    stop_above: int = field(default=500, validator=validators.ge(0))
+    """Where the last round found more granules than this, one more follows in which the mutators are stopped while
+    pages are re-armed: no processor runs them, so none has its TLB flushed, and nothing is written. 0: never."""
 
 
 def collect(heap: Heap, params: Params) -> None:
     """One cycle."""
+    heap.set_markers(params.markers)
     heap.arm()
     heap.mark()
-    before = heap.granules
-    for _ in range(params.rounds):
+    before = dirty = heap.granules
+    for done in range(params.rounds):
         dirty = heap.collect(rearm=True)
-        heap.rescan()
+        heap.rescan(help=params.help if done >= params.help_after else 0)
         if dirty <= params.enough or dirty > params.shrink * before:
             break
         before = dirty
+    if params.rounds and 0 < params.stop_above < dirty:
+        heap.collect(rearm=True, stopped=True)
+        heap.rescan(help=params.help)
     heap.remark()
     heap.sweep()

@@ -6,14 +6,14 @@ Yuasa, "Real-time garbage collection on general-purpose machines" (1990), with t
 
 from attrs import field, frozen, validators
 
-from gcbarrier.collectors import Triggered
+from gcbarrier.collectors import Marking
 from gcbarrier.heap import Heap
 
 NEEDS_SNAPSHOT = True
 
 
 @frozen(kw_only=True)
-class Params(Triggered):
+class Params(Marking):
     """How long to go on before stopping the world for the second time."""
 
     rounds: int = field(default=4, validator=validators.ge(0))
@@ -26,6 +26,7 @@ class Params(Triggered):
 
 def collect(heap: Heap, params: Params) -> None:
     """One cycle."""
+    heap.set_markers(params.markers)
     heap.snapshot()
     heap.mark(roots=False)
     before: float = float("inf")

@@ -5,18 +5,19 @@ Sweeping is lazy or concurrent, as for every collector here, so the pause is mar
 
 from attrs import frozen
 
-from gcbarrier.collectors import Triggered
+from gcbarrier.collectors import Marking
 from gcbarrier.heap import Heap
 
 NEEDS_TRACKING = False
 
 
 @frozen(kw_only=True)
-class Params(Triggered):
-    """``trigger`` alone."""
+class Params(Marking):
+    """``trigger`` and ``markers`` alone."""
 
 
-def collect(heap: Heap, params: Params) -> None:  # noqa: ARG001
+def collect(heap: Heap, params: Params) -> None:
     """One cycle."""
+    heap.set_markers(params.markers)
     heap.full()
     heap.sweep()

@@ -62,6 +62,11 @@ uint64_t gcb_allocated_bytes(gcb_space *space);
 void gcb_get_totals(gcb_space *space, gcb_totals *totals);
 void gcb_get_verification(gcb_space *space, gcb_verification *verification);
 
+/* How many threads mark from now on, the collector's among them: 1 to 8. Not while a phase is under way. */
+int gcb_set_markers(gcb_space *space, uint32_t markers);
+/* Of the threads that have marked for the collector's. */
+uint64_t gcb_markers_cpu_ns(const gcb_space *space);
+
 /* The phases of a cycle, called by the collector's thread only. */
 int gcb_begin_cycle(gcb_space *space);
 int gcb_arm(gcb_space *space);
@@ -74,7 +79,7 @@ int gcb_await_child(gcb_space *space, uint64_t timeout_ns);
 int gcb_flip(gcb_space *space);
 int gcb_mark(gcb_space *space, bool roots);
 int64_t gcb_collect(gcb_space *space, bool rearm, bool stopped);
-int gcb_rescan(gcb_space *space);
+int gcb_rescan(gcb_space *space, uint32_t help);
 int gcb_remark(gcb_space *space);
 int gcb_full(gcb_space *space);
 int gcb_sweep(gcb_space *space);
@@ -137,6 +142,18 @@ int64_t gcb_bench_collect(gcb_bench *bench, bool rearm);
 uint64_t gcb_bench_granules(const gcb_bench *bench); /* that the last collect reported */
 /* From now on in place of the barrier the bare system calls of uffd-wp-async, or the barrier again. */
 int gcb_bench_bare(gcb_bench *bench, bool bare);
+
+/* What marking costs, on a space without mutators: a random graph of 64-byte objects with 4 references each,
+ * from the space's beginning. Times are nanoseconds, or -1 with the reason in gcb_error(). */
+typedef struct gcb_graph gcb_graph;
+gcb_graph *gcb_graph_new(gcb_space *space, size_t objects, uint64_t seed);
+void gcb_graph_free(gcb_graph *graph); /* before its space */
+/* All that is reachable: by the plain loop, and by the framework's marker. */
+int64_t gcb_graph_mark_plain(gcb_graph *graph);
+int64_t gcb_graph_mark(gcb_graph *graph, uint32_t markers);
+/* So many random pages, of a graph that was marked. */
+int64_t gcb_graph_rescan(gcb_graph *graph, size_t pages, uint32_t markers);
+uint64_t gcb_graph_objects(const gcb_graph *graph); /* visited, or looked at, by the last of these */
 
 /* A page barrier over any mapping: what it makes of it when that is moved, grown or merged. The words hold a
  * bit for each page; most_bytes: the range will never be larger. */

@@ -79,6 +79,25 @@ typedef struct gcb_bell {
   _Atomic uint32_t count, sleepers;
 } gcb_bell;
 
+/* References of one granule of the barrier's at most: a page of them. */
+enum { GCB_GRANULE_REFERENCES = GCB_PAGE / 8, GCB_FOUND = 2048 };
+
+/* What somebody has found that takes part in a rescan: read by the collector's thread when it is done. */
+typedef struct gcb_helper {
+  uint32_t found[GCB_FOUND]; /* granules that were not marked */
+  size_t count;
+  uint64_t objects;
+} gcb_helper;
+
+/* Granules to be rescanned, for whoever takes them (rescan.c). */
+typedef struct gcb_rescan_list {
+  size_t *granules;
+  size_t count;
+  _Atomic size_t next;
+  _Atomic uint32_t open, helpers;
+  gcb_helper own; /* of the collector's thread */
+} gcb_rescan_list;
+
 /* A mutator and what only the core knows of it. */
 typedef struct gcb_thread {
   gcb_mutator m; /* first: a gcb_mutator * is a gcb_thread * */
@@ -98,20 +117,41 @@ typedef struct gcb_thread {
   int status_fd;                    /* /proc/self/task/TID/status */
   uint64_t cpu_ns, minor_faults, mutate_ns;
   bool failed;
+  gcb_helper helper;
   jmp_buf unwind; /* the thread's start */
   char error[256];
 } gcb_thread;
 
-enum { GCB_WAITING = 32 };
+/* References into one region that nobody has looked up yet (regions.c). */
+enum { GCB_PARCEL_BYTES = 1024, GCB_PARCEL_REFERENCES = GCB_PARCEL_BYTES / 4 - 2 };
+typedef struct gcb_parcel {
+  uint32_t next, count; /* next: its number, from 1; 0: none */
+  uint32_t granules[GCB_PARCEL_REFERENCES];
+} gcb_parcel;
+_Static_assert(sizeof(gcb_parcel) == GCB_PARCEL_BYTES, "a parcel's end is told from its address");
 
+/* A part of the heap whose bits of `grey` fit a processor's cache. */
+typedef struct gcb_region {
+  _Alignas(64) _Atomic uint32_t owned;
+  _Atomic uint32_t parcels;   /* a list, like gcb_parcel.next */
+  _Atomic uint32_t published; /* references in it: a hint */
+  _Atomic uint32_t grey;      /* at least so many bits are set, if any; written by the owner alone */
+} gcb_region;
+#define GCB_NO_REGION SIZE_MAX
+
+enum { GCB_WAITING = 32, GCB_SPARE = 16, GCB_MARKERS = 8 };
+
+/* One thread's. */
 typedef struct gcb_marker {
-  uint32_t *stack;               /* granule numbers */
+  struct gcb_space *space;
+  uint32_t *stack;               /* granule numbers: marked, to be visited */
+  size_t top, capacity;          /* there is room for GCB_WAITING more */
   uint32_t waiting[GCB_WAITING]; /* met, and not yet looked up in `mark`; 0: nobody */
   uint32_t next;                 /* place in `waiting`, modulo its length */
-  size_t top, capacity;
-  uint64_t *overflow; /* a bit per block that holds an object which did not fit on the stack */
-  bool overflowed;
-  uint64_t objects, bytes; /* visited since the cycle began */
+  uint32_t **open;               /* for each region the end of a parcel that is being filled; null: none */
+  uint32_t spare[GCB_SPARE], spares; /* free parcels of its own */
+  size_t region;                     /* that it is visiting */
+  uint64_t objects, bytes;           /* visited since the cycle began */
 } gcb_marker;
 
 /* model.MEMORY_TYPES in Python, in the same order */
@@ -161,8 +201,20 @@ typedef struct gcb_space {
   const gcb_barrier_ops *ops;
   gcb_dirty_set dirty;
   uint64_t *write_watch; /* write_watch.c; null: not asked for */
+  uint64_t *grey; /* a bit per granule: an object that was met; if it isn't marked it is to be visited */
+  gcb_region *regions;
+  size_t region_count;
+  unsigned region_shift; /* log2 of a region's granules */
+  gcb_parcel *parcels;
+  uint32_t parcel_count, free_count;
+  uint32_t *free_parcels; /* a stack of their numbers, under parcel_lock */
+  pthread_mutex_t parcel_lock;
+  gcb_marker marker;     /* the collector's own; it has the sums when no phase is under way */
+  struct gcb_crew *crew; /* crew.c; null: it marks alone */
+  uint64_t helped;       /* objects that others have visited for it, in all cycles */
   gcb_watcher *watchers; /* watch.c: threads that were told of; under service_lock */
-  gcb_marker marker;
+  gcb_rescan_list rescan;
+  _Atomic uint32_t assist; /* granules that a mutator rescans at a safepoint that it is asked to help at */
   bool marking, armed;
   gcb_child *child; /* fork.c; null: the barrier does not fork */
   pid_t child_pid;  /* 0: none, or reaped */
@@ -174,10 +226,11 @@ typedef struct gcb_space {
   _Atomic(gcb_ref) globals[GCB_GLOBALS];
 
   /* safepoints (safepoint.c) */
-  gcb_bell stop;     /* odd while the world is stopped or stopping */
-  gcb_bell arrivals; /* a mutator came to rest */
-  gcb_bell awake;    /* a mutator that was held runs again */
-  uint64_t spin_ns;
+  gcb_bell stop;                 /* odd while the world is stopped or stopping */
+  gcb_bell arrivals;             /* a mutator came to rest */
+  gcb_bell awake;                /* a mutator that was held runs again */
+  uint64_t spin_ns;              /* of the collector's thread */
+  _Atomic uint64_t held_spin_ns; /* of the mutators, before they sleep */
   uint64_t request_ns;
   int64_t switches_before; /* involuntary context switches of the collector's thread */
   uint32_t stop_depth;     /* stops that were asked for and not yet lifted */
@@ -212,6 +265,14 @@ typedef struct gcb_space {
   const struct gcb_runtime *runtime; /* foreign.c; null: mutators allocate from this space */
 } gcb_space;
 
+/* In a loop that waits for another thread. */
+static inline void gcb_relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
 static inline gcb_thread *gcb_thread_of(gcb_mutator *m) {
   return (gcb_thread *)(void *)m;
 }
@@ -263,17 +324,44 @@ pid_t gcb_fork_idle(void);            /* a child that does nothing until it is k
 void gcb_retire_tlabs(gcb_space *space); /* mutators stopped */
 size_t gcb_sweep_blocks(gcb_space *space);
 
+/* regions.c */
+void gcb_regions_lay_out(gcb_space *space); /* by the heap's size */
+int gcb_regions_open(gcb_space *space);
+void gcb_regions_close(gcb_space *space);
+void gcb_set_grey(gcb_space *space, uint32_t granule); /* by the region's owner, or where nobody else marks */
+/* Of any marker: a turn round the regions that have work and no owner, beginning anywhere; whether it was
+ * worth it. */
+bool gcb_visit_regions(gcb_marker *marker, size_t start);
+void gcb_publish_open(gcb_marker *marker); /* gives away all that it holds */
+void gcb_return_spare(gcb_marker *marker, uint32_t kept);
+bool gcb_regions_wait(const gcb_space *space); /* for an owner, and there is enough to do */
+/* Of the collector's thread, with nobody else marking. */
+void gcb_spill_stack(gcb_space *space);
+void gcb_look_up_rest(gcb_space *space); /* empties all parcels */
+bool gcb_is_grey(const gcb_space *space);
+void gcb_forget_grey(gcb_space *space); /* also what is on the stack */
+
+/* crew.c: the markers' threads */
+void gcb_mark_together(gcb_space *space); /* region by region, until little is left */
+void gcb_crew_free(gcb_space *space);
+
 /* mark.c, rescan.c: the collector's thread only */
 uint64_t gcb_push_roots(gcb_space *space);
 uint64_t gcb_drain(gcb_space *space); /* visits until nothing is left; objects visited */
 void gcb_push_tracked(gcb_space *space, const void *tracked); /* marks what a reference leads to */
 uint64_t gcb_rescan_dirty(gcb_space *space);                  /* empties the dirty set; objects looked at */
+bool gcb_help_rescan(gcb_thread *t, size_t most);             /* by a mutator */
+int gcb_rescan_new(gcb_space *space);
 
 /* safepoint.c */
-void gcb_stop_world(gcb_space *space);
+void gcb_stop_world(gcb_space *space, bool asleep);
 void gcb_resume_world(gcb_space *space, gcb_pause_kind kind);
 void gcb_allocate_black(gcb_space *space, bool black);
+void gcb_ask_to_help(gcb_space *space, uint32_t granules); /* mutators that run; 0: no more */
 void gcb_thread_gone(gcb_thread *t);
+void gcb_ring(gcb_bell *bell);
+uint32_t gcb_heard(gcb_bell *bell);
+void gcb_wait_for(gcb_bell *bell, uint32_t seen, uint64_t spin_ns);
 
 /* run.c: the service between mutators and the collector's thread */
 void gcb_service_cycle_begins(gcb_space *space);

@@ -15,6 +15,7 @@ static void clear_words(_Atomic uint64_t *bitmap, size_t granules) {
 /* Nothing is marked, nothing was reported. */
 static void forget(gcb_space *space) {
   clear_words(space->mark, space->bytes / GCB_GRANULE);
+  gcb_forget_grey(space);
   if (space->dirty.words)
     gcb_dirty_clear(&space->dirty);
   space->marker.objects = space->marker.bytes = 0;
@@ -105,7 +106,7 @@ static void rescan(gcb_space *space) {
 
 /* The pause that begins a cycle over a snapshot barrier: what is reachable now is what will be marked. */
 int gcb_snapshot(gcb_space *space) {
-  gcb_stop_world(space);
+  gcb_stop_world(space, false);
   int failed = gcb_arm(space);
   if (!failed)
     mark_roots(space);
@@ -125,16 +126,20 @@ int gcb_mark(gcb_space *space, bool roots) {
 int64_t gcb_collect(gcb_space *space, bool rearm, bool stopped) {
   if (!stopped)
     return collect(space, rearm);
-  gcb_stop_world(space);
+  gcb_stop_world(space, rearm);
   int64_t dirty = collect(space, rearm);
   gcb_resume_world(space, GCB_PAUSE_REARM);
   return dirty;
 }
 
-int gcb_rescan(gcb_space *space) {
+/* help: granules that each running mutator rescans at each safepoint meanwhile. It slows the mutators down,
+ * so that they write less, and the rescan up. */
+int gcb_rescan(gcb_space *space, uint32_t help) {
   if (in_cycle(space))
     return -1;
+  gcb_ask_to_help(space, help);
   rescan(space);
+  gcb_ask_to_help(space, 0);
   drain(space);
   return 0;
 }
@@ -172,7 +177,7 @@ int gcb_finish_marking(gcb_space *space, gcb_pause_kind kind, int failed) {
 int gcb_remark(gcb_space *space) {
   if (in_cycle(space)) /* before the roots are pushed: they would be visited in the next cycle */
     return -1;
-  gcb_stop_world(space);
+  gcb_stop_world(space, false);
   mark_roots(space);
   int failed = collect(space, false) < 0 ? -1 : 0;
   if (!failed) {
@@ -188,7 +193,7 @@ int gcb_full(gcb_space *space) {
   if (in_cycle(space))
     return -1;
   gcb_end_child(space); /* it would go on marking in the bitmap that is cleared here */
-  gcb_stop_world(space);
+  gcb_stop_world(space, false);
   if (space->armed || space->marker.objects > 0) {
     forget(space);
     clear_words(space->black, space->bytes / GCB_GRANULE);

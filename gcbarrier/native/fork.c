@@ -49,6 +49,7 @@ static void become_child(pid_t parent) {
 
 static void mark_in_child(gcb_space *space) {
   gcb_child *child = space->child;
+  space->crew = NULL; /* its threads stayed behind */
   child->start_ns = gcb_now_ns();
   child->roots = gcb_push_roots(space); /* they are in the snapshot too: no need to do that in the pause */
   child->rooted_ns = gcb_now_ns();
@@ -79,7 +80,7 @@ int gcb_fork(gcb_space *space) {
     return -1;
   *space->child = (gcb_child){0};
   pid_t parent = getpid();
-  gcb_stop_world(space);
+  gcb_stop_world(space, false);
   uint64_t start_ns = gcb_now_ns();
   pid_t child = fork_with_signals_blocked();
   if (child == 0) {
@@ -172,7 +173,7 @@ int gcb_flip(gcb_space *space) {
     return gcb_set_error("the child still marks: it has to be awaited before the flip");
   if (!finished(space))
     return gcb_set_error("the child has not marked everything: its marks can't be used");
-  gcb_stop_world(space);
+  gcb_stop_world(space, false);
   return gcb_finish_marking(space, GCB_PAUSE_FLIP, 0);
 }
 

@@ -35,16 +35,17 @@ typedef struct gcb_object {
 } gcb_object;
 typedef gcb_object *gcb_ref;
 
-enum { GCB_STOP = 1, GCB_BLACK = 2 }; /* gcb_mutator.attention */
+enum { GCB_STOP = 1, GCB_BLACK = 2, GCB_HELP = 4 }; /* gcb_mutator.attention */
 
 /* The part of a mutator that the inline paths touch; the core keeps the rest behind it. */
 typedef struct gcb_mutator {
   char *cursor; /* TLAB: the next free byte, and the first one that is no longer its own */
   char *limit;
-  uintptr_t store[4];         /* the barrier's words, for its inline store */
-  _Atomic uint32_t attention; /* GCB_STOP: come to a safepoint. GCB_BLACK: mark what you allocate. */
-  uint32_t index;             /* 0 .. mutators - 1 */
-  uint32_t count;             /* how many mutators there are */
+  uintptr_t store[4]; /* the barrier's words, for its inline store */
+  /* GCB_STOP: come to a safepoint. GCB_BLACK: mark what you allocate. GCB_HELP: rescan a little. */
+  _Atomic uint32_t attention;
+  uint32_t index; /* 0 .. mutators - 1 */
+  uint32_t count; /* how many mutators there are */
   uint32_t root_capacity;
   uint64_t operations; /* completed so far */
   uint64_t operation_limit;
@@ -73,10 +74,10 @@ void gcb_native_leave(gcb_mutator *m);
 void gcb_pace_slow(gcb_mutator *m, double per_second);
 _Noreturn void gcb_fail(gcb_mutator *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Safepoint: returns at once unless the collector has asked for a stop. */
+/* Safepoint: returns at once unless the collector has asked for a stop, or for help. */
 static inline void gcb_poll(gcb_mutator *m) {
   /* relaxed: only a hint; gcb_safepoint_slow() synchronises */
-  if (GCB_UNLIKELY(atomic_load_explicit(&m->attention, memory_order_relaxed) & GCB_STOP))
+  if (GCB_UNLIKELY(atomic_load_explicit(&m->attention, memory_order_relaxed) & (GCB_STOP | GCB_HELP)))
     gcb_safepoint_slow(m);
 }
 

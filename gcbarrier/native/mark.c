@@ -20,20 +20,12 @@ static inline void mark(gcb_space *space, gcb_marker *marker, uint32_t granule) 
   uint64_t bits = atomic_load_explicit(&space->mark[word], memory_order_relaxed);
   if (bits & bit)
     return;
-  atomic_store_explicit(&space->mark[word], bits | bit, memory_order_relaxed);
   if (GCB_LIKELY(marker->top < marker->capacity)) {
+    atomic_store_explicit(&space->mark[word], bits | bit, memory_order_relaxed);
     marker->stack[marker->top++] = granule;
     return;
   }
-  if (is_black(space, granule))
-    return;
-  /* Marked but not visited: its block is remembered, and it is counted here since revisit_block() can't tell
-   * it from its neighbours. */
-  size_t block = granule / GCB_BLOCK_GRANULES;
-  marker->objects++;
-  marker->bytes += gcb_object_bytes(gcb_alias_object(space, granule));
-  marker->overflow[block >> 6] |= UINT64_C(1) << (block & 63);
-  marker->overflowed = true;
+  gcb_set_grey(space, granule);
 }
 
 /* A reference was met; marks the one that has waited longest. Granule 0 stands for nobody in the queue, and
@@ -73,11 +65,13 @@ void gcb_push_tracked(gcb_space *space, const void *tracked) {
   meet(space, &space->marker, tracked);
 }
 
-/* Until nobody waits anywhere. */
-static void empty_stack(gcb_space *space, gcb_marker *marker) {
+/* Until nobody waits anywhere, or the stack is full. */
+static void search_depth_first(gcb_space *space, gcb_marker *marker) {
   uint32_t ring[RING];
   size_t first = 0, held = 0;
   for (;;) {
+    if (GCB_UNLIKELY(marker->top == marker->capacity))
+      break;
     while (held < RING && marker->top > 0) {
       uint32_t granule = marker->stack[--marker->top];
       __builtin_prefetch(gcb_alias_object(space, granule));
@@ -101,34 +95,19 @@ static void empty_stack(gcb_space *space, gcb_marker *marker) {
     marker->objects++;
     visit(space, marker, granule);
   }
-}
-
-/* Objects that did not fit on the stack are marked but not visited; their block is known, so all of its
- * marked objects are visited again. */
-static void revisit_block(gcb_space *space, gcb_marker *marker, size_t block) {
-  for (size_t word = block * GCB_BLOCK_WORDS; word < (block + 1) * GCB_BLOCK_WORDS; word++)
-    for (uint64_t bits = gcb_word(space->mark, word); bits; bits &= bits - 1) {
-      size_t granule = (word << 6) + (size_t)__builtin_ctzll(bits);
-      visit(space, marker, granule);
-    }
-  empty_stack(space, marker);
+  end_waiting(space, marker);
+  while (held > 0)
+    marker->stack[marker->top++] = ring[(first + --held) % RING]; /* there is room for them */
 }
 
 uint64_t gcb_drain(gcb_space *space) {
-  gcb_marker *marker = &space->marker;
-  uint64_t before = marker->objects;
-  empty_stack(space, marker);
-  while (marker->overflowed) {
-    marker->overflowed = false;
-    for (size_t block = 0; block < space->blocks; block++) {
-      uint64_t bit = UINT64_C(1) << (block & 63);
-      if (marker->overflow[block >> 6] & bit) {
-        marker->overflow[block >> 6] &= ~bit;
-        revisit_block(space, marker, block);
-      }
-    }
+  uint64_t before = space->marker.objects;
+  search_depth_first(space, &space->marker);
+  while (space->marker.top > 0 || gcb_is_grey(space)) {
+    gcb_mark_together(space);
+    search_depth_first(space, &space->marker);
   }
-  return marker->objects - before;
+  return space->marker.objects - before;
 }
 
 uint64_t gcb_push_roots(gcb_space *space) {

@@ -1,11 +1,27 @@
 /* Rescanning: the references on dirty granules that belong to marked objects are looked at again. Objects are
  * found from the mark bitmap; the one that spans into a granule from the left by looking back within its
- * block, or, for a large object, from the block table. */
+ * block, or, for a large object, from the block table.
+ *
+ * Nearly all of what is found has been marked long since: a granule is read, its references are looked up in
+ * the bitmap, and nothing comes of it. So whoever has the time may do that, without a lock: mutators that are
+ * stopped, or that are asked to help. They note what is not marked, and the collector's thread, the only one
+ * that writes marks, marks it when they are done. */
 #include "core.h"
+
+enum {
+  BATCH = 4096,    /* granules that are handed out at a time */
+  WORTH_HELP = 16, /* fewer are done before anybody else has looked up */
+};
+
+/* There is room for what one granule may hold. */
+static bool has_room(const gcb_helper *helper) {
+  return helper->count + GCB_GRANULE_REFERENCES <= GCB_FOUND;
+}
 
 /* The slots of one object that lie in [from, to) of the collector's view. Slots on other granules are those
  * granules' affair. */
-static void scan_slots(gcb_space *space, size_t granule, const char *from, const char *to) {
+static inline void scan_slots(gcb_space *space, gcb_helper *helper, size_t granule, const char *from,
+                              const char *to) {
   gcb_ref object = gcb_alias_object(space, granule);
   const char *first = (const char *)object->slots,
              *last = (const char *)(object->slots + gcb_reference_count(object));
@@ -16,8 +32,14 @@ static void scan_slots(gcb_space *space, size_t granule, const char *from, const
   for (; first < last; first += sizeof(gcb_ref)) {
     gcb_ref target =
         atomic_load_explicit((const _Atomic(gcb_ref) *)(const void *)first, memory_order_acquire);
-    if (target)
-      gcb_push_tracked(space, target);
+    if (!target)
+      continue;
+    /* No queue, unlike the marker's: here the branch is predicted, so the processor goes on to the next
+     * references while the word with the mark bit is on its way. A mark that is just being set may be missed:
+     * then the collector's thread finds it set. */
+    uint32_t met = gcb_granule_of(space, target);
+    if (GCB_UNLIKELY(!gcb_bit(space->mark, met)))
+      helper->found[helper->count++] = met;
   }
 }
 
@@ -35,7 +57,7 @@ static size_t last_before(const gcb_space *space, size_t at, size_t block_word) 
 }
 
 /* [first, last) are bits of the bitmap: a granule of the barrier's, which is never more than a page. */
-static uint64_t rescan_range(gcb_space *space, size_t first, size_t last) {
+static uint64_t rescan_range(gcb_space *space, gcb_helper *helper, size_t first, size_t last) {
   const char *from = space->alias + (first << GCB_GRANULE_SHIFT),
              *to = space->alias + (last << GCB_GRANULE_SHIFT);
   size_t block = first / GCB_BLOCK_GRANULES;
@@ -47,13 +69,13 @@ static uint64_t rescan_range(gcb_space *space, size_t first, size_t last) {
     size_t head = atomic_load_explicit(&space->head[block], memory_order_relaxed) * GCB_BLOCK_GRANULES;
     if (!gcb_is_live(space, head))
       return 0;
-    scan_slots(space, head, from, to);
+    scan_slots(space, helper, head, from, to);
     return 1;
   }
   uint64_t objects = 0;
   size_t spanning = last_before(space, first, block * GCB_BLOCK_WORDS);
   if (spanning != SIZE_MAX) {
-    scan_slots(space, spanning, from, to); /* no slot of it is in the range if it ends before */
+    scan_slots(space, helper, spanning, from, to); /* no slot of it is in the range if it ends before */
     objects++;
   }
   for (size_t word = first >> 6; word << 6 < last; word++) {
@@ -63,24 +85,110 @@ static uint64_t rescan_range(gcb_space *space, size_t first, size_t last) {
     if (last - (word << 6) < 64)
       bits &= (UINT64_C(1) << (last & 63)) - 1;
     for (; bits; bits &= bits - 1) {
-      scan_slots(space, (word << 6) + (size_t)__builtin_ctzll(bits), from, to);
+      scan_slots(space, helper, (word << 6) + (size_t)__builtin_ctzll(bits), from, to);
       objects++;
     }
   }
   return objects;
 }
 
+static unsigned granule_shift(const gcb_space *space) {
+  return space->barrier.granule_shift - GCB_GRANULE_SHIFT;
+}
+
+static void rescan_granule(gcb_space *space, gcb_helper *helper, size_t granule) {
+  unsigned shift = granule_shift(space);
+  helper->objects += rescan_range(space, helper, granule << shift, (granule + 1) << shift);
+}
+
+/* Takes granules that nobody has taken and rescans up to `most` of them; how many. The next one's memory is
+ * on its way meanwhile: it is taken ahead. */
+static size_t take_some(gcb_space *space, gcb_helper *helper, size_t most) {
+  gcb_rescan_list *rescan = &space->rescan;
+  size_t done = 0;
+  while (done < most && has_room(helper)) {
+    /* relaxed: what the list holds was published by `open`; this only makes takers distinct */
+    size_t at = atomic_fetch_add_explicit(&rescan->next, 1, memory_order_relaxed);
+    if (at >= rescan->count)
+      break;
+    rescan_granule(space, helper, rescan->granules[at]);
+    done++;
+  }
+  return done;
+}
+
+/* Up to `most` granules, by a mutator. False: there is nothing to do. */
+bool gcb_help_rescan(gcb_thread *t, size_t most) {
+  gcb_space *space = t->space;
+  gcb_rescan_list *rescan = &space->rescan;
+  /* seq_cst, here and in close(): this thread says that it helps and then asks whether it is wanted; the
+   * collector's thread says that it is not and then asks who helps. One of the two sees the other. */
+  if (!atomic_load_explicit(&rescan->open, memory_order_relaxed))
+    return false;
+  atomic_fetch_add_explicit(&rescan->helpers, 1, memory_order_seq_cst);
+  size_t done = 0;
+  if (atomic_load_explicit(&rescan->open, memory_order_seq_cst))
+    done = take_some(space, &t->helper, most);
+  /* release: publishes what was found */
+  atomic_fetch_sub_explicit(&rescan->helpers, 1, memory_order_release);
+  return done > 0;
+}
+
+/* Marks what somebody has found; how many objects that one has looked at. */
+static uint64_t take_over(gcb_space *space, gcb_helper *helper) {
+  uint64_t objects = helper->objects;
+  for (size_t at = 0; at < helper->count; at++)
+    gcb_push_tracked(space, space->tracked + ((size_t)helper->found[at] << GCB_GRANULE_SHIFT));
+  helper->count = helper->objects = 0;
+  return objects;
+}
+
+/* Nobody takes any more, and whoever has taken is done. */
+static uint64_t close(gcb_space *space) {
+  gcb_rescan_list *rescan = &space->rescan;
+  uint64_t objects = 0;
+  atomic_store_explicit(&rescan->open, 0, memory_order_seq_cst);
+  while (atomic_load_explicit(&rescan->helpers, memory_order_seq_cst))
+    gcb_relax();
+  for (uint32_t i = 0; i < space->thread_count; i++)
+    objects += take_over(space, &space->threads[i].helper);
+  return objects;
+}
+
+/* Moves granules from the dirty set to the list. */
+static void fill(gcb_space *space) {
+  gcb_dirty_set *dirty = &space->dirty;
+  gcb_rescan_list *rescan = &space->rescan;
+  rescan->count = 0;
+  for (size_t word = 0; (word = gcb_dirty_word(dirty, word)) != SIZE_MAX; word++) {
+    uint64_t bits = dirty->words[word];
+    for (; bits && rescan->count < BATCH; bits &= bits - 1)
+      rescan->granules[rescan->count++] = (word << 6) + (size_t)__builtin_ctzll(bits);
+    dirty->words[word] = bits;
+    if (bits)
+      break;
+    dirty->summary[word >> 6] &= ~(UINT64_C(1) << (word & 63));
+  }
+  atomic_store_explicit(&rescan->next, 0, memory_order_relaxed);
+}
+
 uint64_t gcb_rescan_dirty(gcb_space *space) {
   uint64_t objects = 0;
-  unsigned shift = space->barrier.granule_shift - GCB_GRANULE_SHIFT;
-  for (size_t word = 0; (word = gcb_dirty_word(&space->dirty, word)) != SIZE_MAX; word++) {
-    uint64_t bits = space->dirty.words[word];
-    space->dirty.summary[word >> 6] &= ~(UINT64_C(1) << (word & 63));
-    space->dirty.words[word] = 0;
-    for (; bits; bits &= bits - 1) {
-      size_t granule = (word << 6) + (size_t)__builtin_ctzll(bits);
-      objects += rescan_range(space, granule << shift, (granule + 1) << shift);
-    }
+  gcb_rescan_list *rescan = &space->rescan;
+  for (fill(space); rescan->count > 0; fill(space)) {
+    bool shared = rescan->count >= WORTH_HELP;
+    /* seq_cst: see gcb_help_rescan(); it also publishes the list */
+    if (shared)
+      atomic_store_explicit(&rescan->open, 1, memory_order_seq_cst);
+    while (take_some(space, &rescan->own, SIZE_MAX) > 0)
+      objects += take_over(space, &rescan->own);
+    if (shared)
+      objects += close(space);
   }
   return objects;
+}
+
+int gcb_rescan_new(gcb_space *space) {
+  space->rescan.granules = calloc(BATCH, sizeof *space->rescan.granules);
+  return space->rescan.granules ? 0 : gcb_set_error("no memory for a list of granules");
 }

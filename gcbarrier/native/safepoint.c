@@ -23,13 +23,6 @@ static void futex_wait(_Atomic uint32_t *word, uint32_t seen) {
 static void futex_wake_all(_Atomic uint32_t *word) {
   syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
-static inline void relax(void) {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
 
 /* Counts the bell on, and pays for a system call only if somebody sleeps on it.
  * seq_cst here and in wait_for(): this thread writes `count` and reads `sleepers`, a sleeper writes
@@ -45,13 +38,16 @@ static uint32_t heard(gcb_bell *bell) {
   return atomic_load_explicit(&bell->count, memory_order_seq_cst);
 }
 
-/* Waits until the bell has rung since `seen`: spinning first, for at most spin_ns. */
-static void wait_for(gcb_bell *bell, uint32_t seen, uint64_t spin_ns) {
+/* Waits until the bell has rung since `seen`: spinning first, for at most spin_ns. A mutator that spins helps
+ * with a rescan. */
+static void wait_for(gcb_bell *bell, uint32_t seen, uint64_t spin_ns, gcb_thread *mutator) {
   uint64_t until = spin_ns ? gcb_now_ns() + spin_ns : 0;
   for (uint32_t turn = 1; until; turn++) {
     if (heard(bell) != seen)
       return;
-    relax();
+    if (mutator && gcb_help_rescan(mutator, SIZE_MAX))
+      until = gcb_now_ns() + spin_ns;
+    gcb_relax();
     if (turn % 64 == 0 && gcb_now_ns() > until)
       break;
   }
@@ -59,6 +55,18 @@ static void wait_for(gcb_bell *bell, uint32_t seen, uint64_t spin_ns) {
   while (heard(bell) == seen)
     futex_wait(&bell->count, seen);
   atomic_fetch_sub_explicit(&bell->sleepers, 1, memory_order_relaxed);
+}
+
+void gcb_ring(gcb_bell *bell) {
+  ring(bell);
+}
+
+uint32_t gcb_heard(gcb_bell *bell) {
+  return heard(bell);
+}
+
+void gcb_wait_for(gcb_bell *bell, uint32_t seen, uint64_t spin_ns) {
+  wait_for(bell, seen, spin_ns, NULL);
 }
 
 enum { UNKNOWN = -1 };
@@ -130,7 +138,8 @@ static void run_again(gcb_thread *t, gcb_mutator_state resting) {
      * wake */
     atomic_store_explicit(&t->held_by, stop, memory_order_relaxed);
     arrive(t, resting);
-    wait_for(&space->stop, stop, space->spin_ns);
+    /* relaxed: written before the stop that holds this mutator was rung */
+    wait_for(&space->stop, stop, atomic_load_explicit(&space->held_spin_ns, memory_order_relaxed), t);
     t->awake_ns = gcb_now_ns();
     /* release: publishes awake_ns */
     atomic_store_explicit(&t->released_by, stop, memory_order_release);
@@ -140,7 +149,11 @@ static void run_again(gcb_thread *t, gcb_mutator_state resting) {
 
 void gcb_safepoint_slow(gcb_mutator *m) {
   gcb_thread *t = gcb_thread_of(m);
-  run_again(t, GCB_STOPPED);
+  /* relaxed: hints, both */
+  if (atomic_load_explicit(&m->attention, memory_order_relaxed) & GCB_HELP)
+    (void)gcb_help_rescan(t, atomic_load_explicit(&t->space->assist, memory_order_relaxed));
+  if (atomic_load_explicit(&m->attention, memory_order_relaxed) & GCB_STOP)
+    run_again(t, GCB_STOPPED);
 }
 
 void gcb_native_enter(gcb_mutator *m) {
@@ -177,9 +190,13 @@ void gcb_allocate_black(gcb_space *space, bool black) {
   set_attention(space, black ? GCB_BLACK : 0, black ? 0 : GCB_BLACK);
 }
 
-void gcb_stop_world(gcb_space *space) {
+/* `asleep`: mutators give up their processors at once. A processor that runs no thread of the process needs
+ * no flush of its TLB when pages are protected; waking the mutators takes longer in turn. */
+void gcb_stop_world(gcb_space *space, bool asleep) {
   if (space->stop_depth++ > 0)
     return; /* inside gcb_stop(): the phase that wants the world stopped finds it so */
+  /* relaxed: ring(&space->stop) publishes it */
+  atomic_store_explicit(&space->held_spin_ns, asleep ? 0 : space->spin_ns, memory_order_relaxed);
   remember_switches(space);
   space->pause = ++space->pauses;
   space->request_ns = gcb_now_ns();
@@ -190,7 +207,7 @@ void gcb_stop_world(gcb_space *space) {
     uint32_t seen = heard(&space->arrivals);
     if (running(space) == 0)
       break;
-    wait_for(&space->arrivals, seen, space->spin_ns);
+    wait_for(&space->arrivals, seen, space->spin_ns, NULL);
   }
   gcb_record(space, GCB_EV_TTSP, space->request_ns, waited_for);
 }
@@ -206,7 +223,7 @@ static uint64_t await_mutators(gcb_space *space, uint32_t stop) {
       uint32_t seen = heard(&space->awake);
       if (atomic_load_explicit(&t->released_by, memory_order_acquire) == stop)
         break;
-      wait_for(&space->awake, seen, space->spin_ns);
+      wait_for(&space->awake, seen, space->spin_ns, NULL);
     }
     if (t->awake_ns > last_ns)
       last_ns = t->awake_ns;
@@ -238,8 +255,13 @@ void gcb_resume_world(gcb_space *space, gcb_pause_kind kind) {
   space->pause = 0;
 }
 
+void gcb_ask_to_help(gcb_space *space, uint32_t granules) {
+  atomic_store_explicit(&space->assist, granules, memory_order_relaxed);
+  set_attention(space, granules ? GCB_HELP : 0, granules ? 0 : GCB_HELP);
+}
+
 void gcb_stop(gcb_space *space) {
-  gcb_stop_world(space);
+  gcb_stop_world(space, false);
 }
 
 void gcb_resume(gcb_space *space) {

@@ -50,27 +50,27 @@ static size_t lay_out(gcb_space *space, char *base) {
   space->block_state = carve(base, &used, space->blocks * sizeof *space->block_state);
   space->head = carve(base, &used, space->blocks * sizeof *space->head);
   space->used = carve(base, &used, space->blocks);
-  space->marker.overflow = carve(base, &used, (space->blocks + 63) / 64 * 8);
-  /* Last, since it is the only part that is rarely used to its end. A depth-first search of a random graph
-   * has two fifths of its objects on the stack at its peak: a 64th of the heap is enough where objects of 64
-   * bytes fill six tenths of it, and with it all metadata stay below 4 %. What does not fit is found again by
-   * its block's overflow bit, at several times the cost. */
-  space->marker.capacity = space->bytes / 64 / sizeof *space->marker.stack;
-  space->marker.stack = carve(base, &used, space->marker.capacity * sizeof *space->marker.stack);
+  space->grey = carve(base, &used, bitmap);
+  /* Last, since it is the only part that is rarely used to its end. With the four bitmaps it is less than 4 %
+   * of the heap. */
+  space->marker.stack =
+      carve(base, &used, (space->marker.capacity + GCB_WAITING) * sizeof *space->marker.stack);
+  used = (used + GCB_PARCEL_BYTES - 1) & ~(size_t)(GCB_PARCEL_BYTES - 1);
+  space->parcels = carve(base, &used, space->parcel_count * sizeof *space->parcels);
   return used;
 }
 
 static int set_up(gcb_space *space) {
+  gcb_regions_lay_out(space);
   space->metadata_bytes = lay_out(space, NULL);
   if (gcb_memory_map(space))
     return -1;
-  size_t stack = space->marker.capacity * sizeof *space->marker.stack,
-         present = space->metadata_bytes - stack;
+  size_t present = space->metadata_bytes - space->parcel_count * sizeof *space->parcels;
   space->metadata = gcb_metadata_map(space->metadata_bytes, present, forks(space));
   if (!space->metadata)
     return -1;
   lay_out(space, space->metadata);
-  return 0;
+  return gcb_regions_open(space);
 }
 
 static int make_dirty_set(gcb_space *space) {
@@ -98,6 +98,7 @@ gcb_space *gcb_space_new(size_t bytes, uint32_t memory, const gcb_barrier_ops *o
   space->ops = ops;
   pthread_mutex_init(&space->large_lock, NULL);
   pthread_mutex_init(&space->service_lock, NULL);
+  pthread_mutex_init(&space->parcel_lock, NULL);
   pthread_condattr_t monotonic;
   pthread_condattr_init(&monotonic);
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -110,7 +111,7 @@ gcb_space *gcb_space_new(size_t bytes, uint32_t memory, const gcb_barrier_ops *o
   bool fine = space->events && set_up(space) == 0;
   if (fine && ops) {
     space->barrier = (gcb_barrier){.range = {space->tracked, bytes}, .granule_shift = GCB_PAGE_SHIFT};
-    fine = ops->open(&space->barrier) == 0 && make_dirty_set(space) == 0;
+    fine = ops->open(&space->barrier) == 0 && make_dirty_set(space) == 0 && gcb_rescan_new(space) == 0;
   }
   if (fine && verify)
     fine = gcb_oracle_new(space) == 0;
@@ -124,18 +125,22 @@ void gcb_space_free(gcb_space *space) {
   if (!space)
     return;
   gcb_end_child(space);
+  gcb_crew_free(space);
   gcb_threads_free(space); /* first: they may still be running, where a run was broken off */
   gcb_watch_detach_all(space);
   if (space->ops && space->barrier.range.base)
     space->ops->close(&space->barrier);
   gcb_oracle_free(space);
   gcb_dirty_free(&space->dirty);
+  free(space->rescan.granules);
   free(space->write_watch);
+  gcb_regions_close(space);
   gcb_memory_unmap(space);
   if (space->metadata)
     munmap(space->metadata, lay_out(space, NULL));
   pthread_mutex_destroy(&space->large_lock);
   pthread_mutex_destroy(&space->service_lock);
+  pthread_mutex_destroy(&space->parcel_lock);
   pthread_cond_destroy(&space->service);
   pthread_cond_destroy(&space->served);
   free(space->events);

@@ -2,7 +2,7 @@
  * check the identity of whatever they read; a collector that cycles without a rest. Linked with the core and
  * one barrier.
  *
- *     stress POLICY SECONDS MIB MUTATORS SEED
+ *     stress POLICY SECONDS MIB MUTATORS SEED MARKERS
  *
  * POLICY: stop (the world, for all of the marking), concurrent (re-arms while mutators run), rearm (re-arms
  * in a pause of its own), snapshot (for barriers that log what is overwritten). One line on stdout; exit
@@ -268,7 +268,7 @@ static int mark_concurrently(gcb_space *space, bool rearm_stopped) {
     return -1;
   for (int round = 0; round < ROUNDS; round++) {
     int64_t pages = gcb_collect(space, true, rearm_stopped);
-    if (pages < 0 || gcb_rescan(space))
+    if (pages < 0 || gcb_rescan(space, 0))
       return -1;
     if (pages <= FEW_PAGES)
       break;
@@ -331,20 +331,21 @@ static int run(gcb_space *space, const char *policy, double seconds, uint32_t mu
   gcb_verification truth;
   gcb_get_totals(space, &totals);
   gcb_get_verification(space, &truth);
-  printf("cycles %llu checked %llu reported %llu written %llu false %llu lost %llu operations %llu\n",
+  printf("cycles %llu checked %llu reported %llu written %llu false %llu lost %llu operations %llu "
+         "helped %llu\n",
          (unsigned long long)truth.cycles, (unsigned long long)atomic_load(&checked),
          (unsigned long long)truth.reported, (unsigned long long)truth.written,
          (unsigned long long)truth.false_dirty, (unsigned long long)truth.lost,
-         (unsigned long long)totals.operations);
+         (unsigned long long)totals.operations, (unsigned long long)space->helped);
   return truth.lost ? fail("pages were written and not reported") : 0;
 }
 
 int main(int count, char **arguments) {
-  if (count != 6)
-    return fail("usage: stress POLICY SECONDS MIB MUTATORS SEED");
+  if (count != 7)
+    return fail("usage: stress POLICY SECONDS MIB MUTATORS SEED MARKERS");
   size_t bytes = strtoull(arguments[3], NULL, 10) << 20;
   gcb_space *space = gcb_space_new(bytes, 0, &gcb_barrier_definition, true);
-  if (!space)
+  if (!space || gcb_set_markers(space, (uint32_t)strtoul(arguments[6], NULL, 10)))
     return fail(gcb_error());
   int failed = run(space, arguments[1], strtod(arguments[2], NULL), (uint32_t)strtoul(arguments[4], NULL, 10),
                    strtoull(arguments[5], NULL, 10));
