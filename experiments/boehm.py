@@ -6,7 +6,7 @@ Three comparisons, each in memory of the same size for both, over the same progr
   one allocation; as fast as it can be, and held to a million operations per second. Against it the Boehm collector's
   generational mode, whose dirty bits are its own. Both begin a cycle after about the same allocation.
 - marking: with the world stopped, 64-byte objects with 4 references in a random graph, 256 MiB and 1 GiB; one marking
-  thread each, and two of the Boehm collector's. Its mark stack is made large beforehand: it would overflow else.
+  thread each, and two. The Boehm collector's mark stack is made large beforehand: it would overflow else.
 - allocation: nothing but that, beside live objects that take a quarter of the heap and lie close together or with gaps
   between them. What collections take is not counted; what sweeping takes on the way to an object is.
 """
@@ -35,9 +35,10 @@ from gcbarrier.store import Run
 MIB = 1 << 20
 OBJECT_BYTES = 64
 BATCH = 1000
-OURS, BOEHM, TWO = "gcbarrier", "Boehm", "Boehm, 2 markers"
-COLOURS = {OURS: "#0072B2", BOEHM: "#D55E00", TWO: "#CC79A7"}
-MARKS = {OURS: "o", BOEHM: "s", TWO: "^"}
+OURS, OURS_TWO, BOEHM, TWO = "gcbarrier", "gcbarrier, 2 markers", "Boehm", "Boehm, 2 markers"
+COLOURS = {OURS: "#0072B2", OURS_TWO: "#56B4E9", BOEHM: "#D55E00", TWO: "#CC79A7"}
+MARKS = {OURS: "o", OURS_TWO: "D", BOEHM: "s", TWO: "^"}
+COMPARED = {BOEHM: OURS, TWO: OURS_TWO}
 RATES = {1_000_000.0: "1 million/s", 0.0: "unlimited"}
 _ENTRIES = 1 << 12
 """Of a mark stack for each MiB of the graph: a half of its objects may be on it."""
@@ -72,7 +73,7 @@ def _pauses(quick: bool) -> list[Config]:
                 "heap": "graph_edits",
                 "heap_bytes": 3 * live,
                 "heap_params": {"nodes": live // OBJECT_BYTES, "hot_share": hot, "rate_per_s": rate, **edits},
-                "duration_s": 1.0 if quick else 8.0 if rate else 6.0,
+                "duration_s": 1.0 if quick else 6.0 if rate else 4.0,
             }
             # Generational, it collects after a third of what lives; that is a sixth of what is free.
             found.append(
@@ -95,10 +96,11 @@ def _marking(quick: bool) -> list[Config]:
             "heap": "graph_edits",
             "heap_bytes": 2 * live,
             "heap_params": {"nodes": live // OBJECT_BYTES, "rate_per_s": 1000.0},
-            "duration_s": 0.5 if quick else 3.0 if live == 256 * MIB else 6.0,
+            "duration_s": 0.5 if quick else 2.5 if live == 256 * MIB else 5.0,
         }
-        found.append(Config(collector="stop-the-world", collector_params={"every_s": 0.05}, **shared))
         for markers in (1, 2):
+            ours = {"every_s": 0.05, "markers": markers}
+            found.append(Config(collector="stop-the-world", collector_params=ours, **shared))
             params = {**_boehm(live), "incremental": False, "markers": markers, "every_s": 0.05}
             found.append(Config(collector="bdwgc", collector_params=params, **shared))
     return found
@@ -113,7 +115,7 @@ def _allocation(quick: bool) -> list[Config]:
                 "heap": "allocate",
                 "heap_bytes": (64 if quick else 256) * MIB,
                 "heap_params": {"object_bytes": size, "gap": gap, "batch": BATCH},
-                "duration_s": 0.3 if quick else 1.0,
+                "duration_s": 0.3 if quick else 0.6,
             }
             found.append(Config(collector="stop-the-world", collector_params={"trigger": 0.9}, **shared))
             found.append(Config(collector="bdwgc", collector_params={"incremental": False}, **shared))
@@ -138,15 +140,17 @@ class Row:
     by: dict[str, Spread]
 
     def ratio(self, who: str = BOEHM) -> float:
-        """Of the Boehm collector's median over ours; nan where one lacks."""
-        return self.by[who].centre / self.by[OURS].centre if who in self.by and OURS in self.by else float("nan")
+        """Of the Boehm collector's median over ours with as many markers; nan where one lacks."""
+        ours = COMPARED[who]
+        return self.by[who].centre / self.by[ours].centre if who in self.by and ours in self.by else float("nan")
 
 
 def who(config: Config) -> str:
     """Whose collector it is, and with how many markers if that is not one."""
+    two = config.collector_params.get("markers") == 2
     if config.collector != "bdwgc":
-        return OURS
-    return TWO if config.collector_params.get("markers") == 2 else BOEHM
+        return OURS_TWO if two else OURS
+    return TWO if two else BOEHM
 
 
 def rows(outcomes: Sequence[Outcome]) -> list[Row]:
@@ -254,7 +258,7 @@ def _draw_rows(axes: Axes, found: Sequence[Row]) -> None:
             at = index + 0.2 * (place - (len(row.by) - 1) / 2)
             axes.plot([value.low, value.high], [at, at], color=COLOURS[name], linewidth=1)
             axes.plot(value.centre, at, MARKS[name], color=COLOURS[name], markersize=4.5, label=f"{row.name} {name}")
-            ratio = "" if name == OURS else f"  ({format_ratio(row.ratio(name))} {TIMES})"
+            ratio = "" if name not in COMPARED else f"  ({format_ratio(row.ratio(name))} {TIMES})"
             _word(axes, max(value.high, value.centre), at, f"{format_ns(value.centre)}{ratio}")
     if found:
         time_axis(axes)
@@ -331,13 +335,13 @@ def _tables(run: Run, machine: str) -> list[RenderableType]:
         lines.add_column(title.replace("\n", " ") if what != "pause" else _title(what, found), no_wrap=True)
         for name in names:
             lines.add_column(name, justify="right", no_wrap=True)
-            if name != OURS:
+            if name in COMPARED:
                 lines.add_column(f"{TIMES} ours", justify="right", no_wrap=True)
         for row in mine:
             line = [f"{row.name}, {row.x:g} B" if what == "allocate" else row.name]
             for name in names:
                 line.append(_range(row.by.get(name)))
-                if name != OURS:
+                if name in COMPARED:
                     ratio = row.ratio(name)
                     line.append("" if isnan(ratio) else format_ratio(ratio))
             lines.add_row(*line)
