@@ -17,18 +17,22 @@ WHO = {"mostly-concurrent": 1, "stop-the-world": 1, "bdwgc": 10}
 """What each takes in these outcomes, in units of something."""
 
 
-def pause(kind: str, length_ns: int) -> Pause:
+def pause(kind: str, length_ns: int, cycle: int = 1) -> Pause:
     parts = dict.fromkeys(
         ("ttsp_ns", "roots_ns", "collect_ns", "rescan_ns", "resume_ns", "dirty_granules", "rounds"), 0
     )
-    return Pause(cycle=1, kind=kind, start_ns=1, pause_ns=length_ns, mark_ns=length_ns // 2, preempted=False, **parts)
+    return Pause(
+        cycle=cycle, kind=kind, start_ns=1, pause_ns=length_ns, mark_ns=length_ns // 2, preempted=False, **parts
+    )
 
 
 def outcome(config, index: int) -> Outcome:
     unit = WHO[config.collector]
     kind = "remark" if "hot_share" in config.heap_params else "full"
-    # A full collection among the generational ones is no pause to compare.
-    kinds = [pause(kind, 1_000_000 * unit), pause("full", 7_000_000_000)][: 2 if kind == "remark" else 1]
+    # All stops of a cycle count; a full collection among the generational ones is none to compare.
+    kinds = [pause(kind, 1_000_000 * unit)]
+    if kind == "remark":
+        kinds = [pause("rearm", 400_000 * unit), pause(kind, 600_000 * unit), pause("full", 7_000_000_000, cycle=2)]
     return evolve(
         make_outcome(config, index),
         pauses=tuple(kinds),
@@ -67,11 +71,12 @@ def test_both_have_the_same_memory_and_program(script, quick: bool, needs) -> No
 
 def test_every_comparison_has_its_ratio(script, run: Run) -> None:
     rows = script.rows(run.outcomes)
-    counts = {what: sum(row.what == what for row in rows) for what in ("pause", "cpu", "mark", "allocate")}
-    assert counts == {"pause": 4, "cpu": 4, "mark": 2, "allocate": 10}
+    counts = {what: sum(row.what == what for row in rows) for what in ("pause", "remark", "cpu", "mark", "allocate")}
+    assert counts == {"pause": 4, "remark": 4, "cpu": 4, "mark": 2, "allocate": 10}
     assert all(row.ratio() == pytest.approx(10) for row in rows)
     assert {round(row.by["gcbarrier"].centre, 6) for row in rows if row.what == "cpu"} == {40}
     assert {row.by["gcbarrier"].centre for row in rows if row.what == "pause"} == {1_000_000}
+    assert {row.by["gcbarrier"].centre for row in rows if row.what == "remark"} == {600_000}
     nodes = {row.x: row.by["gcbarrier"].centre for row in rows if row.what == "mark"}
     assert nodes == {size: pytest.approx(500_000 / size) for size in (1 << 22, 1 << 24)}
     assert {round(row.by["gcbarrier"].centre, 6) for row in rows if row.what == "allocate"} == {0.03}
