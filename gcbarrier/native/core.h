@@ -188,6 +188,7 @@ typedef struct gcb_child {
 
 typedef struct gcb_oracle gcb_oracle;
 typedef struct gcb_watcher gcb_watcher;
+struct gcb_runtime;
 
 typedef struct gcb_space {
   size_t bytes, blocks, pages;
@@ -280,7 +281,8 @@ typedef struct gcb_space {
   size_t event_capacity;
   uint64_t events_lost;
 
-  gcb_oracle *oracle; /* null: not verifying */
+  gcb_oracle *oracle;                /* null: not verifying */
+  const struct gcb_runtime *runtime; /* foreign.c; null: mutators allocate from this space */
 } gcb_space;
 
 /* In a loop that waits for another thread. */
@@ -397,6 +399,11 @@ void gcb_service_cycle_ended(gcb_space *space);
 void gcb_service_trigger(gcb_space *space);
 void gcb_service_stall(gcb_thread *t, size_t bytes);
 void gcb_threads_free(gcb_space *space);
+
+/* foreign.c; nothing where mutators allocate from the space. In the mutator's own thread. */
+int gcb_foreign_enter(gcb_thread *t);
+void gcb_foreign_built(gcb_thread *t);
+void gcb_foreign_leave(gcb_thread *t);
 
 /* oracle.c; all but new() do nothing without one */
 int gcb_oracle_new(gcb_space *space);
