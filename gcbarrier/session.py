@@ -14,8 +14,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from gcbarrier import barriers, build, collectors, events, oracle, times
-from gcbarrier import params as parameters
+from gcbarrier import barriers, build, collectors, events, foreign, oracle, times
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.heap import Heap, Wanted
 from gcbarrier.host import fits, machine_name
@@ -33,6 +32,10 @@ class Job:
     invocation: Invocation
     barrier: build.Plugin
     program: Program
+    runtime: build.Plugin | None = None
+    """Of a collector that brings its own memory: :mod:`gcbarrier.foreign` runs it."""
+    reference: Program | None = None
+    """The same program for a heap of ours, where such a one is to be verified."""
 
 
 @frozen(kw_only=True)
@@ -47,6 +50,8 @@ def run(job: Job) -> Measured:
     """Run one invocation. What goes wrong with it is in the outcome's ``error``."""
     # Python's own collector must not stand in a collector's way.
     gc.disable()
+    if job.runtime is not None:
+        return _packed(*foreign.run(job.invocation, runtime=job.runtime, program=job.program, reference=job.reference))
     session = _Session(job)
     try:
         session.run()
@@ -60,10 +65,11 @@ class _Session:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._config = job.invocation.config
-        self._collector = collectors.load(self._config.collector)
-        self._params = parameters.make(
-            self._collector.params, self._config.collector_params, f"the collector {self._config.collector}"
-        )
+        self._collector = collectors.of(self._config)
+        collect = self._collector.collect
+        assert collect is not None
+        self._collect = collect
+        self._params = collectors.params_of(self._config)
         self._events: list[Any] = []
         self._causes: dict[int, str] = {}
         self._facts: dict[str, Scalar] = {}
@@ -185,7 +191,7 @@ class _Session:
         self._causes[len(self._causes) + 1] = cause if self._built_ns else "build"
         heap.begin_cycle()
         if self._built_ns:
-            self._collector.collect(heap, self._params)
+            self._collect(heap, self._params)
         else:
             # Nobody measures the building, and a full collection is the surest.
             heap.full()
@@ -223,9 +229,13 @@ class _Session:
             facts=self._facts,
             **self._results,
         )
-        buffer = io.BytesIO()
-        np.save(buffer, everything)
-        return Measured(outcome=outcome, events=buffer.getvalue())
+        return _packed(outcome, everything)
+
+
+def _packed(outcome: Outcome, everything: NDArray[Any]) -> Measured:
+    buffer = io.BytesIO()
+    np.save(buffer, everything)
+    return Measured(outcome=outcome, events=buffer.getvalue())
 
 
 def _collector_cpu_ns() -> int:

@@ -100,6 +100,16 @@ def test_several_mutators_lose_nothing(heap: str, barrier: str) -> None:
     verified(heap, barrier, mutators=3)
 
 
+@pytest.mark.parametrize("markers", [2, 3])
+@pytest.mark.parametrize("barrier", ["none", "uffd-wp-async"])
+@pytest.mark.parametrize("heap", HEAPS)
+def test_several_markers_lose_nothing(heap: str, barrier: str, markers: int) -> None:
+    config = evolve(to_verify(heap, barrier, 2), collector_params={"markers": markers})
+    outcome = one(config)
+    found_nothing(outcome)
+    assert outcome.collector_cpu_ns > 0
+
+
 @pytest.mark.parametrize("barrier", BARRIERS)
 @pytest.mark.parametrize("heap", HEAPS)
 def test_sanitizers_find_nothing(heap: str, barrier: str, monkeypatch: pytest.MonkeyPatch) -> None:

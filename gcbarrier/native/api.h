@@ -38,6 +38,16 @@ bool gcb_alias_huge(const gcb_space *space);
 /* Of the mutators' view, so many bytes are mapped by huge pages now; -1: nothing here tells. */
 int64_t gcb_tracked_huge_bytes(const gcb_space *space);
 
+/* A collector that brings its own memory (runtime.h), of so many bytes: the mutators allocate there, and the
+ * space has nothing but their threads and events. Before they start. The others are for such a space alone.
+ */
+int gcb_adopt(gcb_space *space, const char *path, size_t bytes);
+int gcb_foreign_collect(gcb_space *space);
+uint64_t gcb_foreign_allocated_bytes(const gcb_space *space);
+uint64_t gcb_foreign_collecting_ns(const gcb_space *space); /* in mutators' threads */
+const char *gcb_foreign_facts(const gcb_space *space);      /* "name=value name=value" */
+int gcb_foreign_check(const gcb_space *space);              /* -1: it did not stay what it was asked to be */
+
 /* Mutators: started, served by the collector's thread until they have ended, joined.
  * operations: a limit for each mutator, or null for none; read during the call only. */
 int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, uint64_t seed,

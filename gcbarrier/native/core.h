@@ -98,6 +98,8 @@ enum { GCB_GRANULE_REFERENCES = GCB_PAGE / 8, GCB_FOUND = 2048 };
 
 /* What somebody has found that takes part in a rescan: read by the collector's thread when it is done. */
 typedef struct gcb_helper {
+  uint32_t met[2][GCB_GRANULE_REFERENCES]; /* in the granule before and in this one, in turn */
+  size_t met_count[2], turn;
   uint32_t found[GCB_FOUND]; /* granules that were not marked */
   size_t count;
   uint64_t objects;
@@ -186,6 +188,7 @@ typedef struct gcb_child {
 
 typedef struct gcb_oracle gcb_oracle;
 typedef struct gcb_watcher gcb_watcher;
+struct gcb_runtime;
 
 typedef struct gcb_space {
   size_t bytes, blocks, pages;
@@ -215,6 +218,7 @@ typedef struct gcb_space {
   gcb_dirty_set dirty;
   uint64_t *write_watch; /* write_watch.c; null: not asked for */
   uint64_t *grey; /* a bit per granule: an object that was met; if it isn't marked it is to be visited */
+  bool spilled; /* something is grey: what drain() asks, so that a short pause need not look at all regions */
   gcb_region *regions;
   size_t region_count;
   unsigned region_shift; /* log2 of a region's granules */
@@ -277,7 +281,8 @@ typedef struct gcb_space {
   size_t event_capacity;
   uint64_t events_lost;
 
-  gcb_oracle *oracle; /* null: not verifying */
+  gcb_oracle *oracle;                /* null: not verifying */
+  const struct gcb_runtime *runtime; /* foreign.c; null: mutators allocate from this space */
 } gcb_space;
 
 /* In a loop that waits for another thread. */
@@ -353,7 +358,7 @@ size_t gcb_sweep_blocks(gcb_space *space);
 void gcb_regions_lay_out(gcb_space *space); /* by the heap's size */
 int gcb_regions_open(gcb_space *space);
 void gcb_regions_close(gcb_space *space);
-void gcb_set_grey(gcb_space *space, uint32_t granule); /* by the region's owner, or where nobody else marks */
+void gcb_set_grey(gcb_space *space, uint32_t granule); /* by the collector's thread where nobody else marks */
 /* Of any marker: a turn round the regions that have work and no owner, beginning anywhere; whether it was
  * worth it. */
 bool gcb_visit_regions(gcb_marker *marker, size_t start);
@@ -362,9 +367,8 @@ void gcb_return_spare(gcb_marker *marker, uint32_t kept);
 bool gcb_regions_wait(const gcb_space *space); /* for an owner, and there is enough to do */
 /* Of the collector's thread, with nobody else marking. */
 void gcb_spill_stack(gcb_space *space);
-void gcb_look_up_rest(gcb_space *space); /* empties all parcels */
-bool gcb_is_grey(const gcb_space *space);
-void gcb_forget_grey(gcb_space *space); /* also what is on the stack */
+void gcb_look_up_rest(gcb_space *space); /* empties all parcels; `spilled` says whether that was all */
+void gcb_forget_grey(gcb_space *space);  /* also what is on the stack */
 
 /* crew.c: the markers' threads */
 void gcb_mark_together(gcb_space *space); /* region by region, until little is left */
@@ -395,6 +399,11 @@ void gcb_service_cycle_ended(gcb_space *space);
 void gcb_service_trigger(gcb_space *space);
 void gcb_service_stall(gcb_thread *t, size_t bytes);
 void gcb_threads_free(gcb_space *space);
+
+/* foreign.c; nothing where mutators allocate from the space. In the mutator's own thread. */
+int gcb_foreign_enter(gcb_thread *t);
+void gcb_foreign_built(gcb_thread *t);
+void gcb_foreign_leave(gcb_thread *t);
 
 /* oracle.c; all but new() do nothing without one */
 int gcb_oracle_new(gcb_space *space);

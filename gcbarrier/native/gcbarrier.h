@@ -115,17 +115,26 @@ static inline size_t gcb_size(uint32_t references, size_t raw_bytes) {
   return (bytes + GCB_GRANULE - 1) & ~(size_t)(GCB_GRANULE - 1);
 }
 
+/* A collector that brings its own memory has its own way to it: its x.h, as runtime.h tells. */
+#ifdef GCB_RUNTIME_HEADER
+#include GCB_RUNTIME_HEADER
+#endif
+
 /* A new object, its references null and its raw bytes zero. A safepoint. Never returns null: where the heap
  * is full after a collection the thread is unwound to its start, and the run ends with an error that says so.
  */
 static inline gcb_ref gcb_alloc(gcb_mutator *m, uint32_t references, size_t raw_bytes) {
   gcb_poll(m);
   size_t bytes = gcb_size(references, raw_bytes);
+#ifdef GCB_RUNTIME_HEADER
+  char *at = gcb_runtime_alloc(m, references, bytes);
+#else
   char *at = m->cursor;
   if (GCB_LIKELY(bytes <= (size_t)(m->limit - at)))
     m->cursor = at + bytes;
   else
     at = gcb_alloc_slow(m, bytes);
+#endif
   gcb_ref object = (gcb_ref)(void *)at;
 #if GCB_LOG_ALL
   gcb_log_write(m, object, sizeof object->header);
@@ -133,10 +142,12 @@ static inline gcb_ref gcb_alloc(gcb_mutator *m, uint32_t references, size_t raw_
   /* relaxed: whoever finds the object finds it through gcb_store() or a mark bit, and both release */
   atomic_store_explicit(&object->header, (uint64_t)references << 32 | bytes / GCB_GRANULE,
                         memory_order_relaxed);
+#ifndef GCB_RUNTIME_HEADER
   /* acquire, and read after gcb_alloc_slow()'s safepoint: an object may be black only if the barrier was
    * armed before its first store; gcb_arm() sets the flag (release) after arming. */
   if (GCB_UNLIKELY(atomic_load_explicit(&m->attention, memory_order_acquire) & GCB_BLACK))
     gcb_alloc_black(m, object);
+#endif
   return object;
 }
 

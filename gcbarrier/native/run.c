@@ -130,6 +130,10 @@ static void abandon(gcb_space *space) {
 
 static bool attach(gcb_thread *t) {
   gcb_space *space = t->space;
+  if (gcb_foreign_enter(t)) {
+    snprintf(t->error, sizeof t->error, "%s", gcb_error());
+    return false;
+  }
   if (space->ops && space->ops->attach && space->ops->attach(&space->barrier, t->m.store, t->m.index)) {
     snprintf(t->error, sizeof t->error, "%s", gcb_error());
     return false;
@@ -155,11 +159,14 @@ static void *mutator_main(void *argument) {
   else if (t->m.index > 0)
     built = await_built(t);
   else if (guarded(t, space->build)) {
+    gcb_foreign_built(t);
     announce_built(t);
     built = true;
   }
   if (built)
     measured_mutate(t);
+  if (attached)
+    gcb_foreign_leave(t);
   gcb_thread_gone(t);
   pthread_mutex_lock(&space->service_lock);
   space->ended++;
