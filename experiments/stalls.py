@@ -127,6 +127,10 @@ def _figure(run: Run, machine: str) -> Figure:
                 axes.set_ylabel("share of the stores that took so long or longer")
             else:
                 axes.tick_params(labelleft=False)
+        # One scale, which is named once.
+        least = min(axes.get_ylim()[0] for axes in panels)
+        for axes in panels:
+            axes.set_ylim(least, 1.5)
     return figure
 
 

@@ -194,6 +194,14 @@ def test_stalls_counts_what_is_seen_in_cycles_and_says_why() -> None:
     each = 90_000 + 900 + 3
     assert script.seen(found["none"]).total == each
     assert script.seen(found["uffd-wp-async"]).total == each * (len(PHASES) - 1)
+    rare = [evolve(one, counts=(90_000_000, 900, 3)) for one in run.outcomes[0].operation_times]
+    wide = evolve(planned("stalls", quick=False).configs[0], heap_params={"rate_per_s": 1e5})
+    other = evolve(looks_measured(wide, 0), operation_times=tuple(rare))
+    (figure,) = script.figures(make_run([*run.outcomes, other], dict(run.manifest))).values()
+    panels = [axes for axes in figure.axes if axes.get_label().startswith("tail")]
+    # Only the first has its scale written beside it.
+    assert len(panels) == 2
+    assert panels[0].get_ylim() == panels[1].get_ylim()
     said = told(script.table(run))
     assert "waited in the kernel while arming 1" in said
     assert "met" in said
