@@ -153,6 +153,7 @@ def mutator(
     params_header: str,
     *,
     verify: bool,
+    timed: bool = False,
     store: Path | None = None,
     defines: Sequence[str] = (),
     runtime: Path | None = None,
@@ -164,7 +165,7 @@ def mutator(
     one a store is a plain store. ``runtime`` is the header with another collector's allocation, from ``libraries``.
     """
     inputs = [source, *_near(source), *sorted(source.parent.parent.glob("_*/*.h"))]
-    options = [f"-DGCB_VERIFY={int(verify)}"]
+    options = [f"-DGCB_VERIFY={int(verify)}", f"-DGCB_TIMED={int(timed)}"]
     if store is not None:
         inputs += [store, *_near(store)]
         options += [f'-DGCB_STORE_HEADER="{store.name}"', f"-I{store.parent}", *defines]

@@ -55,6 +55,10 @@ class _Foreign:
 
     def run(self, runtime: build.Plugin, program: Program, reference: Program | None) -> None:
         config = self._invocation.config
+        if config.timed:
+            raise GcBarrierError(
+                f"operations can't be timed under {config.collector}, which tells no phases: leave timed out"
+            )
         fits(config.heap_bytes)
         # What has been compiled elsewhere may have come to a machine without the library.
         collectors.of(config).require()

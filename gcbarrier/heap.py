@@ -18,6 +18,7 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.events import EVENT
 from gcbarrier.model import MEMORY_TYPES, PAGE_BYTES, Barrier
 from gcbarrier.prototype import Binding, Memory, Prototype
+from gcbarrier.times import SLOW, SLOW_AT_MOST
 
 NO_BARRIER = Barrier(tracks=False, atomic=True)
 _EVENTS_AT_ONCE = 1 << 16
@@ -133,6 +134,10 @@ class Heap:
 
     # Mutators
 
+    def time_operations(self) -> None:
+        """Time every operation of a program that is compiled for it; before :meth:`start`."""
+        self._lib.gcb_time_operations(self._space)
+
     def start(
         self,
         library: Path,
@@ -198,6 +203,23 @@ class Heap:
     def tallies(self) -> dict[str, int]:
         """What the barrier has counted beside its reports, by name."""
         return build.tallies(self._module, self._space)
+
+    def operation_times(self) -> NDArray[np.uint64]:
+        """How many operations fell into each bucket, shape ``(phases, buckets)``; after :meth:`join`."""
+        counts = np.zeros((self._lib.gcb_time_phases(), self._lib.gcb_time_buckets()), np.uint64)
+        self._lib.gcb_get_operation_times(self._space, self._ffi.from_buffer("uint64_t[]", counts))
+        return counts
+
+    def slow_operations(self) -> NDArray[Any]:
+        """The slowest operations of each mutator, of dtype :data:`gcbarrier.times.SLOW`; after :meth:`join`."""
+        slow = np.empty(SLOW_AT_MOST * self._mutators, SLOW)
+        buffer = self._ffi.from_buffer("gcb_slow_operation[]", slow)
+        return slow[: self._lib.gcb_get_slow_operations(self._space, buffer, len(slow))]
+
+    @property
+    def timing_cost_ns(self) -> float:
+        """What timing adds to an operation, measured now."""
+        return float(self._lib.gcb_timing_cost_ns())
 
     def verification(self) -> dict[str, int]:
         """``gcb_verification``: what the oracle has counted."""
@@ -284,7 +306,7 @@ class Heap:
         stopped = stopped or (rearm and not self.promises.atomic)
         return self._check(self._lib.gcb_collect(self._space, rearm, stopped))
 
-    def rescan(self, *, help: int = 0) -> None:  # noqa: A002 - that is what it is
+    def rescan(self, *, help: int = 0) -> None:
         """Look again at the marked objects on dirty granules and mark from there, while mutators run.
 
         With ``help`` each mutator rescans so many granules at each of its safepoints meanwhile: it writes less, and

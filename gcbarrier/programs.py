@@ -69,7 +69,9 @@ def prepare(config: Config, *, ours: bool = False) -> Program:
     barrier = barriers.of(config)
     collector = collectors.of(config)
     if collector.runtime is None:
-        plugin = build.mutator(source, header, verify=config.verify, store=barrier.store, defines=barrier.defines)
+        plugin = build.mutator(
+            source, header, verify=config.verify, timed=config.timed, store=barrier.store, defines=barrier.defines
+        )
     elif ours:
         plugin = build.mutator(source, header, verify=False)
     else:

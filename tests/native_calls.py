@@ -119,6 +119,8 @@ class _Caller:
             "gcb_mark": (truth,),
             "gcb_watch_collect": (truth,),
             "gcb_set_trigger": (number,),
+            "gcb_rescan": (any_of((0, 1, 64)),),
+            "gcb_set_markers": (any_of((1, 2, 3, 0, 9)),),
             "gcb_take_events": (new("char[]", capacity * 64) if capacity else null, capacity),
             "gcb_get_operations": (new("uint64_t[]", 4),),
             "gcb_get_totals": (new("gcb_totals *"),),
@@ -149,10 +151,10 @@ class _Caller:
 
 
 _PLAIN = (
-    "gcb_finish", "gcb_abandon", "gcb_allocated_bytes", "gcb_begin_cycle", "gcb_arm", "gcb_snapshot", "gcb_rescan",
+    "gcb_finish", "gcb_abandon", "gcb_allocated_bytes", "gcb_begin_cycle", "gcb_arm", "gcb_snapshot",
     "gcb_remark", "gcb_full", "gcb_sweep", "gcb_end_cycle", "gcb_marked_objects", "gcb_stop", "gcb_resume",
     "gcb_watch_arm", "gcb_watch_words", "gcb_granule_bytes", "gcb_space_address", "gcb_metadata_bytes",
-    "gcb_alias_huge",
+    "gcb_alias_huge", "gcb_markers_cpu_ns",
 )  # fmt: skip
 # Chance alone seldom gets as far as a cycle.
 _LIKELY = (

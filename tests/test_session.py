@@ -13,6 +13,7 @@ MIB = 1 << 20
 
 # Small, so that there are many cycles; the graphs' edits as fast as they can be.
 HEAPS = {
+    "bursts": {"heap_bytes": 16 * MIB, "collector_params": {"every_s": 0.01}},
     "gcbench": {"heap_bytes": 16 * MIB},
     "graph_edits": {"heap_bytes": 16 * MIB, "heap_params": {"rate_per_s": 0}},
     "snapshot": {"heap_bytes": 64 * MIB, "heap_params": {"rate_per_s": 0}},
@@ -97,6 +98,16 @@ def test_nothing_reachable_is_lost(heap: str, barrier: str) -> None:
 @pytest.mark.parametrize("heap", HEAPS)
 def test_several_mutators_lose_nothing(heap: str, barrier: str) -> None:
     verified(heap, barrier, mutators=3)
+
+
+@pytest.mark.parametrize("markers", [2, 3])
+@pytest.mark.parametrize("barrier", ["none", "uffd-wp-async"])
+@pytest.mark.parametrize("heap", HEAPS)
+def test_several_markers_lose_nothing(heap: str, barrier: str, markers: int) -> None:
+    config = evolve(to_verify(heap, barrier, 2), collector_params={"markers": markers})
+    outcome = one(config)
+    found_nothing(outcome)
+    assert outcome.collector_cpu_ns > 0
 
 
 @pytest.mark.parametrize("barrier", BARRIERS)

@@ -4,8 +4,8 @@
 of :class:`gcbarrier.heap.Heap`; ``Params``, a frozen attrs class that inherits :class:`Triggered` or
 :class:`Marking`; and
 ``NEEDS_TRACKING``: whether it marks while mutators run, and so needs a barrier that tracks (``NEEDS_SNAPSHOT``: one
-that reports what stores overwrite; with ``NEEDS_FORK`` too: one whose snapshot is a forked child's). Nothing else names
-them.
+that reports what stores overwrite; with ``NEEDS_FORK`` too: one whose snapshot is a forked child's). With
+``NEVER_DUE`` no cycle begins but where memory runs out. Nothing else names them.
 
 A collector that brings its own memory, another project's library, has ``RUNTIME``, a :class:`Runtime`, in place of
 ``collect``, and ``x.c`` and ``x.h`` beside it, for which ``native/runtime.h`` holds the contract. Its ``Params`` are
@@ -72,6 +72,8 @@ class Collector:
     needs_tracking: bool
     needs_snapshot: bool
     needs_fork: bool = False
+    never_due: bool = False
+    """No cycle begins but where memory runs out, and none is forced at the end."""
     runtime: Runtime | None = None
 
     @property
@@ -137,4 +139,5 @@ def load(name: str) -> Collector:
         needs_tracking=needs_tracking,
         needs_snapshot=needs_snapshot,
         needs_fork=bool(getattr(module, "NEEDS_FORK", False)),
+        never_due=bool(getattr(module, "NEVER_DUE", False)),
     )

@@ -79,11 +79,27 @@ typedef struct gcb_bell {
   _Atomic uint32_t count, sleepers;
 } gcb_bell;
 
+/* What the collector is at, for whoever times operations: in ascending order of how much it may hold a
+ * mutator up. model.PHASES in Python, in the same order. */
+typedef enum gcb_phase {
+  GCB_IN_NO_CYCLE,
+  GCB_IN_CYCLE, /* between two phases, or in one that isn't named here */
+  GCB_IN_MARK,
+  GCB_IN_SWEEP,
+  GCB_IN_RESCAN,
+  GCB_IN_ARM,
+  GCB_IN_COLLECT,
+  GCB_IN_PAUSE,
+  GCB_PHASES,
+} gcb_phase;
+
 /* References of one granule of the barrier's at most: a page of them. */
 enum { GCB_GRANULE_REFERENCES = GCB_PAGE / 8, GCB_FOUND = 2048 };
 
 /* What somebody has found that takes part in a rescan: read by the collector's thread when it is done. */
 typedef struct gcb_helper {
+  uint32_t met[2][GCB_GRANULE_REFERENCES]; /* in the granule before and in this one, in turn */
+  size_t met_count[2], turn;
   uint32_t found[GCB_FOUND]; /* granules that were not marked */
   size_t count;
   uint64_t objects;
@@ -202,6 +218,7 @@ typedef struct gcb_space {
   gcb_dirty_set dirty;
   uint64_t *write_watch; /* write_watch.c; null: not asked for */
   uint64_t *grey; /* a bit per granule: an object that was met; if it isn't marked it is to be visited */
+  bool spilled; /* something is grey: what drain() asks, so that a short pause need not look at all regions */
   gcb_region *regions;
   size_t region_count;
   unsigned region_shift; /* log2 of a region's granules */
@@ -226,9 +243,12 @@ typedef struct gcb_space {
   _Atomic(gcb_ref) globals[GCB_GLOBALS];
 
   /* safepoints (safepoint.c) */
-  gcb_bell stop;                 /* odd while the world is stopped or stopping */
-  gcb_bell arrivals;             /* a mutator came to rest */
-  gcb_bell awake;                /* a mutator that was held runs again */
+  gcb_bell stop;     /* odd while the world is stopped or stopping */
+  gcb_bell arrivals; /* a mutator came to rest */
+  gcb_bell awake;    /* a mutator that was held runs again */
+  gcb_bell armings;  /* writes are tracked from now on; or the run is over */
+  bool timed;
+  _Atomic uint32_t phase;        /* pauses so far << 8 | gcb_phase */
   uint64_t spin_ns;              /* of the collector's thread */
   _Atomic uint64_t held_spin_ns; /* of the mutators, before they sleep */
   uint64_t request_ns;
@@ -304,6 +324,16 @@ uint64_t gcb_now_ns(void);
 void gcb_record(gcb_space *space, gcb_event_kind kind, uint64_t start_ns, uint64_t value);
 void gcb_record_full(gcb_space *space, gcb_event event);
 
+/* times.c */
+int gcb_timing_new(gcb_thread *t);
+/* Says what the collector is at from now on. Inside a pause it says nothing: that is a pause to everybody. */
+static inline void gcb_enter_phase(gcb_space *space, gcb_phase phase) {
+  /* relaxed: a label. A mutator that a pause has held sees that there was one, since the stop's and the
+   * resume's bells (seq_cst) lie between. */
+  if (space->stop_depth == 0)
+    atomic_store_explicit(&space->phase, space->pauses << 8 | (uint32_t)phase, memory_order_relaxed);
+}
+
 /* memory.c; the first fails with -1, the last with null */
 int gcb_memory_map(gcb_space *space); /* by its `memory` and `bytes`: makes the views, all pages present */
 void gcb_memory_unmap(gcb_space *space);
@@ -328,7 +358,7 @@ size_t gcb_sweep_blocks(gcb_space *space);
 void gcb_regions_lay_out(gcb_space *space); /* by the heap's size */
 int gcb_regions_open(gcb_space *space);
 void gcb_regions_close(gcb_space *space);
-void gcb_set_grey(gcb_space *space, uint32_t granule); /* by the region's owner, or where nobody else marks */
+void gcb_set_grey(gcb_space *space, uint32_t granule); /* by the collector's thread where nobody else marks */
 /* Of any marker: a turn round the regions that have work and no owner, beginning anywhere; whether it was
  * worth it. */
 bool gcb_visit_regions(gcb_marker *marker, size_t start);
@@ -337,9 +367,8 @@ void gcb_return_spare(gcb_marker *marker, uint32_t kept);
 bool gcb_regions_wait(const gcb_space *space); /* for an owner, and there is enough to do */
 /* Of the collector's thread, with nobody else marking. */
 void gcb_spill_stack(gcb_space *space);
-void gcb_look_up_rest(gcb_space *space); /* empties all parcels */
-bool gcb_is_grey(const gcb_space *space);
-void gcb_forget_grey(gcb_space *space); /* also what is on the stack */
+void gcb_look_up_rest(gcb_space *space); /* empties all parcels; `spilled` says whether that was all */
+void gcb_forget_grey(gcb_space *space);  /* also what is on the stack */
 
 /* crew.c: the markers' threads */
 void gcb_mark_together(gcb_space *space); /* region by region, until little is left */
@@ -359,6 +388,7 @@ void gcb_resume_world(gcb_space *space, gcb_pause_kind kind);
 void gcb_allocate_black(gcb_space *space, bool black);
 void gcb_ask_to_help(gcb_space *space, uint32_t granules); /* mutators that run; 0: no more */
 void gcb_thread_gone(gcb_thread *t);
+void gcb_announce_armed(gcb_space *space); /* or that the run is over: wakes gcb_await_armed() */
 void gcb_ring(gcb_bell *bell);
 uint32_t gcb_heard(gcb_bell *bell);
 void gcb_wait_for(gcb_bell *bell, uint32_t seen, uint64_t spin_ns);

@@ -17,6 +17,9 @@
 #ifndef GCB_VERIFY
 #define GCB_VERIFY 0 /* 1: every write that the barrier has to notice is logged for the oracle */
 #endif
+#ifndef GCB_TIMED
+#define GCB_TIMED 0 /* 1: every operation is timed (times.c) */
+#endif
 #ifdef GCB_STORE_HEADER
 #define GCB_LOG_ALL 0 /* it notices gcb_store() alone */
 #else
@@ -60,6 +63,9 @@ typedef struct gcb_mutator {
   uint64_t pace_start_ns;
   uint64_t pace_next;
   void *local; /* the mutator program's own */
+  uint32_t armings_seen;
+  uint64_t slept_ns;         /* of its own will: gcb_pace(), gcb_await_armed() */
+  struct gcb_timing *timing; /* null: nobody asked for it */
 } gcb_mutator;
 
 enum { GCB_GLOBALS = 256 };
@@ -72,6 +78,7 @@ void gcb_log_write(gcb_mutator *m, const void *address, size_t bytes);
 void gcb_native_enter(gcb_mutator *m);
 void gcb_native_leave(gcb_mutator *m);
 void gcb_pace_slow(gcb_mutator *m, double per_second);
+void gcb_time_operation(gcb_mutator *m);
 _Noreturn void gcb_fail(gcb_mutator *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Safepoint: returns at once unless the collector has asked for a stop, or for help. */
@@ -84,6 +91,9 @@ static inline void gcb_poll(gcb_mutator *m) {
 /* One operation is over; true while another is wanted. A safepoint. */
 static inline bool gcb_next(gcb_mutator *m) {
   gcb_poll(m);
+#if GCB_TIMED
+  gcb_time_operation(m); /* behind the poll: a pause belongs to the operation that it holds up */
+#endif
   if (GCB_UNLIKELY(m->operations >= m->operation_limit ||
                    atomic_load_explicit(m->finish, memory_order_relaxed)))
     return false;
@@ -238,6 +248,12 @@ static inline void gcb_pace(gcb_mutator *m, double per_second) {
   if (per_second > 0 && m->operations >= m->pace_next)
     gcb_pace_slow(m, per_second);
 }
+
+/* Sleep until the collector has armed since this was last called (or, where it tracks nothing, has stopped
+ * the world for a whole collection), or the run is over. Returns at once where the mutator has a number of
+ * operations to do: then what it does must not depend on cycles, of which there may be none. A native region,
+ * and a safepoint. */
+void gcb_await_armed(gcb_mutator *m);
 
 /* What a heap defines in its mutator.c. */
 void gcb_build(gcb_mutator *m);        /* mutator 0, alone, before the clock starts */

@@ -1,4 +1,7 @@
-/* The marker: one thread, depth first, over the collector's view. Nothing is touched when it is met: a
+/* The marker. What is little is marked here, depth first, by the collector's thread alone; where its stack is
+ * full there is much, and it goes on region by region (regions.c), perhaps with others (crew.c).
+ *
+ * Nothing is touched when it is met: a
  * reference waits in a queue while the word with its mark bit is on its way, and an object between its pop
  * and its visit while its first cache line is (Cher, Hosking and Vitek 2004). Without the first queue the
  * branch on a mark bit, which nobody can predict, waits for memory. */
@@ -6,6 +9,7 @@
 #include "api.h"
 
 enum { RING = 32 };
+_Static_assert((int)RING <= (int)GCB_WAITING, "the stack has room for what is in the ring when it is full");
 _Static_assert((GCB_WAITING & (GCB_WAITING - 1)) == 0, "the queue's index wraps round by a mask");
 
 static inline bool is_black(gcb_space *space, size_t granule) {
@@ -25,6 +29,7 @@ static inline void mark(gcb_space *space, gcb_marker *marker, uint32_t granule) 
     marker->stack[marker->top++] = granule;
     return;
   }
+  /* No room: it stays unmarked, so that it is found again. */
   gcb_set_grey(space, granule);
 }
 
@@ -103,7 +108,7 @@ static void search_depth_first(gcb_space *space, gcb_marker *marker) {
 uint64_t gcb_drain(gcb_space *space) {
   uint64_t before = space->marker.objects;
   search_depth_first(space, &space->marker);
-  while (space->marker.top > 0 || gcb_is_grey(space)) {
+  while (space->marker.top > 0 || space->spilled) {
     gcb_mark_together(space);
     search_depth_first(space, &space->marker);
   }

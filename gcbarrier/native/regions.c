@@ -30,8 +30,8 @@ void gcb_regions_lay_out(gcb_space *space) {
     space->region_shift++;
   space->region_count = ((granules - 1) >> space->region_shift) + 1;
   space->marker.capacity = stack < 256 ? 256 : stack > 8192 ? 8192 : stack;
-  /* With the stack it is as much as one bitmap: so all metadata stay below 4 %. */
-  size_t left = space->bytes / 128 - space->marker.capacity * sizeof *space->marker.stack;
+  /* With the stack it is a little less than one bitmap: so all metadata stay below 4 %. */
+  size_t left = space->bytes / 136 - space->marker.capacity * sizeof *space->marker.stack;
   space->parcel_count = (uint32_t)(left / GCB_PARCEL_BYTES);
 }
 
@@ -66,6 +66,7 @@ static void count_grey(gcb_region *region, size_t count) {
 }
 
 void gcb_set_grey(gcb_space *space, uint32_t granule) {
+  space->spilled = true;
   space->grey[granule >> 6] |= UINT64_C(1) << (granule & 63);
   count_grey(&space->regions[granule >> space->region_shift], 1);
 }
@@ -411,22 +412,19 @@ void gcb_spill_stack(gcb_space *space) {
 void gcb_look_up_rest(gcb_space *space) {
   for (size_t which = 0; which < space->region_count; which++)
     look_up_published(&space->marker, which, space->marker.capacity);
-}
-
-bool gcb_is_grey(const gcb_space *space) {
+  space->spilled = false;
   for (size_t which = 0; which < space->region_count; which++)
-    if (atomic_load_explicit(&space->regions[which].grey, memory_order_relaxed))
-      return true;
-  return false;
+    space->spilled |= atomic_load_explicit(&space->regions[which].grey, memory_order_relaxed) > 0;
 }
 
 void gcb_forget_grey(gcb_space *space) {
   space->marker.top = 0;
   memset(space->marker.waiting, 0, sizeof space->marker.waiting);
   /* A child that was killed has left bits of which this process has no count. */
-  if (!gcb_is_grey(space) && !space->child)
+  if (!space->spilled && !space->child)
     return;
   memset(space->grey, 0, space->bytes / GCB_GRANULE / 8);
+  space->spilled = false;
   for (size_t which = 0; which < space->region_count; which++)
     atomic_store_explicit(&space->regions[which].grey, 0, memory_order_relaxed);
 }

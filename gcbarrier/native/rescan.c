@@ -13,9 +13,27 @@ enum {
   WORTH_HELP = 16, /* fewer are done before anybody else has looked up */
 };
 
-/* There is room for what one granule may hold. */
+/* Of a heap this large the mark bitmap still fits a processor's own cache. */
+#define NEAR_BYTES ((size_t)128 << 20)
+
+/* There is room for what two granules may hold. */
 static bool has_room(const gcb_helper *helper) {
-  return helper->count + GCB_GRANULE_REFERENCES <= GCB_FOUND;
+  return helper->count + 2 * GCB_GRANULE_REFERENCES <= GCB_FOUND;
+}
+
+/* A mark that is just being set may be missed: then the collector's thread finds it set. */
+static inline void look_up(const gcb_space *space, gcb_helper *helper, uint32_t granule) {
+  if (GCB_UNLIKELY(!gcb_bit(space->mark, granule)))
+    helper->found[helper->count++] = granule;
+}
+
+/* What was met in the granule before has waited for the words with its mark bits while this one was read. */
+static void look_up_waiting(const gcb_space *space, gcb_helper *helper) {
+  size_t before = !helper->turn;
+  for (size_t i = 0; i < helper->met_count[before]; i++)
+    look_up(space, helper, helper->met[before][i]);
+  helper->met_count[before] = 0;
+  helper->turn = before;
 }
 
 /* The slots of one object that lie in [from, to) of the collector's view. Slots on other granules are those
@@ -29,18 +47,24 @@ static inline void scan_slots(gcb_space *space, gcb_helper *helper, size_t granu
     first = from;
   if (last > to)
     last = to;
+  /* Nearly all are marked, so the branch is predicted, and the processor goes on to the next references while
+   * the word with the mark bit is on its way: unlike in the marker nothing need wait, unless it is far. */
+  bool wait = space->bytes > NEAR_BYTES;
+  uint32_t *met = helper->met[helper->turn];
+  size_t count = helper->met_count[helper->turn];
   for (; first < last; first += sizeof(gcb_ref)) {
     gcb_ref target =
         atomic_load_explicit((const _Atomic(gcb_ref) *)(const void *)first, memory_order_acquire);
     if (!target)
       continue;
-    /* No queue, unlike the marker's: here the branch is predicted, so the processor goes on to the next
-     * references while the word with the mark bit is on its way. A mark that is just being set may be missed:
-     * then the collector's thread finds it set. */
-    uint32_t met = gcb_granule_of(space, target);
-    if (GCB_UNLIKELY(!gcb_bit(space->mark, met)))
-      helper->found[helper->count++] = met;
+    uint32_t granule_met = gcb_granule_of(space, target);
+    if (wait) {
+      __builtin_prefetch((const void *)&space->mark[granule_met >> 6]);
+      met[count++] = granule_met;
+    } else
+      look_up(space, helper, granule_met);
   }
+  helper->met_count[helper->turn] = count;
 }
 
 static uint64_t live_word(const gcb_space *space, size_t word) {
@@ -99,6 +123,7 @@ static unsigned granule_shift(const gcb_space *space) {
 static void rescan_granule(gcb_space *space, gcb_helper *helper, size_t granule) {
   unsigned shift = granule_shift(space);
   helper->objects += rescan_range(space, helper, granule << shift, (granule + 1) << shift);
+  look_up_waiting(space, helper);
 }
 
 /* Takes granules that nobody has taken and rescans up to `most` of them; how many. The next one's memory is
@@ -114,6 +139,7 @@ static size_t take_some(gcb_space *space, gcb_helper *helper, size_t most) {
     rescan_granule(space, helper, rescan->granules[at]);
     done++;
   }
+  look_up_waiting(space, helper);
   return done;
 }
 
