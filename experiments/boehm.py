@@ -320,7 +320,8 @@ def _draw_sizes(axes: Axes, found: Sequence[Row]) -> None:
                 label=f"{whose}, {name}",
             )
             # Two curves may end at one point.
-            _word(axes, x[-1], y[-1], "gaps" if "gaps" in name else "close", up=-4 if "gaps" in name else 4)
+            highest = max(row.by[whose].centre for row in found if row.x == x[-1] and whose in row.by)
+            _word(axes, x[-1], y[-1], "gaps" if "gaps" in name else "close", up=4 if y[-1] == highest else -4)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g} B"))
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -51,6 +51,7 @@ class _Foreign:
         self._built_ns = 0
         self._process_ns = 0
         self._collecting_ns = 0
+        self._forced_ns = 0
 
     def run(self, runtime: build.Plugin, program: Program, reference: Program | None) -> None:
         config = self._invocation.config
@@ -77,7 +78,7 @@ class _Foreign:
             finally:
                 while len(taken := heap.take_events()):
                     self.events = np.concatenate([self.events, taken])
-            self._facts |= {name: parse(value) for name, value in heap.foreign_facts.items()}
+            self._facts |= {"foreign": True} | {name: parse(value) for name, value in heap.foreign_facts.items()}
             self._count(heap)
             heap.check_foreign()
             operations, allocated = heap.operations(), heap.foreign_allocated_bytes
@@ -107,7 +108,9 @@ class _Foreign:
             now_ns = time.monotonic_ns()
             if wanted is Wanted.ENDED:
                 self._process_ns = time.process_time_ns() - self._process_ns
-                self._collecting_ns = heap.foreign_collecting_ns - self._collecting_ns
+                in_collections_ns = heap.foreign_collecting_ns - self._collecting_ns
+                # What this thread has begun is in no mutator's time.
+                self._collecting_ns = max(in_collections_ns - self._forced_ns, 0)
                 return
             if wanted is Wanted.BUILT:
                 self._built_ns, self._process_ns = now_ns, time.process_time_ns()
@@ -120,7 +123,9 @@ class _Foreign:
             # A measurement without a collection would say nothing.
             idle = over and heap.foreign_collecting_ns == self._collecting_ns
             if idle or (due_ns is not None and now_ns >= due_ns):
+                before_ns = time.thread_time_ns()
                 heap.collect_foreign()
+                self._forced_ns += time.thread_time_ns() - before_ns
                 due_ns = time.monotonic_ns() + int(every_s * 1e9) if every_s else None
             if over or (most and heap.foreign_allocated_bytes > most):
                 heap.finish()

@@ -5,15 +5,20 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import crowded
 import pytest
+from rich.console import Console
+from synthetic import make_run
 
 from gcbarrier import campaign, collectors, discovery, features, measure, runner, session, settings
 from gcbarrier.commands import doctor, list_
 from gcbarrier.errors import GcBarrierError, Unavailable
+from gcbarrier.metrics import workloads
 from gcbarrier.model import Config, Outcome, evolve
+from gcbarrier.plotting import verification_table
 
 PLUGINS = Path(__file__).parent / "plugins"
 MIB = 1 << 20
@@ -86,6 +91,18 @@ def test_pauses_and_cycles_come_from_its_own_events(incremental: bool, needs) ->
     assert outcome.verification.checksum_matches
     assert outcome.verification.cycles_checked == 0
     assert outcome.facts["verified"] == "the mutators' checksum alone"
+    console = Console(file=StringIO(), width=200)
+    console.print(verification_table(make_run([outcome])))
+    assert "bdwgc: checksums alone" in console.file.getvalue()
+
+
+def test_it_is_nobodys_baseline(needs) -> None:
+    needs("bdwgc")
+    theirs, ours = (boehm("ring", duration_s=0.2, collector=name) for name in ("bdwgc", "stop-the-world"))
+    (work,) = workloads([one(theirs), one(ours)])
+    assert work.baseline is not None
+    assert work.baseline.config.collector == "stop-the-world"
+    assert [cell.foreign for cell in work.cells] == [True, False]
 
 
 def test_what_collections_take_is_the_collectors_time(needs) -> None:
@@ -94,7 +111,11 @@ def test_what_collections_take_is_the_collectors_time(needs) -> None:
     paused_ns = sum(pause.pause_ns for pause in outcome.pauses if not pause.preempted)
     assert outcome.collector_cpu_ns > 0.9 * paused_ns > 0
     assert outcome.mutator_cpu_ns + outcome.collector_cpu_ns < 1.1 * outcome.wall_ns, "one mutator, one marker"
-    assert outcome.mutator_cpu_ns > 0
+    assert outcome.mutator_cpu_ns > 0.1 * outcome.wall_ns
+    # Also where the collections are not the mutator's own.
+    made = one(boehm("graph_edits", collector_params={"incremental": False, "every_s": 0.005, "free_space_divisor": 1}))
+    assert made.mutator_cpu_ns > 0.1 * made.wall_ns
+    assert made.mutator_cpu_ns + made.collector_cpu_ns < 1.1 * made.wall_ns
     assert outcome.allocated_bytes > outcome.operations * 32
 
 

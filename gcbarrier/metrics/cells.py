@@ -32,6 +32,11 @@ class Cell:
         """The invocations that did not fail; only these count in any statistic."""
         return tuple(outcome for outcome in self.outcomes if not outcome.error)
 
+    @property
+    def foreign(self) -> bool:
+        """Whether its collector brings its own memory: it compares with others, and is nobody's baseline."""
+        return any(outcome.facts.get("foreign") for outcome in self.good)
+
     @cached_property
     def _table(self) -> NDArray[Any]:
         return pauses(self.good)
@@ -76,7 +81,8 @@ class Workload:
     @property
     def baseline(self) -> Cell | None:
         """The cell whose mutators pay for no barrier (``none``), if it has a good invocation."""
-        return next((cell for cell in self.cells if cell.config.barrier == "none" and cell.good), None)
+        plain = (cell for cell in self.cells if cell.config.barrier == "none" and cell.good and not cell.foreign)
+        return next(plain, None)
 
 
 def cells(outcomes: Iterable[Outcome]) -> tuple[Cell, ...]:
