@@ -137,20 +137,42 @@ def barrier(source: Path, defines: Sequence[str] = ()) -> Plugin:
     return _plugin(source, [source, *_near(source)], defines)
 
 
+def runtime(source: Path, defines: Sequence[str], libraries: Sequence[str]) -> Plugin:
+    """The C file of a collector that brings its own memory, linked with the ``libraries`` that it is made of."""
+    return _plugin(source, [source, *_near(source)], defines, libraries=libraries)
+
+
+def has_header(name: str) -> bool:
+    """Whether the compiler finds this header. Raises Unavailable without a compiler."""
+    command = [*compiler(), "-fsyntax-only", "-include", name, "-x", "c", "/dev/null"]
+    return subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL).returncode == 0
+
+
 def mutator(
-    source: Path, params_header: str, *, verify: bool, store: Path | None = None, defines: Sequence[str] = ()
+    source: Path,
+    params_header: str,
+    *,
+    verify: bool,
+    timed: bool = False,
+    store: Path | None = None,
+    defines: Sequence[str] = (),
+    runtime: Path | None = None,
+    libraries: Sequence[str] = (),
 ) -> Plugin:
     """A heap's ``mutator.c``; ``params_header`` is what it includes as ``gcb_params.h``.
 
     ``store`` is the header with a software barrier's inline store, compiled with the barrier's ``defines``; without
-    one a store is a plain store.
+    one a store is a plain store. ``runtime`` is the header with another collector's allocation, from ``libraries``.
     """
     inputs = [source, *_near(source), *sorted(source.parent.parent.glob("_*/*.h"))]
-    options = [f"-DGCB_VERIFY={int(verify)}"]
+    options = [f"-DGCB_VERIFY={int(verify)}", f"-DGCB_TIMED={int(timed)}"]
     if store is not None:
         inputs += [store, *_near(store)]
         options += [f'-DGCB_STORE_HEADER="{store.name}"', f"-I{store.parent}", *defines]
-    return _plugin(source, inputs, options, {"gcb_params.h": params_header})
+    if runtime is not None:
+        inputs += [runtime]
+        options += [f'-DGCB_RUNTIME_HEADER="{runtime.name}"', f"-I{runtime.parent}"]
+    return _plugin(source, inputs, options, {"gcb_params.h": params_header}, libraries)
 
 
 def _near(source: Path) -> list[Path]:
@@ -190,9 +212,15 @@ def tallies(module: Any, space: Any) -> dict[str, int]:
     return found
 
 
-def _plugin(source: Path, inputs: Sequence[Path], defines: Sequence[str], files: Mapping[str, str] = {}) -> Plugin:
+def _plugin(
+    source: Path,
+    inputs: Sequence[Path],
+    defines: Sequence[str],
+    files: Mapping[str, str] = {},
+    libraries: Sequence[str] = (),
+) -> Plugin:
     library = core()
-    key = _key([*inputs, *sorted(NATIVE.glob("*.h"))], [*defines, library.name, *files.values()])
+    key = _key([*inputs, *sorted(NATIVE.glob("*.h"))], [*defines, *libraries, library.name, *files.values()])
     folder = _build_home() / f"{source.parent.name if source.stem == 'mutator' else source.stem}-{key}"
     plugin = Plugin(library=folder / "plugin.so", core=library)
     if plugin.library.is_file():
@@ -202,7 +230,7 @@ def _plugin(source: Path, inputs: Sequence[Path], defines: Sequence[str], files:
         for name, text in files.items():
             (work / name).write_text(text, encoding="utf-8")
         includes = (f"-I{NATIVE}", f"-I{work}")
-        against = (*_link(library), f"-Wl,-rpath,{library}", "-lm")
+        against = (*_link(library), f"-Wl,-rpath,{library}", "-lm", *(f"-l{name}" for name in libraries))
         _compile([str(source), *includes, *defines, "-shared", *against, "-o", str(work / plugin.library.name)])
     return plugin
 

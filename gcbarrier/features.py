@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 
 from attrs import frozen
 
+from gcbarrier import build
 from gcbarrier.discovery import nearest
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.model import PAGE_BYTES
@@ -50,6 +51,8 @@ _PERF_DATA_HEAD = 1024
 _HUGE_BYTES = 2 << 20
 _SOFT_DIRTY_BIT = 55
 _UFFD_WP_BIT = 57
+_BDWGC = "libgc.so.1"
+_BDWGC_MAJOR = 8
 _MESSAGE_DEADLINE_MS = 5000
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -232,6 +235,23 @@ def _soft_dirty() -> None:
         raise _Missing("a page that was not written reads as soft-dirty after clearing", remedy)
 
 
+def _bdwgc() -> None:
+    """Load the library, ask its version, and let the compiler look for its header."""
+    remedy = "have root run `apt install libgc-dev`"
+    try:
+        version: int = ctypes.CDLL(_BDWGC).GC_get_version()
+    except OSError as problem:
+        raise _Missing(f"the Boehm collector's library is not installed ({problem})", remedy) from problem
+    if version >> 16 < _BDWGC_MAJOR:
+        raise _Missing(f"the Boehm collector installed here is of version {version >> 16}", f"{remedy} of Debian 12 on")
+    try:
+        found = build.has_header("gc/gc.h")
+    except Unavailable as problem:
+        raise _Missing(problem.why, problem.remedy) from problem
+    if not found:
+        raise _Missing("the Boehm collector's header gc/gc.h is not installed", remedy)
+
+
 _PROBES: dict[str, Callable[[], None]] = {
     "memfd": _memfd,
     "userfaultfd": _userfaultfd,
@@ -241,6 +261,7 @@ _PROBES: dict[str, Callable[[], None]] = {
     "perf-page-faults": _perf_page_faults,
     "soft-dirty": _soft_dirty,
     "hugetlb": _hugetlb,
+    "bdwgc": _bdwgc,
 }
 
 

@@ -18,10 +18,13 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.events import EVENT
 from gcbarrier.model import MEMORY_TYPES, PAGE_BYTES, Barrier
 from gcbarrier.prototype import Binding, Memory, Prototype
+from gcbarrier.times import SLOW, SLOW_AT_MOST
 
 NO_BARRIER = Barrier(tracks=False, atomic=True)
 _EVENTS_AT_ONCE = 1 << 16
 _SLICE_NS = 50_000_000
+# A space that holds no objects.
+_FOREIGN_BYTES = 1 << 20
 
 
 class Wanted(IntEnum):
@@ -43,6 +46,8 @@ class Heap:
 
     ``core`` is the compiled core's folder, ``library`` the compiled barrier (None: no barrier) and ``promises`` what
     that promises. With ``verify`` the oracle checks every cycle; mutators must then be compiled to log their writes.
+    ``runtime`` is the compiled runtime of a collector that brings its own memory: mutators allocate from that, and none
+    of a cycle's phases is there to be called.
     Raises GcBarrierError where the memory can't be had.
 
     One thread, the collector's, calls everything here.
@@ -58,8 +63,10 @@ class Heap:
         memory: str = "shmem",
         prototype: Callable[[Memory], Prototype] | None = None,
         verify: bool = False,
+        runtime: Path | None = None,
     ) -> None:
         self.size_bytes = size_bytes
+        self._program: Any = None
         self.promises = promises
         self._module = build.load(core)
         self._ffi, self._lib = self._module.ffi, self._module.lib
@@ -67,13 +74,17 @@ class Heap:
         if library is not None:
             self._check(self._lib.gcb_load_barrier(str(library).encode(), operations))
         self._binding = Binding(self._module, prototype) if prototype else None
-        self._space = self._lib.gcb_space_new(size_bytes, MEMORY_TYPES.index(memory), operations[0], verify)
+        own_bytes = _FOREIGN_BYTES if runtime else size_bytes
+        self._space = self._lib.gcb_space_new(own_bytes, MEMORY_TYPES.index(memory), operations[0], verify)
         if self._space == self._ffi.NULL:
             raise self._failure()
+        if runtime and self._lib.gcb_adopt(self._space, str(runtime).encode(), size_bytes):
+            problem = self._failure()
+            self.close()
+            raise problem
         if self._binding:
             address = int(self._ffi.cast("uintptr_t", self._lib.gcb_space_address(self._space)))
             self._binding.open(Memory(address=address, size_bytes=size_bytes, pages=size_bytes // PAGE_BYTES))
-        self._program: Any = None
         self._kept: list[Any] = []
         self._mutators = 0
 
@@ -122,6 +133,10 @@ class Heap:
         return int(self._lib.gcb_granule_bytes(self._space))
 
     # Mutators
+
+    def time_operations(self) -> None:
+        """Time every operation of a program that is compiled for it; before :meth:`start`."""
+        self._lib.gcb_time_operations(self._space)
 
     def start(
         self,
@@ -189,6 +204,23 @@ class Heap:
         """What the barrier has counted beside its reports, by name."""
         return build.tallies(self._module, self._space)
 
+    def operation_times(self) -> NDArray[np.uint64]:
+        """How many operations fell into each bucket, shape ``(phases, buckets)``; after :meth:`join`."""
+        counts = np.zeros((self._lib.gcb_time_phases(), self._lib.gcb_time_buckets()), np.uint64)
+        self._lib.gcb_get_operation_times(self._space, self._ffi.from_buffer("uint64_t[]", counts))
+        return counts
+
+    def slow_operations(self) -> NDArray[Any]:
+        """The slowest operations of each mutator, of dtype :data:`gcbarrier.times.SLOW`; after :meth:`join`."""
+        slow = np.empty(SLOW_AT_MOST * self._mutators, SLOW)
+        buffer = self._ffi.from_buffer("gcb_slow_operation[]", slow)
+        return slow[: self._lib.gcb_get_slow_operations(self._space, buffer, len(slow))]
+
+    @property
+    def timing_cost_ns(self) -> float:
+        """What timing adds to an operation, measured now."""
+        return float(self._lib.gcb_timing_cost_ns())
+
     def verification(self) -> dict[str, int]:
         """``gcb_verification``: what the oracle has counted."""
         return self._record("gcb_verification", self._lib.gcb_get_verification)
@@ -207,6 +239,32 @@ class Heap:
     def markers_cpu_ns(self) -> int:
         """CPU time of the threads that have marked for the collector's so far."""
         return int(self._lib.gcb_markers_cpu_ns(self._space))
+
+    # A collector that brings its own memory
+
+    def collect_foreign(self) -> None:
+        """Make it collect everything, now."""
+        self._check(self._lib.gcb_foreign_collect(self._space))
+
+    def check_foreign(self) -> None:
+        """Raises GcBarrierError where it did not stay what it was asked to be."""
+        self._check(self._lib.gcb_foreign_check(self._space))
+
+    @property
+    def foreign_allocated_bytes(self) -> int:
+        """From it, by all mutators so far."""
+        return int(self._lib.gcb_foreign_allocated_bytes(self._space))
+
+    @property
+    def foreign_collecting_ns(self) -> int:
+        """The processor time that its collections have taken in mutators' threads."""
+        return int(self._lib.gcb_foreign_collecting_ns(self._space))
+
+    @property
+    def foreign_facts(self) -> dict[str, str]:
+        """What it says of itself."""
+        text = self._ffi.string(self._lib.gcb_foreign_facts(self._space)).decode()
+        return dict(pair.split("=", 1) for pair in text.split())
 
     # The phases of a cycle
 
@@ -248,7 +306,7 @@ class Heap:
         stopped = stopped or (rearm and not self.promises.atomic)
         return self._check(self._lib.gcb_collect(self._space, rearm, stopped))
 
-    def rescan(self, *, help: int = 0) -> None:  # noqa: A002 - that is what it is
+    def rescan(self, *, help: int = 0) -> None:
         """Look again at the marked objects on dirty granules and mark from there, while mutators run.
 
         With ``help`` each mutator rescans so many granules at each of its safepoints meanwhile: it writes less, and

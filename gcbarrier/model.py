@@ -67,6 +67,8 @@ class Config:
     mutators: int = field(default=1, validator=[validators.ge(1), validators.le(64)])
     duration_s: float = field(default=1.0, validator=validators.gt(0))
     verify: bool = False
+    timed: bool = False
+    """Time each operation: ``Outcome.operation_times``. It costs the mutators some tens of nanoseconds each."""
 
     @heap_bytes.validator
     def _whole_pages(self, _attribute: object, value: int) -> None:
@@ -171,6 +173,45 @@ class Cycle:
     """Granules that each concurrent round collected."""
 
 
+PHASES = ("no cycle", "cycle", "mark", "sweep", "rescan", "arm", "collect", "pause")
+"""What the collector is at while an operation is done (``gcb_phase``): ``cycle`` is between two of the others.
+
+An operation that meets more than one counts to the later one here. One that slept through a pause has met it.
+"""
+
+
+@frozen(kw_only=True)
+class OperationTimes:
+    """How many operations took how long while the collector was in one phase: a histogram without its empty buckets.
+
+    ``counts[i]`` operations took ``low_ns[i]`` or longer and less than ``high_ns[i]``, without what the mutator slept
+    of its own will; buckets are at most a 64th of their lower bound wide.
+    """
+
+    phase: str
+    low_ns: tuple[int, ...] = ()
+    high_ns: tuple[int, ...] = ()
+    counts: tuple[int, ...] = ()
+
+
+@frozen(kw_only=True)
+class SlowOperation:
+    """One of the slowest operations, and what it met."""
+
+    mutator: int
+    start_ns: int
+    end_ns: int
+    operation_ns: int
+    """Without what the mutator slept of its own will."""
+    phase: str
+    during: tuple[str, ...] = ()
+    """The collector's events, and the mutator's own waits for memory, that overlap it."""
+    preempted: bool = False
+    """The mutator was descheduled involuntarily."""
+    blocked: bool = False
+    """It waited in the kernel: for a lock, for the world to go on, for memory."""
+
+
 @frozen(kw_only=True)
 class Verification:
     """What the oracle found; a reachable object left unmarked never gets here: it is an error."""
@@ -208,6 +249,10 @@ class Outcome:
     metadata_bytes: int = 0
     checksum: int = 0
     verification: Verification | None = None
+    operation_times: tuple[OperationTimes, ...] = ()
+    """By phase, where the configuration is ``timed``."""
+    slow_operations: tuple[SlowOperation, ...] = ()
+    """The slowest of these, slowest first."""
     tallies: Mapping[str, int] = field(factory=dict)
     """What the barrier counted beside its reports, such as how often it had to fall back to a slower way."""
     facts: Mapping[str, Scalar] = field(factory=dict)
@@ -308,17 +353,20 @@ def from_json(text: str, cls: type[T]) -> T:
 __all__ = [
     "MEMORY_TYPES",
     "PAGE_BYTES",
+    "PHASES",
     "Barrier",
     "Config",
     "Cycle",
     "Finding",
     "Invocation",
     "Machine",
+    "OperationTimes",
     "Outcome",
     "Pause",
     "Probe",
     "Reading",
     "Scalar",
+    "SlowOperation",
     "Stall",
     "Verification",
     "evolve",

@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from gcbarrier import barriers, build, discovery
+from gcbarrier import barriers, build, collectors, discovery
 from gcbarrier import params as parameters
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config
@@ -53,8 +53,11 @@ def resolved(config: Config) -> Any:
     return concrete
 
 
-def prepare(config: Config) -> Program:
-    """Compile the program and make its data. Raises GcBarrierError as :func:`resolved` and the compiler do."""
+def prepare(config: Config, *, ours: bool = False) -> Program:
+    """Compile the program and make its data. Raises GcBarrierError as :func:`resolved` and the compiler do.
+
+    ``ours``: for a heap of ours even where the configuration's collector brings its own memory.
+    """
     module = load(config.heap)
     concrete = resolved(config)
     data = b""
@@ -64,7 +67,17 @@ def prepare(config: Config) -> Program:
     header = parameters.c_header(module.Params)
     source = discovery.find("heaps", config.heap).with_name("mutator.c")
     barrier = barriers.of(config)
-    plugin = build.mutator(source, header, verify=config.verify, store=barrier.store, defines=barrier.defines)
+    collector = collectors.of(config)
+    if collector.runtime is None:
+        plugin = build.mutator(
+            source, header, verify=config.verify, timed=config.timed, store=barrier.store, defines=barrier.defines
+        )
+    elif ours:
+        plugin = build.mutator(source, header, verify=False)
+    else:
+        collector.require()
+        libraries = collector.runtime.libraries
+        plugin = build.mutator(source, header, verify=False, runtime=collector.files[1], libraries=libraries)
     return Program(plugin=plugin, params=parameters.pack(concrete), blob=data)
 
 

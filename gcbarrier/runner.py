@@ -11,10 +11,11 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
-from gcbarrier import barriers, bench, build, host, programs, session
+from gcbarrier import barriers, bench, build, collectors, host, programs, session
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.experiment import Plan
 from gcbarrier.model import Config, Finding, Invocation, Outcome, evolve, to_json
@@ -42,20 +43,32 @@ def steps(plan: Plan, *, seed: int, accelerator: str) -> tuple[Step, ...]:
     shuffle = random.Random(seed)
     # The data of a large graph takes seconds to make, and every barrier runs on the same.
     made: dict[str, programs.Program] = {}
-    ready = [(config, barriers.of(config).compile(), _program(config, made)) for config in plan.configs]
+    ready = [(config, _compiled(config, made)) for config in plan.configs]
     ordered = []
     for index in range(plan.invocations):
         shuffle.shuffle(ready)
-        for config, barrier, program in ready:
+        for config, compiled in ready:
             invocation = Invocation(config=config, index=index, seed=seed + index)
             estimate_s = _OVERHEAD_S[accelerator] + config.duration_s * (2.5 if config.verify else 1.0)
-            job = Job(invocation=invocation, barrier=barrier, program=program)
+            job = Job(invocation=invocation, **compiled)
             ordered.append(Step(job=job, estimate_s=estimate_s, deadline_s=60 + 10 * estimate_s))
     return tuple(ordered)
 
 
+def _compiled(config: Config, made: dict[str, programs.Program]) -> dict[str, Any]:
+    runtime = collectors.compiled(config)
+    return {
+        "barrier": barriers.of(config).compile(),
+        "program": _program(config, made),
+        "runtime": runtime,
+        "reference": programs.prepare(config, ours=True) if runtime and config.verify else None,
+    }
+
+
 def _program(config: Config, made: dict[str, programs.Program]) -> programs.Program:
-    alike = evolve(config, collector="", collector_params={}, memory="shmem", duration_s=1.0)
+    own_memory = collectors.of(config).runtime is not None
+    collector = config.collector if own_memory else ""
+    alike = evolve(config, collector=collector, collector_params={}, memory="shmem", duration_s=1.0)
     if barriers.of(config).store is None:
         alike = evolve(alike, barrier="", barrier_params={})
     key = to_json(alike)
@@ -157,6 +170,7 @@ def _deadline(seconds: float) -> Iterator[None]:
 def artifacts(ordered: Iterable[Step], jobs: Iterable[bench.Job] = ()) -> dict[Path, bytes]:
     """The compiled files that the steps and probes need, for a machine without a compiler."""
     plugins = [plugin for step in ordered for plugin in (step.job.barrier, step.job.program.plugin)]
+    plugins += [step.job.runtime for step in ordered if step.job.runtime]
     plugins += [plugin for job in jobs for plugin in (job.barrier, job.loop)]
     return _contents({folder for plugin in plugins for folder in (plugin.core, plugin.library.parent)})
 

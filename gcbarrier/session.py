@@ -14,8 +14,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from gcbarrier import barriers, build, collectors, events, oracle
-from gcbarrier import params as parameters
+from gcbarrier import barriers, build, collectors, events, foreign, oracle, times
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.heap import Heap, Wanted
 from gcbarrier.host import fits, machine_name
@@ -33,6 +32,10 @@ class Job:
     invocation: Invocation
     barrier: build.Plugin
     program: Program
+    runtime: build.Plugin | None = None
+    """Of a collector that brings its own memory: :mod:`gcbarrier.foreign` runs it."""
+    reference: Program | None = None
+    """The same program for a heap of ours, where such a one is to be verified."""
 
 
 @frozen(kw_only=True)
@@ -47,6 +50,8 @@ def run(job: Job) -> Measured:
     """Run one invocation. What goes wrong with it is in the outcome's ``error``."""
     # Python's own collector must not stand in a collector's way.
     gc.disable()
+    if job.runtime is not None:
+        return _packed(*foreign.run(job.invocation, runtime=job.runtime, program=job.program, reference=job.reference))
     session = _Session(job)
     try:
         session.run()
@@ -60,16 +65,18 @@ class _Session:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._config = job.invocation.config
-        self._collector = collectors.load(self._config.collector)
-        self._params = parameters.make(
-            self._collector.params, self._config.collector_params, f"the collector {self._config.collector}"
-        )
+        self._collector = collectors.of(self._config)
+        collect = self._collector.collect
+        assert collect is not None
+        self._collect = collect
+        self._params = collectors.params_of(self._config)
         self._events: list[Any] = []
         self._causes: dict[int, str] = {}
         self._facts: dict[str, Scalar] = {}
         self._results: dict[str, Any] = {}
         self._built_ns = 0
         self._collector_cpu_ns = 0
+        self._slow = np.empty(0, times.SLOW)
 
     def run(self) -> None:
         job, config = self._job, self._config
@@ -116,6 +123,9 @@ class _Session:
     def _measure(self, heap: Heap) -> None:
         job, config = self._job, self._config
         limit = job.invocation.operations
+        if config.timed:
+            self._facts["timing_cost_ns"] = heap.timing_cost_ns
+            heap.time_operations()
         heap.start(
             job.program.plugin.library,
             mutators=config.mutators,
@@ -128,6 +138,9 @@ class _Session:
         self._serve(heap)
         self._collector_cpu_ns = _collector_cpu_ns() - cpu_ns + heap.markers_cpu_ns
         self._results["checksum"] = heap.join()
+        if config.timed:
+            self._results["operation_times"] = times.histograms(heap.operation_times())
+            self._slow = heap.slow_operations()
         totals = heap.totals()
         if lost := totals.pop("events_lost"):
             raise GcBarrierError(f"{lost} events did not fit into the ring between two cycles: pauses are missing")
@@ -156,12 +169,14 @@ class _Session:
                 continue
             # A measurement without a cycle would say nothing: one is due at the end at least.
             over = finish_ns is not None and now_ns >= finish_ns
-            if (over and cycles) or (most and heap.allocated_bytes > most):
+            if (over and (cycles or self._collector.never_due)) or (most and heap.allocated_bytes > most):
                 heap.finish()
                 heap.set_trigger(_NEVER)
                 finish_ns = due_ns = None
                 finished = True
             if finished and wanted is not Wanted.MEMORY:
+                continue
+            if wanted is not Wanted.MEMORY and self._collector.never_due:
                 continue
             if cause := _cause(wanted, over=over, due=due_ns is not None and now_ns >= due_ns):
                 self._cycle(heap, cause)
@@ -176,7 +191,7 @@ class _Session:
         self._causes[len(self._causes) + 1] = cause if self._built_ns else "build"
         heap.begin_cycle()
         if self._built_ns:
-            self._collector.collect(heap, self._params)
+            self._collect(heap, self._params)
         else:
             # Nobody measures the building, and a full collection is the surest.
             heap.full()
@@ -208,14 +223,19 @@ class _Session:
             error=error,
             pauses=self._pauses(seen),
             stalls=events.stalls(seen),
+            slow_operations=times.slow_operations(self._slow, seen),
             cycles=events.cycles(seen, self._causes),
             collector_cpu_ns=self._collector_cpu_ns,
             facts=self._facts,
             **self._results,
         )
-        buffer = io.BytesIO()
-        np.save(buffer, everything)
-        return Measured(outcome=outcome, events=buffer.getvalue())
+        return _packed(outcome, everything)
+
+
+def _packed(outcome: Outcome, everything: NDArray[Any]) -> Measured:
+    buffer = io.BytesIO()
+    np.save(buffer, everything)
+    return Measured(outcome=outcome, events=buffer.getvalue())
 
 
 def _collector_cpu_ns() -> int:

@@ -126,8 +126,14 @@ def read(pairs: Iterable[str]) -> Settings:
 
 def check(config: Config) -> None:
     """Raises GcBarrierError where this heap, barrier and collector can't be run together or a parameter is wrong."""
-    collector = collectors.load(config.collector)
+    collector = collectors.of(config)
     barrier = barriers.of(config).promises
+    if collector.runtime is not None and (config.barrier, config.memory) != ("none", MEMORY_TYPES[0]):
+        raise GcBarrierError(
+            f"the collector {config.collector} brings its own memory, which {config.barrier} on {config.memory} memory "
+            f"does not watch: choose the barrier none and {MEMORY_TYPES[0]}"
+        )
+    collector.require()
     if config.memory not in barrier.memories:
         raise Unavailable(
             f"the barrier {config.barrier} on {config.memory} memory",
@@ -146,7 +152,7 @@ def check(config: Config) -> None:
             f"the collector {config.collector} marks while mutators run and needs a barrier that tracks, and "
             f"{config.barrier} does not: choose another barrier, or the collector stop-the-world"
         )
-    parameters.make(collector.params, config.collector_params, f"the collector {config.collector}")
+    collectors.params_of(config)
     programs.resolved(config)
 
 
@@ -165,8 +171,13 @@ def _with(config: Config, kind: str, name: str) -> Config:
         return config if config.heap == name else evolve(config, heap=name, heap_params={})
     if baseline:
         return config
+    if kind == "collector" and config.collector != name:
+        changed = evolve(config, collector=name, collector_params={})
+        # One that brings its own memory runs over no barrier of ours.
+        own_memory = collectors.load(name).runtime is not None
+        return evolve(changed, barrier="none", barrier_params={}, memory=MEMORY_TYPES[0]) if own_memory else changed
     if kind == "collector":
-        return config if config.collector == name else evolve(config, collector=name, collector_params={})
+        return config
     return config if config.barrier == name else evolve(config, barrier=name, barrier_params={})
 
 

@@ -9,6 +9,8 @@
     findings.jsonl   one Finding record a line, where the plan had probes
     measurements.csv a row per reading of these
     stalls.csv       a row for each time a mutator waited for memory
+    operations.csv   a row per bucket of the histograms of operations' times, where these were measured
+    slow_operations.csv  a row for each of the slowest
     figures/         drawn afterwards, and again by ``gcbarrier plot``
 
 A directory with a manifest is complete: all is written under a temporary name beside the target and renamed last.
@@ -68,11 +70,29 @@ PAUSE_COLUMNS = (
 """The columns of ``pauses.csv``. New ones go to the end: other people's scripts count on these.
 
 ``failed``: the invocation did not end well, and no statistic counts it. ``settings``: the rest of the configuration
-(parameters, mutators, duration, verify) as JSON, which tells rows apart that are otherwise alike.
+(parameters, mutators, duration, verify, timed) as JSON, which tells rows apart that are otherwise alike.
 """
 
 STALL_COLUMNS = (*PAUSE_COLUMNS[:8], "cycle", "mutator", "start_ns", "stall_ns", "request_bytes", "failed", "settings")
 """The columns of ``stalls.csv``: a mutator's waits for memory, which are no pauses and stop it all the same."""
+
+OPERATION_COLUMNS = (*PAUSE_COLUMNS[:8], "phase", "low_ns", "high_ns", "count", "failed", "settings")
+"""The columns of ``operations.csv``: a row for each bucket of the histograms of the mutators' operations."""
+
+SLOW_COLUMNS = (
+    *PAUSE_COLUMNS[:8],
+    "mutator",
+    "start_ns",
+    "end_ns",
+    "operation_ns",
+    "phase",
+    "preempted",
+    "blocked",
+    "during",
+    "failed",
+    "settings",
+)
+"""The columns of ``slow_operations.csv``: a row for each of the slowest; ``during`` has the events' names."""
 
 MEASUREMENT_COLUMNS = (
     "machine",
@@ -94,8 +114,9 @@ MEASUREMENT_COLUMNS = (
 
 _FINDINGS = "findings.jsonl"
 _FROM_PAUSE = PAUSE_COLUMNS[PAUSE_COLUMNS.index("cycle") : PAUSE_COLUMNS.index("failed")]
+_FROM_SLOW = SLOW_COLUMNS[SLOW_COLUMNS.index("mutator") : SLOW_COLUMNS.index("during")]
 _FROM_STALL = STALL_COLUMNS[STALL_COLUMNS.index("cycle") : STALL_COLUMNS.index("failed")]
-_REST = ("heap_params", "barrier_params", "collector_params", "mutators", "duration_s", "verify")
+_REST = ("heap_params", "barrier_params", "collector_params", "mutators", "duration_s", "verify", "timed")
 
 
 def pause_rows(outcomes: Iterable[Outcome], experiment: str = "") -> Iterator[tuple[Scalar, ...]]:
@@ -112,6 +133,23 @@ def stall_rows(outcomes: Iterable[Outcome], experiment: str = "") -> Iterator[tu
         head, tail = _around(outcome, experiment)
         for stall in outcome.stalls:
             yield (*head, *(getattr(stall, name) for name in _FROM_STALL), *tail)
+
+
+def operation_rows(outcomes: Iterable[Outcome], experiment: str = "") -> Iterator[tuple[Scalar, ...]]:
+    """A tuple per bucket in the order of OPERATION_COLUMNS."""
+    for outcome in outcomes:
+        head, tail = _around(outcome, experiment)
+        for times in outcome.operation_times:
+            for low_ns, high_ns, count in zip(times.low_ns, times.high_ns, times.counts, strict=True):
+                yield (*head, times.phase, low_ns, high_ns, count, *tail)
+
+
+def slow_rows(outcomes: Iterable[Outcome], experiment: str = "") -> Iterator[tuple[Scalar, ...]]:
+    """A tuple per slow operation in the order of SLOW_COLUMNS."""
+    for outcome in outcomes:
+        head, tail = _around(outcome, experiment)
+        for slow in outcome.slow_operations:
+            yield (*head, *(getattr(slow, name) for name in _FROM_SLOW), " ".join(slow.during), *tail)
 
 
 def _around(outcome: Outcome, experiment: str) -> tuple[tuple[Scalar, ...], tuple[Scalar, ...]]:
@@ -286,6 +324,9 @@ class RunWriter:
         with _explained(self._target):
             self._write_csv("pauses.csv", PAUSE_COLUMNS, pause_rows(self._outcomes, experiment))
             self._write_csv("stalls.csv", STALL_COLUMNS, stall_rows(self._outcomes, experiment))
+            if any(outcome.operation_times for outcome in self._outcomes):
+                self._write_csv("operations.csv", OPERATION_COLUMNS, operation_rows(self._outcomes, experiment))
+                self._write_csv("slow_operations.csv", SLOW_COLUMNS, slow_rows(self._outcomes, experiment))
             if self._findings:
                 self._write_csv("measurements.csv", MEASUREMENT_COLUMNS, measurement_rows(self._findings, experiment))
             text = json.dumps({"format": FORMAT, **manifest}, indent=2, default=str)
@@ -439,13 +480,17 @@ def _explained(target: Path) -> Iterator[None]:
 __all__ = [
     "FORMAT",
     "MEASUREMENT_COLUMNS",
+    "OPERATION_COLUMNS",
     "PAUSE_COLUMNS",
+    "SLOW_COLUMNS",
     "STALL_COLUMNS",
     "Run",
     "RunWriter",
     "load",
     "measurement_rows",
+    "operation_rows",
     "pause_rows",
+    "slow_rows",
     "stall_rows",
     "unite",
 ]

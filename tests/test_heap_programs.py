@@ -17,8 +17,9 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.graphfile import Graph
 
 MIB = 1 << 20
-HEAPS = ("gcbench", "graph_edits", "snapshot")
+HEAPS = ("bursts", "gcbench", "graph_edits", "snapshot")
 AUTOMATIC = {
+    "bursts": ("groups",),
     "gcbench": ("stretch_depth", "long_lived_depth", "array_doubles", "max_depth"),
     "graph_edits": ("nodes",),
     "snapshot": ("copies",),
@@ -115,6 +116,8 @@ def test_given_values_stay(name: str) -> None:
     given_values = dict.fromkeys(AUTOMATIC[name], 5)
     if name == "graph_edits":
         given_values["nodes"] = 1000
+    if name == "bursts":
+        given_values |= {"groups": 1000, "pages": 100}
     params = made(name, heap_mib=512, **given_values)
     assert {field: getattr(params, field) for field in given_values} == given_values
 
@@ -144,6 +147,9 @@ def test_snapshot_fills_its_share_with_copies() -> None:
 @pytest.mark.parametrize(
     ("name", "heap_mib", "mutators", "params", "remedy"),
     [
+        ("bursts", 16, 1, {"groups": 4000}, "use fewer"),
+        ("bursts", 16, 1, {"pages": 3824}, "larger heap or fewer pages"),
+        ("bursts", 16, 4, {"pages": 3}, "use more pages"),
         ("gcbench", 64, 1, {"long_lived_depth": 22}, "smaller depths"),
         ("gcbench", 64, 1, {"stretch_depth": 21}, "at least 143 MiB"),
         ("gcbench", 64, 1, {"min_depth": 6, "max_depth": 5}, "raise max_depth"),

@@ -26,6 +26,7 @@ POLICIES = {
     "none": "stop",
     "uffd_wp_async": "concurrent",
     "uffd_wp_pagemap": "rearm",
+    "uffd_wp_log": "helped",
     "cards": "concurrent",
     "cards_conditional": "rearm",
     "log": "concurrent",
@@ -63,12 +64,15 @@ class Workshop:
 
 def _options(barrier: Path) -> tuple[str, ...]:
     """What a software barrier's parameters and inline store ask for."""
-    store = barrier.with_suffix(".h")
-    if not store.is_file():
+    if barrier.parent != BARRIERS:
         return ()
+    store = barrier.with_suffix(".h")
+    checked = {"check": True} if barrier.stem == "uffd_wp_log" else {}
     defaults = parameters.c_defines(
-        parameters.make(barriers.params_of(barrier.stem.replace("_", "-")), {}, barrier.stem)
+        parameters.make(barriers.params_of(barrier.stem.replace("_", "-")), checked, barrier.stem)
     )
+    if not store.is_file():
+        return defaults
     return (*defaults, f'-DGCB_STORE_HEADER="{store.name}"', f"-I{store.parent}")
 
 
@@ -84,9 +88,9 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 
 def _run(
-    program: Path, policy: str, *, seconds: float = 1.5, mib: int = 32, markers: int = 1
+    program: Path, policy: str, *, seconds: float = 1.5, mib: int = 32, markers: int = 1, mutators: int = MUTATORS
 ) -> subprocess.CompletedProcess[str]:
-    command = [str(program), policy, str(seconds), str(mib), str(MUTATORS), "1", str(markers)]
+    command = [str(program), policy, str(seconds), str(mib), str(mutators), "1", str(markers)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -126,6 +130,18 @@ def test_nothing_is_lost_by_several_markers(needs: Needs, workshop: Workshop, ba
         assert numbers["helped"] > 1000
 
 
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+@pytest.mark.parametrize("barrier", ["uffd_wp_log", "cards"])
+def test_nothing_is_lost_where_a_stopped_mutator_helps(
+    needs: Needs, workshop: Workshop, barrier: str, sanitizer: str
+) -> None:
+    """One mutator, which spins while it is stopped where there are two processors."""
+    needs(*barriers.load(barrier.replace("_", "-")).needs)
+    run = _run(workshop.program(BARRIERS / f"{barrier}.c", sanitizer), "helped", mutators=1)
+    assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
+    assert " lost 0 " in run.stdout
+
+
 def test_a_heap_that_is_always_full(needs: Needs, workshop: Workshop) -> None:
     needs(*PAGE_TABLES)
     run = _run(workshop.program(BARRIERS / "uffd_wp_async.c"), "concurrent", mib=9)
@@ -158,6 +174,7 @@ class Mutant:
     barrier: str = "uffd_wp_async"
     policy: str = "concurrent"
     markers: int = 1
+    mutators: int = MUTATORS
     sanitizer: str = "plain"
 
 
@@ -172,6 +189,20 @@ MUTANTS = {
     ),
     "rescan without a large object's later pages": Mutant(
         NATIVE / "rescan.c", "if (kind == GCB_RESERVED)", "if (kind == GCB_RESERVED || kind == GCB_TAIL)"
+    ),
+    "what helpers have found is dropped": Mutant(
+        *(NATIVE / "rescan.c", "    objects += take_over(space, &space->threads[i].helper);"),
+        "    space->threads[i].helper.count = 0;",
+        policy="helped",
+        mutators=1,
+    ),
+    "the rescan is over while somebody still helps": Mutant(
+        NATIVE / "rescan.c",
+        "  while (atomic_load_explicit(&rescan->helpers, memory_order_seq_cst))\n    gcb_relax();\n",
+        "",
+        "",
+        policy="helped",
+        sanitizer="tsan",
     ),
     "remark without a rescan": Mutant(
         NATIVE / "cycle.c", "  if (!failed) {\n    rescan(space);\n", "  if (!failed) {\n"
@@ -247,7 +278,13 @@ def test_a_broken_core_is_caught(needs: Needs, workshop: Workshop, tmp_path: Pat
     broken = tmp_path / mutant.file.name
     broken.write_text(text.replace(mutant.text, mutant.replacement))
     program = workshop.program(BARRIERS / f"{mutant.barrier}.c", mutant.sanitizer, mutant={mutant.file: broken})
-    run = _run(program, mutant.policy, seconds=5 if mutant.sanitizer == "tsan" else 10, markers=mutant.markers)
+    run = _run(
+        program,
+        mutant.policy,
+        seconds=5 if mutant.sanitizer == "tsan" else 10,
+        markers=mutant.markers,
+        mutators=mutant.mutators,
+    )
     print(run.stdout)
     if mutant.sanitizer == "tsan" and "ThreadSanitizer: data race" in run.stderr:
         return

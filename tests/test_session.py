@@ -13,6 +13,7 @@ MIB = 1 << 20
 
 # Small, so that there are many cycles; the graphs' edits as fast as they can be.
 HEAPS = {
+    "bursts": {"heap_bytes": 16 * MIB, "collector_params": {"every_s": 0.01}},
     "gcbench": {"heap_bytes": 16 * MIB},
     "graph_edits": {"heap_bytes": 16 * MIB, "heap_params": {"rate_per_s": 0}},
     "snapshot": {"heap_bytes": 64 * MIB, "heap_params": {"rate_per_s": 0}},

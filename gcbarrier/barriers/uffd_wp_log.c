@@ -175,7 +175,8 @@ static bool next_part(const gcb_dirty_set *set, size_t *at, size_t *first, size_
   return true;
 }
 
-/* What scanning all parts takes beyond the flushes and the written pages: the calls, and the pages passed over. */
+/* What scanning all parts takes beyond the flushes and the written pages: the calls, and the pages passed
+ * over. */
 static uint64_t parts_ns(const gcb_barrier *barrier) {
   const fault_log *f = barrier->state;
   size_t parts = 0, pages = 0;

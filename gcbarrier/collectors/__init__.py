@@ -4,17 +4,25 @@
 of :class:`gcbarrier.heap.Heap`; ``Params``, a frozen attrs class that inherits :class:`Triggered` or
 :class:`Marking`; and
 ``NEEDS_TRACKING``: whether it marks while mutators run, and so needs a barrier that tracks (``NEEDS_SNAPSHOT``: one
-that reports what stores overwrite; with ``NEEDS_FORK`` too: one whose snapshot is a forked child's). Nothing else names
-them.
+that reports what stores overwrite; with ``NEEDS_FORK`` too: one whose snapshot is a forked child's). With
+``NEVER_DUE`` no cycle begins but where memory runs out. Nothing else names them.
+
+A collector that brings its own memory, another project's library, has ``RUNTIME``, a :class:`Runtime`, in place of
+``collect``, and ``x.c`` and ``x.h`` beside it, for which ``native/runtime.h`` holds the contract. Its ``Params`` are
+constants ``GCB_PARAM_<field>`` in the C file, and inherit :class:`Timed`. The same mutators run under it, over no
+barrier of ours.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen, validators
 
-from gcbarrier import discovery
-from gcbarrier.errors import GcBarrierError
+from gcbarrier import build, discovery, features
+from gcbarrier import params as parameters
+from gcbarrier.errors import GcBarrierError, Unavailable
+from gcbarrier.model import Config
 
 
 @frozen(kw_only=True)
@@ -36,23 +44,90 @@ class Marking(Triggered):
 
 
 @frozen(kw_only=True)
+class Timed:
+    """The parameter of collectors that bring their own memory and know by themselves when to collect."""
+
+    every_s: float = field(default=0.0, validator=validators.ge(0))
+    """It is also made to collect everything so many seconds after it last was; 0: only when it likes."""
+
+
+@frozen(kw_only=True)
+class Runtime:
+    """What a collector that brings its own memory is made of."""
+
+    needs: tuple[str, ...] = ()
+    """By their names in :mod:`gcbarrier.features`."""
+    libraries: tuple[str, ...] = ()
+    """What its C file and the mutators are linked with, as in ``-lNAME``."""
+
+
+@frozen(kw_only=True)
 class Collector:
     """A collector as it was found."""
 
     name: str
-    collect: Callable[[Any, Any], None]
+    collect: Callable[[Any, Any], None] | None
+    """None: it has a ``runtime``."""
     params: type[Any]
     needs_tracking: bool
     needs_snapshot: bool
     needs_fork: bool = False
+    never_due: bool = False
+    """No cycle begins but where memory runs out, and none is forced at the end."""
+    runtime: Runtime | None = None
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """The runtime's C file, and the header with its allocation."""
+        file = discovery.find("collectors", self.name)
+        return file.with_suffix(".c"), file.with_suffix(".h")
+
+    def require(self) -> None:
+        """Raises Unavailable, with reason and remedy, where what its runtime is made of is not here."""
+        for need in self.runtime.needs if self.runtime else ():
+            tried = features.feature(need)
+            if not tried.works:
+                raise Unavailable(f"the collector {self.name}", tried.why, tried.remedy)
+
+
+def of(config: Config) -> Collector:
+    """The collector of a configuration. Raises GcBarrierError as :func:`load` does."""
+    return load(config.collector)
+
+
+def params_of(config: Config) -> Any:
+    """The parameters of its collector. Raises GcBarrierError where one is wrong."""
+    return parameters.make(of(config).params, config.collector_params, f"the collector {config.collector}")
+
+
+def compiled(config: Config) -> build.Plugin | None:
+    """The runtime of a configuration's collector, compiled if need be; None where it has none.
+
+    Raises Unavailable where it can't be had here.
+    """
+    collector = of(config)
+    if collector.runtime is None:
+        return None
+    collector.require()
+    return build.runtime(collector.files[0], parameters.c_defines(params_of(config)), collector.runtime.libraries)
 
 
 def load(name: str) -> Collector:
     """The collector called ``name``. Raises GcBarrierError where its file lacks something."""
     module = discovery.load("collectors", name)
     collect, params = getattr(module, "collect", None), getattr(module, "Params", None)
+    runtime = getattr(module, "RUNTIME", None)
+    file = discovery.find("collectors", name)
+    if isinstance(runtime, Runtime):
+        missing = [each.name for suffix in (".c", ".h") if not (each := file.with_suffix(suffix)).is_file()]
+        if missing:
+            raise GcBarrierError(f"the collector {name!r} lacks its C files: write {' and '.join(missing)} beside it")
+        if not isinstance(params, type) or not issubclass(params, Timed):
+            raise GcBarrierError(f"the collector {name!r} is incomplete: {file} needs class Params(Timed)")
+        return Collector(
+            name=name, collect=None, params=params, needs_tracking=False, needs_snapshot=False, runtime=runtime
+        )
     if not callable(collect) or not isinstance(params, type) or not issubclass(params, Triggered):
-        file = discovery.find("collectors", name)
         lacking = "collect(heap, params) and class Params(Triggered)"
         raise GcBarrierError(f"the collector {name!r} is incomplete: {file} needs {lacking}")
     needs_tracking = bool(getattr(module, "NEEDS_TRACKING", True))
@@ -64,4 +139,5 @@ def load(name: str) -> Collector:
         needs_tracking=needs_tracking,
         needs_snapshot=needs_snapshot,
         needs_fork=bool(getattr(module, "NEEDS_FORK", False)),
+        never_due=bool(getattr(module, "NEVER_DUE", False)),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from gcbarrier import barriers, discovery, lab, plotting, runner
+from gcbarrier import barriers, collectors, discovery, lab, plotting, runner
 from gcbarrier.commands._progress import waiting
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.fresh import FreshExecutor
@@ -20,7 +20,7 @@ HELP = "try every barrier, here and in the lab; say why one does not work and wh
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument("--no-lab", action="store_true", help="don't boot the lab's guest (some seconds)")
-    parser.add_argument("--json", action="store_true", help="print {lab, barriers: [{name, native, lab, ...}]}")
+    parser.add_argument("--json", action="store_true", help="print {lab, barriers: [{name, native, ...}], collectors}")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
         why = "not tried (--no-lab)" if status.ready else f"the lab is not ready: {status.missing}"
         found["lab"] = {name: {"works": False, "why": why, "remedy": status.remedy} for name in names}
     if args.json:
-        print(json.dumps({"lab": _lab(status), "barriers": [_entry(name, found) for name in names]}, indent=2))
+        entries = {"barriers": [_entry(name, found) for name in names], "collectors": _foreign()}
+        print(json.dumps({"lab": _lab(status), **entries}, indent=2))
         return 0
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for head in ("barrier", "here", "in the lab", "remedy"):
@@ -47,7 +48,30 @@ def run(args: argparse.Namespace) -> int:
         usable = here["works"] or there["works"]
         table.add_row(name, _word(here), _word(there), "" if usable else there["remedy"] or here["remedy"])
     plotting.show(table)
+    if foreign := _foreign():
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for head in ("collector of its own memory", "here", "remedy"):
+            table.add_column(head, overflow="fold")
+        for each in foreign:
+            table.add_row(each["name"], _word(each["native"]), each["native"]["remedy"])
+        plotting.show(table)
     return 0
+
+
+def _foreign() -> list[dict[str, Any]]:
+    """The collectors that are made of somebody else's library, and whether that is here."""
+    found = []
+    for name in discovery.names("collectors"):
+        problem = None
+        try:
+            collector = collectors.load(name)
+            if collector.runtime is None:
+                continue
+            collector.require()
+        except GcBarrierError as why:
+            problem = why if isinstance(why, Unavailable) else Unavailable(f"the collector {name}", str(why))
+        found.append({"name": name, "native": _answer(problem)})
+    return found
 
 
 def _tried(names: list[str], executor: Executor) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from gcbarrier import discovery
-from gcbarrier.errors import GcBarrierError
+from gcbarrier.errors import GcBarrierError, Unavailable
 
 HELP = "list the heaps, barriers, collectors or experiments that can be named"
 
@@ -32,7 +32,21 @@ def run(args: argparse.Namespace) -> int:
 
 def _summary(kind: str, name: str) -> str:
     try:
-        return discovery.summary(kind, name)
+        return discovery.summary(kind, name) + _lacking(kind, name)
     except GcBarrierError as problem:
         # One broken file must not hide the others.
         return f"({problem})"
+
+
+def _lacking(kind: str, name: str) -> str:
+    """Of a collector that is made of somebody else's library, what is missing of that here."""
+    if kind != "collectors" or not discovery.find(kind, name).with_suffix(".c").is_file():
+        return ""
+    # Loading a collector takes longer than listing all that there is.
+    from gcbarrier import collectors
+
+    try:
+        collectors.load(name).require()
+    except Unavailable as problem:
+        return f" ({problem})"
+    return ""

@@ -11,19 +11,25 @@
 
 from gcbarrier.metrics.cells import Cell, Workload, cells, workloads
 from gcbarrier.metrics.cost import Cost, cpu_ns_per_operation, faults_per_operation, operations_per_second, relative
+from gcbarrier.metrics.operations import IN_CYCLE, Histogram, cause, causes, histogram
 from gcbarrier.metrics.pauses import PHASES, pauses, phase_split, stopped_per_cycle
 from gcbarrier.metrics.spread import Spread, geometric_mean, percentile, spread, tail
 
 __all__ = [
+    "IN_CYCLE",
     "PHASES",
     "Cell",
     "Cost",
+    "Histogram",
     "Spread",
     "Workload",
+    "cause",
+    "causes",
     "cells",
     "cpu_ns_per_operation",
     "faults_per_operation",
     "geometric_mean",
+    "histogram",
     "operations_per_second",
     "pauses",
     "percentile",

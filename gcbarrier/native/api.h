@@ -17,6 +17,13 @@ typedef struct gcb_verification {
   uint64_t cycles, objects, reported, written, false_dirty, lost;
 } gcb_verification;
 
+typedef struct gcb_slow_operation {
+  uint64_t start_ns, end_ns, took_ns; /* took: without what it slept of its own will */
+  uint32_t mutator, phase;
+  uint32_t preempted; /* descheduled involuntarily so many times */
+  uint32_t blocked;   /* waited in the kernel so many times: for a lock, a stop of the world, memory */
+} gcb_slow_operation;
+
 const char *gcb_error(void);
 int gcb_load_barrier(const char *path, const gcb_barrier_ops **ops);
 int gcb_load_program(const char *path, gcb_program *program);
@@ -31,10 +38,22 @@ bool gcb_alias_huge(const gcb_space *space);
 /* Of the mutators' view, so many bytes are mapped by huge pages now; -1: nothing here tells. */
 int64_t gcb_tracked_huge_bytes(const gcb_space *space);
 
+/* A collector that brings its own memory (runtime.h), of so many bytes: the mutators allocate there, and the
+ * space has nothing but their threads and events. Before they start. The others are for such a space alone.
+ */
+int gcb_adopt(gcb_space *space, const char *path, size_t bytes);
+int gcb_foreign_collect(gcb_space *space);
+uint64_t gcb_foreign_allocated_bytes(const gcb_space *space);
+uint64_t gcb_foreign_collecting_ns(const gcb_space *space); /* in mutators' threads */
+const char *gcb_foreign_facts(const gcb_space *space);      /* "name=value name=value" */
+int gcb_foreign_check(const gcb_space *space);              /* -1: it did not stay what it was asked to be */
+
 /* Mutators: started, served by the collector's thread until they have ended, joined.
  * operations: a limit for each mutator, or null for none; read during the call only. */
 int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, uint64_t seed,
               const uint64_t *operations, const void *params, const void *blob, size_t blob_bytes);
+/* Time every operation of the mutators, whose program is compiled with GCB_TIMED: before the start. */
+void gcb_time_operations(gcb_space *space);
 /* What the collector's thread is wanted for: 0 nothing (time is up), 1 the trigger, 2 a mutator waits for
  * memory, 3 the heap is built, 4 all mutators have ended. */
 int gcb_wait(gcb_space *space, uint64_t timeout_ns);
@@ -47,6 +66,16 @@ void gcb_set_trigger(gcb_space *space, uint64_t bytes);
 int gcb_join(gcb_space *space, const gcb_program *program, uint64_t *checksum);
 /* After the join: the operations that each mutator completed. */
 void gcb_get_operations(gcb_space *space, uint64_t *each);
+/* After the join: how many operations took how long, all mutators together; gcb_time_phases() times
+ * gcb_time_buckets() counts. A bucket's number is gcb_time_bucket() of the nanoseconds. */
+void gcb_get_operation_times(gcb_space *space, uint64_t *counts);
+size_t gcb_time_phases(void);
+size_t gcb_time_buckets(void);
+size_t gcb_time_bucket(uint64_t ns);
+/* The slowest operations of each mutator, in no order; how many. Without sleep of its own will. */
+size_t gcb_get_slow_operations(gcb_space *space, gcb_slow_operation *slow, size_t capacity);
+/* Nanoseconds that timing adds to each operation: the median of some thousand. */
+double gcb_timing_cost_ns(void);
 /* By all mutators since the start; at any time. */
 uint64_t gcb_allocated_bytes(gcb_space *space);
 void gcb_get_totals(gcb_space *space, gcb_totals *totals);

@@ -79,6 +79,20 @@ typedef struct gcb_bell {
   _Atomic uint32_t count, sleepers;
 } gcb_bell;
 
+/* What the collector is at, for whoever times operations: in ascending order of how much it may hold a
+ * mutator up. model.PHASES in Python, in the same order. */
+typedef enum gcb_phase {
+  GCB_IN_NO_CYCLE,
+  GCB_IN_CYCLE, /* between two phases, or in one that isn't named here */
+  GCB_IN_MARK,
+  GCB_IN_SWEEP,
+  GCB_IN_RESCAN,
+  GCB_IN_ARM,
+  GCB_IN_COLLECT,
+  GCB_IN_PAUSE,
+  GCB_PHASES,
+} gcb_phase;
+
 /* References of one granule of the barrier's at most: a page of them. */
 enum { GCB_GRANULE_REFERENCES = GCB_PAGE / 8, GCB_FOUND = 2048 };
 
@@ -174,6 +188,7 @@ typedef struct gcb_child {
 
 typedef struct gcb_oracle gcb_oracle;
 typedef struct gcb_watcher gcb_watcher;
+struct gcb_runtime;
 
 typedef struct gcb_space {
   size_t bytes, blocks, pages;
@@ -228,9 +243,12 @@ typedef struct gcb_space {
   _Atomic(gcb_ref) globals[GCB_GLOBALS];
 
   /* safepoints (safepoint.c) */
-  gcb_bell stop;                 /* odd while the world is stopped or stopping */
-  gcb_bell arrivals;             /* a mutator came to rest */
-  gcb_bell awake;                /* a mutator that was held runs again */
+  gcb_bell stop;     /* odd while the world is stopped or stopping */
+  gcb_bell arrivals; /* a mutator came to rest */
+  gcb_bell awake;    /* a mutator that was held runs again */
+  gcb_bell armings;  /* writes are tracked from now on; or the run is over */
+  bool timed;
+  _Atomic uint32_t phase;        /* pauses so far << 8 | gcb_phase */
   uint64_t spin_ns;              /* of the collector's thread */
   _Atomic uint64_t held_spin_ns; /* of the mutators, before they sleep */
   uint64_t request_ns;
@@ -263,7 +281,8 @@ typedef struct gcb_space {
   size_t event_capacity;
   uint64_t events_lost;
 
-  gcb_oracle *oracle; /* null: not verifying */
+  gcb_oracle *oracle;                /* null: not verifying */
+  const struct gcb_runtime *runtime; /* foreign.c; null: mutators allocate from this space */
 } gcb_space;
 
 /* In a loop that waits for another thread. */
@@ -304,6 +323,16 @@ static inline uint32_t gcb_state(uint32_t epoch, gcb_block_kind kind) {
 uint64_t gcb_now_ns(void);
 void gcb_record(gcb_space *space, gcb_event_kind kind, uint64_t start_ns, uint64_t value);
 void gcb_record_full(gcb_space *space, gcb_event event);
+
+/* times.c */
+int gcb_timing_new(gcb_thread *t);
+/* Says what the collector is at from now on. Inside a pause it says nothing: that is a pause to everybody. */
+static inline void gcb_enter_phase(gcb_space *space, gcb_phase phase) {
+  /* relaxed: a label. A mutator that a pause has held sees that there was one, since the stop's and the
+   * resume's bells (seq_cst) lie between. */
+  if (space->stop_depth == 0)
+    atomic_store_explicit(&space->phase, space->pauses << 8 | (uint32_t)phase, memory_order_relaxed);
+}
 
 /* memory.c; the first fails with -1, the last with null */
 int gcb_memory_map(gcb_space *space); /* by its `memory` and `bytes`: makes the views, all pages present */
@@ -359,6 +388,7 @@ void gcb_resume_world(gcb_space *space, gcb_pause_kind kind);
 void gcb_allocate_black(gcb_space *space, bool black);
 void gcb_ask_to_help(gcb_space *space, uint32_t granules); /* mutators that run; 0: no more */
 void gcb_thread_gone(gcb_thread *t);
+void gcb_announce_armed(gcb_space *space); /* or that the run is over: wakes gcb_await_armed() */
 void gcb_ring(gcb_bell *bell);
 uint32_t gcb_heard(gcb_bell *bell);
 void gcb_wait_for(gcb_bell *bell, uint32_t seen, uint64_t spin_ns);
@@ -369,6 +399,11 @@ void gcb_service_cycle_ended(gcb_space *space);
 void gcb_service_trigger(gcb_space *space);
 void gcb_service_stall(gcb_thread *t, size_t bytes);
 void gcb_threads_free(gcb_space *space);
+
+/* foreign.c; nothing where mutators allocate from the space. In the mutator's own thread. */
+int gcb_foreign_enter(gcb_thread *t);
+void gcb_foreign_built(gcb_thread *t);
+void gcb_foreign_leave(gcb_thread *t);
 
 /* oracle.c; all but new() do nothing without one */
 int gcb_oracle_new(gcb_space *space);

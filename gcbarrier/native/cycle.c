@@ -32,6 +32,7 @@ int gcb_begin_cycle(gcb_space *space) {
   if (space->marking)
     return gcb_set_error("a cycle is under way already");
   gcb_service_cycle_begins(space);
+  gcb_enter_phase(space, GCB_IN_CYCLE);
   gcb_sweep_blocks(space); /* what a collector without a sweep phase has left */
   /* `mark` still holds the live bitmap of the cycle before last, which nobody reads; `black` was emptied by
    * the sweep. */
@@ -49,13 +50,17 @@ int gcb_arm(gcb_space *space) {
   if (space->armed)
     return gcb_set_error("the barrier is armed already; arming again would forget what was written since");
   gcb_oracle_arming(space);
-  if (space->ops->arm(&space->barrier))
+  gcb_enter_phase(space, GCB_IN_ARM);
+  int failed = space->ops->arm(&space->barrier);
+  gcb_enter_phase(space, GCB_IN_CYCLE);
+  if (failed)
     return -1;
   space->armed = true;
   gcb_oracle_armed(space);
   /* Only now: a black object is never visited, so its every store must come after arming. */
   gcb_allocate_black(space, true);
   gcb_record(space, GCB_EV_ARM, start_ns, space->dirty.granules);
+  gcb_announce_armed(space);
   return 0;
 }
 
@@ -73,7 +78,9 @@ static void mark_roots(gcb_space *space) {
 
 static void drain(gcb_space *space) {
   uint64_t start_ns = gcb_now_ns();
+  gcb_enter_phase(space, GCB_IN_MARK);
   uint64_t objects = gcb_drain(space);
+  gcb_enter_phase(space, GCB_IN_CYCLE);
   gcb_record(space, GCB_EV_MARK, start_ns, objects);
 }
 
@@ -85,7 +92,10 @@ static int64_t collect(gcb_space *space, bool rearm) {
     return gcb_set_error("the barrier was not armed in this cycle");
   space->dirty.count = 0;
   space->barrier.fell_back = false;
-  if (space->ops->collect(&space->barrier, rearm, &space->dirty))
+  gcb_enter_phase(space, GCB_IN_COLLECT);
+  int failed = space->ops->collect(&space->barrier, rearm, &space->dirty);
+  gcb_enter_phase(space, GCB_IN_CYCLE);
+  if (failed)
     return -1;
   gcb_record_full(space, (gcb_event){.start_ns = start_ns,
                                      .end_ns = gcb_now_ns(),
@@ -100,7 +110,9 @@ static int64_t collect(gcb_space *space, bool rearm) {
 
 static void rescan(gcb_space *space) {
   uint64_t start_ns = gcb_now_ns();
+  gcb_enter_phase(space, GCB_IN_RESCAN);
   uint64_t objects = gcb_rescan_dirty(space);
+  gcb_enter_phase(space, GCB_IN_CYCLE);
   gcb_record(space, GCB_EV_RESCAN, start_ns, objects);
 }
 
@@ -200,17 +212,22 @@ int gcb_full(gcb_space *space) {
   }
   mark_roots(space);
   drain(space);
-  return gcb_finish_marking(space, GCB_PAUSE_FULL, 0);
+  int failed = gcb_finish_marking(space, GCB_PAUSE_FULL, 0);
+  gcb_announce_armed(space);
+  return failed;
 }
 
 int gcb_sweep(gcb_space *space) {
   uint64_t start_ns = gcb_now_ns();
+  gcb_enter_phase(space, GCB_IN_SWEEP);
   size_t freed = gcb_sweep_blocks(space);
+  gcb_enter_phase(space, GCB_IN_CYCLE);
   gcb_record(space, GCB_EV_SWEEP, start_ns, freed);
   return 0;
 }
 
 void gcb_end_cycle(gcb_space *space) {
+  gcb_enter_phase(space, GCB_IN_NO_CYCLE);
   gcb_record(space, GCB_EV_CYCLE, gcb_now_ns(), space->live_bytes);
   gcb_service_cycle_ended(space);
 }

@@ -99,6 +99,7 @@ int gcb_fork(gcb_space *space) {
   gcb_resume_world(space, GCB_PAUSE_FORK);
   if (failed)
     return -1;
+  gcb_announce_armed(space);
   /* Outside the pause. It is ours to reap: nobody else can have its number. */
   space->child_handle = (int)syscall(SYS_pidfd_open, child, 0);
   if (space->child_handle < 0) {

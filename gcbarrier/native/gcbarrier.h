@@ -17,6 +17,9 @@
 #ifndef GCB_VERIFY
 #define GCB_VERIFY 0 /* 1: every write that the barrier has to notice is logged for the oracle */
 #endif
+#ifndef GCB_TIMED
+#define GCB_TIMED 0 /* 1: every operation is timed (times.c) */
+#endif
 #ifdef GCB_STORE_HEADER
 #define GCB_LOG_ALL 0 /* it notices gcb_store() alone */
 #else
@@ -60,6 +63,9 @@ typedef struct gcb_mutator {
   uint64_t pace_start_ns;
   uint64_t pace_next;
   void *local; /* the mutator program's own */
+  uint32_t armings_seen;
+  uint64_t slept_ns;         /* of its own will: gcb_pace(), gcb_await_armed() */
+  struct gcb_timing *timing; /* null: nobody asked for it */
 } gcb_mutator;
 
 enum { GCB_GLOBALS = 256 };
@@ -72,6 +78,7 @@ void gcb_log_write(gcb_mutator *m, const void *address, size_t bytes);
 void gcb_native_enter(gcb_mutator *m);
 void gcb_native_leave(gcb_mutator *m);
 void gcb_pace_slow(gcb_mutator *m, double per_second);
+void gcb_time_operation(gcb_mutator *m);
 _Noreturn void gcb_fail(gcb_mutator *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Safepoint: returns at once unless the collector has asked for a stop, or for help. */
@@ -84,6 +91,9 @@ static inline void gcb_poll(gcb_mutator *m) {
 /* One operation is over; true while another is wanted. A safepoint. */
 static inline bool gcb_next(gcb_mutator *m) {
   gcb_poll(m);
+#if GCB_TIMED
+  gcb_time_operation(m); /* behind the poll: a pause belongs to the operation that it holds up */
+#endif
   if (GCB_UNLIKELY(m->operations >= m->operation_limit ||
                    atomic_load_explicit(m->finish, memory_order_relaxed)))
     return false;
@@ -105,17 +115,26 @@ static inline size_t gcb_size(uint32_t references, size_t raw_bytes) {
   return (bytes + GCB_GRANULE - 1) & ~(size_t)(GCB_GRANULE - 1);
 }
 
+/* A collector that brings its own memory has its own way to it: its x.h, as runtime.h tells. */
+#ifdef GCB_RUNTIME_HEADER
+#include GCB_RUNTIME_HEADER
+#endif
+
 /* A new object, its references null and its raw bytes zero. A safepoint. Never returns null: where the heap
  * is full after a collection the thread is unwound to its start, and the run ends with an error that says so.
  */
 static inline gcb_ref gcb_alloc(gcb_mutator *m, uint32_t references, size_t raw_bytes) {
   gcb_poll(m);
   size_t bytes = gcb_size(references, raw_bytes);
+#ifdef GCB_RUNTIME_HEADER
+  char *at = gcb_runtime_alloc(m, references, bytes);
+#else
   char *at = m->cursor;
   if (GCB_LIKELY(bytes <= (size_t)(m->limit - at)))
     m->cursor = at + bytes;
   else
     at = gcb_alloc_slow(m, bytes);
+#endif
   gcb_ref object = (gcb_ref)(void *)at;
 #if GCB_LOG_ALL
   gcb_log_write(m, object, sizeof object->header);
@@ -123,10 +142,12 @@ static inline gcb_ref gcb_alloc(gcb_mutator *m, uint32_t references, size_t raw_
   /* relaxed: whoever finds the object finds it through gcb_store() or a mark bit, and both release */
   atomic_store_explicit(&object->header, (uint64_t)references << 32 | bytes / GCB_GRANULE,
                         memory_order_relaxed);
+#ifndef GCB_RUNTIME_HEADER
   /* acquire, and read after gcb_alloc_slow()'s safepoint: an object may be black only if the barrier was
    * armed before its first store; gcb_arm() sets the flag (release) after arming. */
   if (GCB_UNLIKELY(atomic_load_explicit(&m->attention, memory_order_acquire) & GCB_BLACK))
     gcb_alloc_black(m, object);
+#endif
   return object;
 }
 
@@ -227,6 +248,12 @@ static inline void gcb_pace(gcb_mutator *m, double per_second) {
   if (per_second > 0 && m->operations >= m->pace_next)
     gcb_pace_slow(m, per_second);
 }
+
+/* Sleep until the collector has armed since this was last called (or, where it tracks nothing, has stopped
+ * the world for a whole collection), or the run is over. Returns at once where the mutator has a number of
+ * operations to do: then what it does must not depend on cycles, of which there may be none. A native region,
+ * and a safepoint. */
+void gcb_await_armed(gcb_mutator *m);
 
 /* What a heap defines in its mutator.c. */
 void gcb_build(gcb_mutator *m);        /* mutator 0, alone, before the clock starts */

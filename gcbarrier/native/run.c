@@ -124,11 +124,16 @@ static void measured_mutate(gcb_thread *t) {
 static void abandon(gcb_space *space) {
   space->abandon = true;
   atomic_store_explicit(&space->finish, 1, memory_order_relaxed);
+  gcb_announce_armed(space);
   pthread_cond_broadcast(&space->served);
 }
 
 static bool attach(gcb_thread *t) {
   gcb_space *space = t->space;
+  if (gcb_foreign_enter(t)) {
+    snprintf(t->error, sizeof t->error, "%s", gcb_error());
+    return false;
+  }
   if (space->ops && space->ops->attach && space->ops->attach(&space->barrier, t->m.store, t->m.index)) {
     snprintf(t->error, sizeof t->error, "%s", gcb_error());
     return false;
@@ -154,11 +159,14 @@ static void *mutator_main(void *argument) {
   else if (t->m.index > 0)
     built = await_built(t);
   else if (guarded(t, space->build)) {
+    gcb_foreign_built(t);
     announce_built(t);
     built = true;
   }
   if (built)
     measured_mutate(t);
+  if (attached)
+    gcb_foreign_leave(t);
   gcb_thread_gone(t);
   pthread_mutex_lock(&space->service_lock);
   space->ended++;
@@ -222,6 +230,8 @@ int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, u
     t->m.params = params;
     t->m.blob = blob;
     t->m.blob_bytes = blob_bytes;
+    if (space->timed && gcb_timing_new(t))
+      return -1;
   }
   space->thread_count = mutators; /* before the first thread runs: a stop looks at all of them */
   for (uint32_t i = 0; i < mutators; i++)
@@ -240,6 +250,7 @@ int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, u
 
 void gcb_finish(gcb_space *space) {
   atomic_store_explicit(&space->finish, 1, memory_order_relaxed);
+  gcb_announce_armed(space); /* for those who wait for it */
 }
 
 /* Ends the run from outside: mutators come to an end at their next operation, those that wait for memory
@@ -274,6 +285,7 @@ void gcb_threads_free(gcb_space *space) {
     if (space->ops && space->ops->detach)
       space->ops->detach(&space->barrier, space->threads[i].m.store, i);
     free((void *)space->threads[i].m.roots);
+    free(space->threads[i].m.timing);
     if (space->threads[i].status_fd >= 0)
       close(space->threads[i].status_fd);
   }
@@ -406,7 +418,9 @@ void gcb_pace_slow(gcb_mutator *m, double per_second) {
   while (now < due && !atomic_load_explicit(m->finish, memory_order_relaxed)) {
     uint64_t nap_ns = due - now < NAP_NS ? due - now : NAP_NS;
     nanosleep(&(struct timespec){.tv_nsec = (long)nap_ns}, NULL);
+    m->slept_ns -= now;
     now = gcb_now_ns();
+    m->slept_ns += now;
   }
   gcb_native_leave(m);
 }

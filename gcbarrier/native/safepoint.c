@@ -176,6 +176,23 @@ static uint32_t running(gcb_space *space) {
   return count;
 }
 
+void gcb_announce_armed(gcb_space *space) {
+  /* ring() is seq_cst and so releases: whoever hears it stores behind the arming, and sees `finish` */
+  ring(&space->armings);
+}
+
+void gcb_await_armed(gcb_mutator *m) {
+  gcb_space *space = gcb_thread_of(m)->space;
+  if (m->operation_limit == UINT64_MAX && heard(&space->armings) == m->armings_seen) {
+    uint64_t start_ns = gcb_now_ns();
+    gcb_native_enter(m);
+    wait_for(&space->armings, m->armings_seen, 0, NULL);
+    m->slept_ns += gcb_now_ns() - start_ns; /* before a pause that may be on */
+    gcb_native_leave(m);
+  }
+  m->armings_seen = heard(&space->armings);
+}
+
 static void set_attention(gcb_space *space, uint32_t set, uint32_t clear) {
   for (uint32_t i = 0; i < space->thread_count; i++) {
     _Atomic uint32_t *attention = &space->threads[i].m.attention;
@@ -199,6 +216,7 @@ void gcb_stop_world(gcb_space *space, bool asleep) {
   atomic_store_explicit(&space->held_spin_ns, asleep ? 0 : space->spin_ns, memory_order_relaxed);
   remember_switches(space);
   space->pause = ++space->pauses;
+  atomic_store_explicit(&space->phase, space->pauses << 8 | GCB_IN_PAUSE, memory_order_relaxed);
   space->request_ns = gcb_now_ns();
   uint32_t waited_for = running(space);
   ring(&space->stop);
@@ -236,6 +254,7 @@ void gcb_resume_world(gcb_space *space, gcb_pause_kind kind) {
     return;
   uint64_t start_ns = gcb_now_ns();
   uint32_t stop = heard(&space->stop);
+  gcb_enter_phase(space, GCB_IN_CYCLE);
   set_attention(space, 0, GCB_STOP);
   ring(&space->stop);
   uint64_t end_ns = gcb_now_ns(), last_ns = await_mutators(space, stop);

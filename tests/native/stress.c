@@ -5,8 +5,9 @@
  *     stress POLICY SECONDS MIB MUTATORS SEED MARKERS
  *
  * POLICY: stop (the world, for all of the marking), concurrent (re-arms while mutators run), rearm (re-arms
- * in a pause of its own), snapshot (for barriers that log what is overwritten). One line on stdout; exit
- * status 1 when an object or a page was lost, with the reason. */
+ * in a pause of its own), helped (the same by turns, and mutators help with each rescan), snapshot (for
+ * barriers that log what is overwritten). One line on stdout; exit status 1 when an object or a page was
+ * lost, with the reason. */
 #include "core.h"
 #include "api.h"
 
@@ -263,12 +264,12 @@ static uint64_t checksum(gcb_mutator *m) {
   return sum;
 }
 
-static int mark_concurrently(gcb_space *space, bool rearm_stopped) {
+static int mark_concurrently(gcb_space *space, bool rearm_stopped, uint32_t help) {
   if (gcb_arm(space) || gcb_mark(space, true))
     return -1;
   for (int round = 0; round < ROUNDS; round++) {
-    int64_t pages = gcb_collect(space, true, rearm_stopped);
-    if (pages < 0 || gcb_rescan(space, 0))
+    int64_t pages = gcb_collect(space, true, rearm_stopped || (help && round % 2));
+    if (pages < 0 || gcb_rescan(space, help))
       return -1;
     if (pages <= FEW_PAGES)
       break;
@@ -290,7 +291,7 @@ static int mark_by(gcb_space *space, const char *policy) {
     return gcb_full(space);
   if (strcmp(policy, "snapshot") == 0)
     return mark_snapshot(space);
-  return mark_concurrently(space, strcmp(policy, "rearm") == 0);
+  return mark_concurrently(space, strcmp(policy, "rearm") == 0, strcmp(policy, "helped") == 0 ? 2 : 0);
 }
 
 static int cycle(gcb_space *space, const char *policy) {

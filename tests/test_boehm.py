@@ -1,0 +1,117 @@
+"""The experiment boehm: what it compares, and that every number reaches figure and table."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+from synthetic import make_outcome, make_run
+
+from gcbarrier import campaign
+from gcbarrier.experiment import Plan
+from gcbarrier.model import Machine, Outcome, Pause, evolve, from_json, to_json
+from gcbarrier.settings import check
+from gcbarrier.store import Run
+
+NATIVE = Machine(name="native")
+WHO = {"mostly-concurrent": 1, "stop-the-world": 1, "bdwgc": 10}
+"""What each takes in these outcomes, in units of something."""
+
+
+def pause(kind: str, length_ns: int, cycle: int = 1) -> Pause:
+    parts = dict.fromkeys(
+        ("ttsp_ns", "roots_ns", "collect_ns", "rescan_ns", "resume_ns", "dirty_granules", "rounds"), 0
+    )
+    return Pause(
+        cycle=cycle, kind=kind, start_ns=1, pause_ns=length_ns, mark_ns=length_ns // 2, preempted=False, **parts
+    )
+
+
+def outcome(config, index: int) -> Outcome:
+    unit = WHO[config.collector]
+    kind = "remark" if "hot_share" in config.heap_params else "full"
+    # All stops of a cycle count; a full collection among the generational ones is none to compare.
+    kinds = [pause(kind, 1_000_000 * unit)]
+    if kind == "remark":
+        kinds = [pause("rearm", 400_000 * unit), pause(kind, 600_000 * unit), pause("full", 7_000_000_000, cycle=2)]
+    return evolve(
+        make_outcome(config, index),
+        pauses=tuple(kinds),
+        operations=1_000_000,
+        mutator_cpu_ns=30_000_000 * unit,
+        collector_cpu_ns=10_000_000 * unit,
+        facts={"bdwgc": "8.2.2", "incremental": 1, "vdb": "mprotect"},
+    )
+
+
+@pytest.fixture
+def script():
+    return campaign.script_of("boehm")
+
+
+@pytest.fixture
+def run(script) -> Run:
+    plan = script.plan(machine=NATIVE, quick=False)
+    return make_run([outcome(config, index) for index in range(2) for config in plan.configs])
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_both_have_the_same_memory_and_program(script, quick: bool, needs) -> None:
+    needs("bdwgc")
+    plan = script.plan(machine=NATIVE, quick=quick)
+    programs: dict[tuple, set[str]] = {}
+    for config in plan.configs:
+        check(config)
+        key = (config.heap, config.heap_bytes, config.mutators, tuple(sorted(config.heap_params.items())))
+        programs.setdefault(key, set()).add("Boehm" if config.collector == "bdwgc" else "ours")
+    assert all(both == {"Boehm", "ours"} for both in programs.values())
+    assert plan.invocations == (1 if quick else 5)
+    assert from_json(to_json(plan), Plan) == plan
+    assert not script.plan(machine=Machine(name="lab", accelerator="tcg"), quick=quick).configs
+
+
+def test_every_comparison_has_its_ratio(script, run: Run) -> None:
+    rows = script.rows(run.outcomes)
+    counts = {what: sum(row.what == what for row in rows) for what in ("pause", "remark", "cpu", "mark", "allocate")}
+    assert counts == {"pause": 4, "remark": 4, "cpu": 4, "mark": 2, "allocate": 10}
+    assert all(row.ratio() == pytest.approx(10) for row in rows)
+    assert {round(row.by["gcbarrier"].centre, 6) for row in rows if row.what == "cpu"} == {40}
+    assert {row.by["gcbarrier"].centre for row in rows if row.what == "pause"} == {1_000_000}
+    assert {row.by["gcbarrier"].centre for row in rows if row.what == "remark"} == {600_000}
+    nodes = {row.x: row.by["gcbarrier"].centre for row in rows if row.what == "mark"}
+    assert nodes == {size: pytest.approx(500_000 / size) for size in (1 << 22, 1 << 24)}
+    assert {round(row.by["gcbarrier"].centre, 6) for row in rows if row.what == "allocate"} == {0.03}
+
+
+def test_failed_invocations_count_nowhere_and_are_named(script, run: Run) -> None:
+    bad = [evolve(one, error="it broke") if one.invocation.index == 1 else one for one in run.outcomes]
+    assert all(len(value.each) == 1 for row in script.rows(bad) for value in row.by.values())
+    assert "it broke" in shown(script, make_run(bad))
+
+
+def shown(script, run: Run) -> str:
+    console = Console(file=StringIO(), width=200)
+    console.print(script.table(run))
+    return console.file.getvalue()
+
+
+def test_figure_and_table_hold_every_comparison(script, run: Run) -> None:
+    (figure,) = script.figures(run).values()
+    words = " ".join(text.get_text() for axes in figure.axes for text in (*axes.texts, *axes.get_yticklabels()))
+    table = shown(script, run)
+    for row in script.rows(run.outcomes):
+        assert row.name in table
+        assert row.what == "allocate" or row.name in words
+    assert sum(line.rstrip().endswith(" 10") for line in table.splitlines()) == len(script.rows(run.outcomes))
+    lines = [line.get_label() for line in figure.axes[3].containers]
+    assert len(lines) == 4, "two collectors, with gaps and without"
+    small = " ".join(text.get_text() for text in figure.texts)
+    assert "Boehm 8.2.2, generational over mprotect" in small
+
+
+def test_nothing_measured_draws_empty_panels(script) -> None:
+    run = make_run([])
+    assert script.figures(run) == {}
+    failed = make_run(
+        [evolve(outcome(script.plan(machine=NATIVE, quick=True).configs[0], 0), error="no", pauses=(), operations=0)]
+    )
+    assert list(script.figures(failed)) == ["pause_times-native"]
