@@ -205,7 +205,8 @@ int gcb_full(gcb_space *space) {
   if (in_cycle(space))
     return -1;
   gcb_end_child(space); /* it would go on marking in the bitmap that is cleared here */
-  gcb_stop_world(space, false);
+  /* Other markers want the processors that waiting mutators would spin on; and this pause is a long one. */
+  gcb_stop_world(space, space->crew != NULL);
   if (space->armed || space->marker.objects > 0) {
     forget(space);
     clear_words(space->black, space->bytes / GCB_GRANULE);
