@@ -103,9 +103,9 @@ enum { GCB_FAULT_AHEAD = 16 * 16 }; /* bytes of the ring: so many records of a s
  * room, which may never come. So it is taken to have lost some as soon as it may have been full: a kernel
  * that found no room saw the tail of this drain or the last, and a head not beyond today's.
  *
- * The pages will be added to `next` as well (null: they won't): its words are fetched meanwhile. */
+ * `keep`: the records stay in the ring, for a drain that has more time. */
 static inline bool gcb_fault_ring_drain(gcb_fault_ring *ring, const gcb_range *range, gcb_dirty_set *set,
-                                        const gcb_dirty_set *next) {
+                                        bool keep) {
   enum { ROOM = 64 }; /* for a sample and a notice of loss */
   _Atomic uint64_t *shared_head = (_Atomic uint64_t *)(void *)&ring->page->data_head,
                    *shared_tail = (_Atomic uint64_t *)(void *)&ring->page->data_tail;
@@ -113,16 +113,13 @@ static inline bool gcb_fault_ring_drain(gcb_fault_ring *ring, const gcb_range *r
   uint64_t head = atomic_load_explicit(shared_head, memory_order_acquire), at = ring->tail;
   bool complete = head - ring->before <= ring->bytes - ROOM;
   while (at < head) {
-    /* The addresses are all known, and in a large heap each is a cache miss in each set: many at a time. */
+    /* The addresses are all known, and in a large heap each is a cache miss in the set: many at a time. */
     if (head - at > GCB_FAULT_AHEAD + sizeof(uint64_t)) {
       uint64_t ahead =
           (gcb_fault_word(ring, at + GCB_FAULT_AHEAD + sizeof(uint64_t)) - (uintptr_t)range->base) >>
           GCB_PAGE_SHIFT;
-      if (ahead < set->granules) {
+      if (ahead < set->granules)
         __builtin_prefetch(&set->words[ahead >> 6], 1);
-        if (next)
-          __builtin_prefetch(&next->words[ahead >> 6], 1);
-      }
     }
     struct perf_event_header record;
     uint64_t first = gcb_fault_word(ring, at);
@@ -139,6 +136,8 @@ static inline bool gcb_fault_ring_drain(gcb_fault_ring *ring, const gcb_range *r
     }
     at += record.size;
   }
+  if (keep)
+    return complete;
   /* release: the kernel may write over what was read, once it was (the ring's protocol) */
   atomic_store_explicit(shared_tail, head, memory_order_release);
   ring->before = complete ? ring->tail : head;

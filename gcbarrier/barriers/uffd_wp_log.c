@@ -134,24 +134,30 @@ static void count(gcb_barrier *barrier, enum tally which) {
   barrier->tallies[which].count++;
 }
 
-/* Everything that the rings hold goes into `open`. False: it is not everything that isn't armed. */
-static bool drain(gcb_barrier *barrier, const gcb_dirty_set *next) {
+/* What the rings hold goes into a set. False: that is not everything that was opened. */
+static bool read_rings(gcb_barrier *barrier, gcb_dirty_set *set, bool keep) {
   fault_log *f = barrier->state;
-  bool complete = true;
-  uint32_t unlogged = atomic_load_explicit(&f->unlogged, memory_order_relaxed);
   /* acquire: pairs with attach() */
   gcb_fault_ring *ring = atomic_load_explicit(&f->rings, memory_order_acquire);
-  bool blind = unlogged > 0 || !ring; /* where no thread is known, any may be writing */
+  /* Where no thread is known, any may be writing. */
+  bool complete = ring && atomic_load_explicit(&f->unlogged, memory_order_relaxed) == 0;
   for (; ring; ring = ring->next)
-    if (ring->page && !gcb_fault_ring_drain(ring, &barrier->range, &f->open, next))
+    if (ring->page && !gcb_fault_ring_drain(ring, &barrier->range, set, keep))
       complete = false;
+  return complete;
+}
+
+/* Everything that the rings hold goes into `open`. False: it is not everything that isn't armed. */
+static bool drain(gcb_barrier *barrier) {
+  fault_log *f = barrier->state;
+  if (read_rings(barrier, &f->open, false))
+    return true;
+  uint32_t unlogged = atomic_load_explicit(&f->unlogged, memory_order_relaxed);
+  bool blind = unlogged > 0 || !atomic_load_explicit(&f->rings, memory_order_relaxed);
+  count(barrier, blind ? BLIND : LOST);
   barrier->tallies[UNLOGGED_THREADS].count = unlogged;
-  barrier->tallies[USER_THREADS].count = atomic_load_explicit(&f->user_only, memory_order_relaxed);
-  if (blind || !complete) {
-    count(barrier, blind ? BLIND : LOST);
-    barrier->fell_back = true;
-  }
-  return complete && !blind;
+  barrier->fell_back = true;
+  return false;
 }
 
 static int scan(gcb_barrier *barrier, size_t first, size_t pages, bool rearm, gcb_dirty_set *dirty) {
@@ -221,7 +227,7 @@ static int measure(gcb_barrier *barrier, size_t pages, unsigned times, uint64_t 
  * opened before this returned: it stays open, and the next collect reports it. */
 static int arm(gcb_barrier *barrier) {
   fault_log *f = barrier->state;
-  if (drain(barrier, NULL) && f->armed)
+  if (drain(barrier) && f->armed)
     return rearm_open(barrier, NULL);
   count(barrier, WHOLE_ARMS);
   if (gcb_uffd_protect(barrier, 0, pages_of(barrier)))
@@ -253,22 +259,38 @@ static int check(gcb_barrier *barrier) {
                  : 0;
 }
 
-static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
-  fault_log *f = barrier->state;
-  bool complete = drain(barrier, dirty);
-  if (rearm) {
-    if (complete)
-      return rearm_open(barrier, dirty);
-    gcb_dirty_clear(&f->open); /* the scan sees these too, since it begins after the drain */
-    return scan(barrier, 0, pages_of(barrier), true, dirty);
-  }
-  if (!complete ? scan(barrier, 0, pages_of(barrier), false, &f->open) : GCB_PARAM_check && check(barrier))
-    return -1;
-  if (complete)
-    count(barrier, BY_LOG);
+static void add_open(const fault_log *f, gcb_dirty_set *dirty) {
   for (size_t word = 0; (word = gcb_dirty_word(&f->open, word)) != SIZE_MAX; word++)
     for (uint64_t bits = f->open.words[word]; bits; bits &= bits - 1)
       gcb_dirty_add(dirty, (word << 6) + (size_t)__builtin_ctzll(bits), 1);
+}
+
+static int collect_and_rearm(gcb_barrier *barrier, gcb_dirty_set *dirty) {
+  fault_log *f = barrier->state;
+  if (drain(barrier))
+    return rearm_open(barrier, dirty);
+  gcb_dirty_clear(&f->open); /* the scan sees these too, since it begins after the drain */
+  return scan(barrier, 0, pages_of(barrier), true, dirty);
+}
+
+static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
+  fault_log *f = barrier->state;
+  barrier->tallies[USER_THREADS].count = atomic_load_explicit(&f->user_only, memory_order_relaxed);
+  if (rearm)
+    return collect_and_rearm(barrier, dirty);
+  /* The pause. What it reads stays in the rings: putting it into `open` too can wait for the next drain. */
+  if (!GCB_PARAM_check && read_rings(barrier, dirty, true)) {
+    count(barrier, BY_LOG);
+    if (f->open.count > 0) /* as a rule all of it has been armed again */
+      add_open(f, dirty);
+    return 0;
+  }
+  bool complete = drain(barrier);
+  if (complete ? GCB_PARAM_check && check(barrier) : scan(barrier, 0, pages_of(barrier), false, &f->open))
+    return -1;
+  if (complete)
+    count(barrier, BY_LOG);
+  add_open(f, dirty);
   return 0;
 }
 
