@@ -35,7 +35,7 @@ QUICK = (1e4, 1e5, 0.0)
 EMULATED, EMULATED_QUICK = (1e3, 1e4, 3e4, 0.0), (1e3, 0.0)
 ONLY_REDIRECTS = {"move_share": 0.0, "replace_share": 0.0, "garbage_per_edit": 0.0}
 SHRUNK, ENOUGH = 0.9, 16
-"""As ``mostly-concurrent`` has them."""
+"""Smaller sets than that need not shrink: they are rescanned in microseconds."""
 
 
 def plan(*, machine: Machine, quick: bool) -> Plan:

@@ -1,7 +1,7 @@
 """How long do pauses get when the page tables are the write barrier, and what do mutators pay for it?
 
-Asynchronous userfaultfd write-protect, in its atomic form and in its first protocol, beside soft-dirty, under the same
-mostly-concurrent collector. Stopping the world for the whole collection bounds the pauses from above; as no barrier
+Asynchronous userfaultfd write-protect, with the kernel's log of the faults, in its atomic form and in its first
+protocol, beside soft-dirty, under the same mostly-concurrent collector. Stopping the world for the whole collection bounds the pauses from above; as no barrier
 is needed for that, its mutators are the baseline of throughput as well.
 """
 
@@ -15,7 +15,7 @@ from gcbarrier.model import Config, Machine
 from gcbarrier.plotting import comparisons, pause_table
 from gcbarrier.store import Run
 
-BARRIERS = ("uffd-wp-async", "uffd-wp-pagemap", "soft-dirty")
+BARRIERS = ("uffd-wp-log", "uffd-wp-async", "uffd-wp-pagemap", "soft-dirty")
 MIB = 1 << 20
 
 # A memory operation costs some 15 times as much under emulation: a heap that is marked in 50 ms natively would not see

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define GCB_PAGE_SHIFT 12
 #define GCB_PAGE ((size_t)1 << GCB_PAGE_SHIFT)
@@ -62,13 +63,22 @@ static inline size_t gcb_dirty_word(const gcb_dirty_set *set, size_t at) {
   return (i << 6) + (size_t)__builtin_ctzll(bits);
 }
 
-/* 0, or -1 where there is no memory. */
+/* 0, or -1 where there is no memory. A large set lies in a huge page, where the kernel has one: a pause
+ * touches a few words of it, each of which would miss the TLB. */
 static inline int gcb_dirty_new(gcb_dirty_set *set, size_t granules) {
+  enum { HUGE = 2 << 20 };
   size_t words = (granules + 63) >> 6, summary = (words + 63) >> 6;
-  *set =
-      (gcb_dirty_set){.words = (uint64_t *)calloc(words + summary, sizeof *set->words), .granules = granules};
-  set->summary = set->words ? set->words + words : NULL;
-  return set->words ? 0 : -1;
+  size_t bytes = (words + summary) * sizeof *set->words, whole = (bytes + HUGE - 1) & ~(size_t)(HUGE - 1);
+  bool huge = bytes >= HUGE / 64;
+  uint64_t *memory = (uint64_t *)(huge ? aligned_alloc(HUGE, whole) : malloc(bytes));
+  if (huge && memory)
+    (void)madvise(memory, whole, MADV_HUGEPAGE);
+  *set = (gcb_dirty_set){.words = memory, .granules = granules};
+  if (!memory)
+    return -1;
+  memset(memory, 0, bytes);
+  set->summary = memory + words;
+  return 0;
 }
 static inline void gcb_dirty_free(gcb_dirty_set *set) {
   free(set->words);

@@ -37,8 +37,14 @@ SMALL = 6.8
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers. The barriers people will compare most often have
 # theirs for good, so that a reader need not learn the key anew for each figure; others take what is left.
-_KNOWN = {"none": "#555555", "uffd-wp-async": "#0072B2", "uffd-wp-pagemap": "#E69F00", "soft-dirty": "#009E73"}
-_SPARE = ("#D55E00", "#CC79A7", "#56B4E9", "#882255", "#999933", "#332288")
+_KNOWN = {
+    "none": "#555555",
+    "uffd-wp-log": "#D55E00",
+    "uffd-wp-async": "#0072B2",
+    "uffd-wp-pagemap": "#E69F00",
+    "soft-dirty": "#009E73",
+}
+_SPARE = ("#CC79A7", "#56B4E9", "#882255", "#999933", "#332288")
 
 PHASE_COLOURS = {
     # Paul Tol's light scheme; these are only ever seen next to each other, never beside a barrier's colour.
