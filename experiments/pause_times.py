@@ -1,8 +1,8 @@
 """How long do pauses get when the page tables are the write barrier, and what do mutators pay for it?
 
 Asynchronous userfaultfd write-protect, with the kernel's log of the faults, in its atomic form and in its first
-protocol, beside soft-dirty, under the same mostly-concurrent collector. Stopping the world for the whole collection bounds the pauses from above; as no barrier
-is needed for that, its mutators are the baseline of throughput as well.
+protocol, beside soft-dirty, under the same mostly-concurrent collector. Stopping the world for the whole collection
+bounds the pauses from above; as no barrier is needed for that, its mutators are the baseline of throughput as well.
 """
 
 from typing import Any

@@ -220,3 +220,15 @@ def test_a_barrier_runs_on_the_memory_that_it_names_only() -> None:
         Tracked(MIB, "fork-cow")
     with pytest.raises(Unavailable, match="soft-dirty on hugetlb memory"):
         Tracked(MIB, "soft-dirty", memory="hugetlb")
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 9, 31, 32, 33])
+def test_the_smallest_heaps_have_small_metadata(blocks: int, needs: Needs) -> None:
+    needs("memfd")
+    module = build.load(build.core())
+    space = module.lib.gcb_space_new(blocks * 32 << 10, 0, module.ffi.NULL, False)
+    assert space != module.ffi.NULL, build.last_error(module)
+    try:
+        assert module.lib.gcb_metadata_bytes(space) < (64 << 10)
+    finally:
+        module.lib.gcb_space_free(space)

@@ -30,9 +30,10 @@ void gcb_regions_lay_out(gcb_space *space) {
     space->region_shift++;
   space->region_count = ((granules - 1) >> space->region_shift) + 1;
   space->marker.capacity = stack < 256 ? 256 : stack > 8192 ? 8192 : stack;
-  /* With the stack it is a little less than one bitmap: so all metadata stay below 4 %. */
-  size_t left = space->bytes / 136 - space->marker.capacity * sizeof *space->marker.stack;
-  space->parcel_count = (uint32_t)(left / GCB_PARCEL_BYTES);
+  /* With the stack it is a little less than one bitmap: so all metadata stay below 4 %. Heaps of a few blocks
+   * have no parcels at all. */
+  size_t room = space->bytes / 136, taken = space->marker.capacity * sizeof *space->marker.stack;
+  space->parcel_count = room > taken ? (uint32_t)((room - taken) / GCB_PARCEL_BYTES) : 0;
 }
 
 int gcb_regions_open(gcb_space *space) {

@@ -64,9 +64,12 @@ def test_known_losses_are_observed(needs: Needs) -> None:
             if loss.where.startswith("check_"):
                 assert results.seen[loss.where][key].lost > 0, loss
             else:
-                # The guest lets no user have any log, and so loses less: what they lose is this machine's to show.
-                there = machines.native() if loss.user == "nobody" else results
-                assert there.kernel_stores[loss.user or "root"][key][loss.where] == "lost", loss
+                # On one of the two: the guest lets no user have any log, and so loses less of what is logged; and
+                # its disk is memory, which no read goes round.
+                seen = {
+                    each.kernel_stores[loss.user or "root"][key][loss.where] for each in (results, machines.native())
+                }
+                assert "lost" in seen, loss
 
 
 def stable(rows: list[str]) -> list[str]:
