@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gcbarrier import barriers, features, host, measure
+from gcbarrier import barriers, build, features, host, measure
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.model import MEMORY_TYPES, Config, Outcome, evolve
 from gcbarrier.tracked import Tracked
