@@ -314,9 +314,12 @@ class Heap:
         """
         self._check(self._lib.gcb_rescan(self._space, help))
 
-    def remark(self) -> None:
-        """The pause: stop, roots, collect, rescan, mark, resume. Then the marks are complete."""
-        self._check(self._lib.gcb_remark(self._space))
+    def remark(self, *, look: bool = False) -> None:
+        """The pause: stop, roots, collect, rescan, mark, resume. Then the marks are complete.
+
+        With ``look``, and over a barrier that re-arms atomically, one more round goes right before it.
+        """
+        self._check(self._lib.gcb_remark(self._space, look and self.promises.atomic))
 
     def full(self) -> None:
         """A pause in which everything is marked."""

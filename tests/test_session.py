@@ -165,7 +165,8 @@ def test_phases_fill_the_pause_and_cycles_hold_their_pauses(barrier: str) -> Non
     promises = barriers.load(barrier)
     concurrent = {"fork", "flip"} if promises.fork else {"remark", "rearm", "snapshot"}
     assert kinds <= (concurrent if promises.tracks else {"full"})
-    assert ("rearm" in kinds) == (not promises.atomic)
+    # An atomic barrier's are stopped where the rounds leave much.
+    assert "rearm" in kinds or promises.atomic
     assert ("snapshot" in kinds) == (promises.snapshot and not promises.fork)
     if not promises.snapshot:  # what is left for the pause of one of these may be nothing each time
         assert any(pause.dirty_granules > 0 for pause in outcome.pauses) == promises.tracks

@@ -45,5 +45,5 @@ def collect(heap: Heap, params: Params) -> None:
     if params.rounds and 0 < params.stop_above < dirty:
         heap.collect(rearm=True, stopped=True)
         heap.rescan(help=params.help)
-    heap.remark()
+    heap.remark(look=dirty <= params.enough)
     heap.sweep()

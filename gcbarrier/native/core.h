@@ -254,6 +254,7 @@ typedef struct gcb_space {
   uint64_t request_ns;
   int64_t switches_before; /* involuntary context switches of the collector's thread */
   uint32_t stop_depth;     /* stops that were asked for and not yet lifted */
+  bool prepared;           /* for the next of them */
   uint32_t pause;          /* number of the current pause, 0 outside */
   uint32_t pauses;
 
@@ -383,6 +384,8 @@ bool gcb_help_rescan(gcb_thread *t, size_t most);             /* by a mutator */
 int gcb_rescan_new(gcb_space *space);
 
 /* safepoint.c */
+/* What takes time in a stop and can be done before. It may be left to the stop. */
+void gcb_prepare_stop(gcb_space *space);
 void gcb_stop_world(gcb_space *space, bool asleep);
 void gcb_resume_world(gcb_space *space, gcb_pause_kind kind);
 void gcb_allocate_black(gcb_space *space, bool black);

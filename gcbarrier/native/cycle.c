@@ -186,9 +186,18 @@ int gcb_finish_marking(gcb_space *space, gcb_pause_kind kind, int failed) {
   return failed;
 }
 
-int gcb_remark(gcb_space *space) {
+/* look: one more round first, as close to the stop as can be: what is written between the collector's last
+ * call and the stop is not left to the pause. For atomic barriers, where few granules are left. */
+int gcb_remark(gcb_space *space, bool look) {
   if (in_cycle(space)) /* before the roots are pushed: they would be visited in the next cycle */
     return -1;
+  if (look) {
+    gcb_prepare_stop(space);
+    if (collect(space, true) < 0)
+      return -1;
+    rescan(space);
+    drain(space);
+  }
   gcb_stop_world(space, false);
   mark_roots(space);
   int failed = collect(space, false) < 0 ? -1 : 0;

@@ -93,13 +93,16 @@ static int64_t switches_of(gcb_thread *t) {
 
 /* Reading /proc takes tens of microseconds: done before the request and after the last mutator runs again, so
  * that no pause holds it. */
-static void remember_switches(gcb_space *space) {
+void gcb_prepare_stop(gcb_space *space) {
+  if (space->prepared || space->stop_depth > 0)
+    return;
+  space->prepared = true;
   for (uint32_t i = 0; i < space->thread_count; i++)
     space->threads[i].switches_before = switches_of(&space->threads[i]);
   space->switches_before = own_switches();
 }
 
-/* Whether a thread that took part lost its processor since remember_switches(). */
+/* Whether a thread that took part lost its processor since gcb_prepare_stop(). */
 static bool preempted(gcb_space *space) {
   bool lost = own_switches() != space->switches_before;
   for (uint32_t i = 0; i < space->thread_count; i++) {
@@ -214,7 +217,8 @@ void gcb_stop_world(gcb_space *space, bool asleep) {
     return; /* inside gcb_stop(): the phase that wants the world stopped finds it so */
   /* relaxed: ring(&space->stop) publishes it */
   atomic_store_explicit(&space->held_spin_ns, asleep ? 0 : space->spin_ns, memory_order_relaxed);
-  remember_switches(space);
+  gcb_prepare_stop(space);
+  space->prepared = false;
   space->pause = ++space->pauses;
   atomic_store_explicit(&space->phase, space->pauses << 8 | GCB_IN_PAUSE, memory_order_relaxed);
   space->request_ns = gcb_now_ns();

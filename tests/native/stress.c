@@ -274,7 +274,7 @@ static int mark_concurrently(gcb_space *space, bool rearm_stopped, uint32_t help
     if (pages <= FEW_PAGES)
       break;
   }
-  return gcb_remark(space);
+  return gcb_remark(space, !rearm_stopped);
 }
 
 static int mark_snapshot(gcb_space *space) {
@@ -283,7 +283,7 @@ static int mark_snapshot(gcb_space *space) {
   for (int round = 0; round < ROUNDS; round++)
     if (gcb_collect(space, true, false) < 0 || gcb_mark(space, false))
       return -1;
-  return gcb_remark(space);
+  return gcb_remark(space, false);
 }
 
 static int mark_by(gcb_space *space, const char *policy) {
