@@ -9,6 +9,7 @@ what the one before found, and more than ``ENOUGH`` granules. Where more than ha
 points are hollow.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -64,8 +65,11 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
 def converges(outcome: Outcome) -> list[bool]:
     """Of each cycle whether its dirty set shrank to the end."""
     remarks = {pause.cycle: pause.dirty_granules for pause in outcome.pauses if pause.kind == "remark"}
+    stops = Counter(pause.cycle for pause in outcome.pauses if pause.kind == "rearm")
     return [
-        all(found <= max(ENOUGH, SHRUNK * before) for before, found in pairwise((*cycle.round_dirty, left)))
+        # Stopped for one of several rounds, an atomic barrier's mutators did not converge with it.
+        not 0 < stops[cycle.cycle] < len(cycle.round_dirty)
+        and all(found <= max(ENOUGH, SHRUNK * before) for before, found in pairwise((*cycle.round_dirty, left)))
         for cycle in outcome.cycles
         if (left := remarks.get(cycle.cycle)) is not None
     ]
@@ -110,7 +114,7 @@ def _pause(cell: Cell) -> Spread:
 PANELS = {
     "remark pause": _pause,
     "rounds before it": _rounds,
-    "granules left to the remark": _left,
+    "all stops of a cycle": Cell.stopped,
     "stores per second managed": _managed,
 }
 
@@ -201,7 +205,18 @@ def _tables(run: Run, machine: str) -> list[RenderableType]:
     found = cells(run.on(machine))
     size = format_bytes(max((cell.config.heap_bytes for cell in found), default=0))
     lines = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    heads = ("pause", "least", "greatest", "collect", "rescan", "rounds", "left to it", "managed/s", "converges")
+    heads = (
+        "remark",
+        "least",
+        "greatest",
+        "all stops",
+        "collect",
+        "rescan",
+        "rounds",
+        "left to it",
+        "managed/s",
+        "converges",
+    )
     lines.add_column("barrier", no_wrap=True)
     for head in ("stores/s", *heads):
         lines.add_column(head, justify="right", no_wrap=True)
@@ -213,7 +228,7 @@ def _tables(run: Run, machine: str) -> list[RenderableType]:
             lines.add_row(
                 name if row == 0 else "",
                 _short(_rate(cell)) if _rate(cell) else "no limit",
-                *(format_ns(value) for value in (pause.centre, pause.low, pause.high)),
+                *(format_ns(value) for value in (pause.centre, pause.low, pause.high, cell.stopped().centre)),
                 *(format_ns(cell.medians("remark", f"{phase}_ns").centre) for phase in ("collect", "rescan")),
                 format_number(_rounds(cell).centre),
                 format_number(_left(cell).centre),

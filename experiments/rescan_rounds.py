@@ -200,7 +200,17 @@ def _tables(run: Run, machine: str) -> list[RenderableType]:
         lines = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         lines.add_column("barrier", no_wrap=True)
         lines.add_column("option", no_wrap=True)
-        for head in ("pause", "least", "greatest", "rescan", "rounds", "collector/cycle", "mutator/store", "cycles"):
+        for head in (
+            "remark",
+            "least",
+            "greatest",
+            "all stops",
+            "rescan",
+            "rounds",
+            "collector/cycle",
+            "mutator/store",
+            "cycles",
+        ):
             lines.add_column(head, justify="right", no_wrap=True)
         mine = [cell for cell in found if _rate(cell) == rate]
         for name in sorted({cell.config.barrier for cell in mine}, key=sort_key):
@@ -210,7 +220,7 @@ def _tables(run: Run, machine: str) -> list[RenderableType]:
                 lines.add_row(
                     name if row == 0 else "",
                     each,
-                    *(format_ns(number) for number in (pause.centre, pause.low, pause.high)),
+                    *(format_ns(number) for number in (pause.centre, pause.low, pause.high, cell.stopped().centre)),
                     format_ns(cell.medians("remark", "rescan_ns").centre),
                     format_number(_rounds(cell).centre),
                     format_ns(_collector(cell).centre),

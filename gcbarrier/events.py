@@ -28,7 +28,8 @@ EVENT = np.dtype(
 """``gcb_event`` in ``native/core.h``. ``thread`` is 0 for the collector's, ``k`` for mutator ``k - 1``."""
 
 PREEMPTED = 1
-"""Flag of a pause: a thread that took part was involuntarily descheduled around it."""
+"""Flag of a pause: a thread that took part was involuntarily descheduled around it: in it, right before, where a last
+round may go, or right behind."""
 FELL_BACK = 2
 """Flag of a collect: the barrier did it in another, slower way than its own."""
 

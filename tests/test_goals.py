@@ -52,7 +52,7 @@ def test_a_goal_is_met_up_to_its_limit() -> None:
 def test_every_goal_is_judged() -> None:
     run = goals_run()
     found = {goal.what: goal for machine in run.machines for goal in SCRIPT.goals(run, machine)}
-    assert len(found) == 3 + 2 + 6 + 1 + 1 + 1
+    assert len(found) == 6 + 2 + 6 + 1 + 1 + 1
     assert found["collect at 4 GiB, uffd-wp-async against uffd-wp-log"].value.centre == pytest.approx(5)
     assert not found["collect at 4 GiB, uffd-wp-async against uffd-wp-log"].met
     assert found["collect of 100 pages, 8 GiB against 64 MiB"].value.centre == pytest.approx(1)

@@ -230,5 +230,14 @@ def test_the_smallest_heaps_have_small_metadata(blocks: int, needs: Needs) -> No
     assert space != module.ffi.NULL, build.last_error(module)
     try:
         assert module.lib.gcb_metadata_bytes(space) < (64 << 10)
+        # And are marked to the end: there are more objects than the stack has room for.
+        graph = module.lib.gcb_graph_new(space, blocks * 500, 1)
+        assert graph != module.ffi.NULL, build.last_error(module)
+        assert module.lib.gcb_graph_mark_plain(graph) > 0
+        reached = module.lib.gcb_graph_objects(graph)
+        for markers in (1, 3):
+            assert module.lib.gcb_graph_mark(graph, markers) > 0
+            assert module.lib.gcb_graph_objects(graph) == reached > blocks * 250
+        module.lib.gcb_graph_free(graph)
     finally:
         module.lib.gcb_space_free(space)

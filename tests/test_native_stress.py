@@ -198,8 +198,8 @@ MUTANTS = {
     ),
     "the rescan is over while somebody still helps": Mutant(
         NATIVE / "rescan.c",
-        "  while (atomic_load_explicit(&rescan->helpers, memory_order_seq_cst))\n    gcb_relax();\n",
-        "",
+        "for (uint32_t turn = 1; atomic_load_explicit(&rescan->helpers, memory_order_seq_cst); turn++)",
+        "for (uint32_t turn = 1; false; turn++)",
         "",
         policy="helped",
         sanitizer="tsan",

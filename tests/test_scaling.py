@@ -163,6 +163,10 @@ def test_a_dirty_set_that_no_longer_shrinks_is_told_from_one_that_does() -> None
 
     # The last round found 100.
     assert all(script.converges(with_left(90)))
+    stopped = with_left(0)
+    once = evolve(stopped.pauses[0], kind="rearm", cycle=stopped.cycles[0].cycle)
+    assert not script.converges(evolve(stopped, pauses=(*stopped.pauses, once)))[0], "stopping is no converging"
+    assert script.converges(evolve(stopped, pauses=(*stopped.pauses, once, once)))[0], "unless every round needs it"
     assert not any(script.converges(with_left(91)))
     small = tuple(evolve(cycle, round_dirty=(900, 10)) for cycle in outcome.cycles)
     assert all(script.converges(evolve(with_left(16), cycles=small)))

@@ -1,8 +1,8 @@
 /* Asynchronous write-protection, and the kernel's log of the faults: the dirty set as a list.
  *
  * `open` (as in: open to writing) holds the pages that are known not to be armed. A page that isn't armed is
- * in there or its record is still in a ring: so whoever drains the rings knows all of them, unless records
- * were lost or a thread has no ring; then the page tables are asked, all of them.
+ * in there, or its record is in a ring, or its fault is just being handled: so whoever drains the rings knows
+ * all of them, unless records were lost or a thread has no ring; then the page tables are asked, all of them.
  *
  * The log says where to look, and PAGEMAP_SCAN looks: re-arming scans, in each 2 MiB that has a logged page,
  * from its first to its last. What the scan re-arms it reports, in one step, whatever the log knew of it; and
@@ -14,8 +14,8 @@
 #include <time.h>
 
 enum { RANGE_WORDS = 8, RANGE_PAGES = 512 }; /* what one page of page-table entries covers */
-/* A record for every page, which faults once after it was armed: nothing is lost but by threads that race for
- * the same pages. */
+/* A record for every page up to 4 GiB: each faults once after it was armed. Two drains' records must find
+ * room for the log to count as complete (fault_ring.h), so a heap that is written all over is scanned. */
 enum { LEAST_RING = 64 << 10, LARGEST_RING = 16 << 20, RING_SHARE = 256 };
 
 enum tally {
@@ -206,7 +206,8 @@ static int rearm_open(gcb_barrier *barrier, gcb_dirty_set *dirty) {
     for (size_t at = 0, first, last; !failed && next_part(&f->open, &at, &first, &last);)
       failed = scan(barrier, first, last + 1 - first, true, dirty);
   }
-  gcb_dirty_clear(&f->open);
+  if (!failed) /* or they are neither armed nor known not to be */
+    gcb_dirty_clear(&f->open);
   return failed;
 }
 
@@ -227,7 +228,9 @@ static int measure(gcb_barrier *barrier, size_t pages, unsigned times, uint64_t 
  * opened before this returned: it stays open, and the next collect reports it. */
 static int arm(gcb_barrier *barrier) {
   fault_log *f = barrier->state;
-  if (drain(barrier) && f->armed)
+  if (!f->armed)
+    (void)read_rings(barrier, &f->open, false); /* however much was lost of the building: all will be armed */
+  else if (drain(barrier))
     return rearm_open(barrier, NULL);
   count(barrier, WHOLE_ARMS);
   if (gcb_uffd_protect(barrier, 0, pages_of(barrier)))
@@ -269,8 +272,12 @@ static int collect_and_rearm(gcb_barrier *barrier, gcb_dirty_set *dirty) {
   fault_log *f = barrier->state;
   if (drain(barrier))
     return rearm_open(barrier, dirty);
-  gcb_dirty_clear(&f->open); /* the scan sees these too, since it begins after the drain */
-  return scan(barrier, 0, pages_of(barrier), true, dirty);
+  if (scan(barrier, 0, pages_of(barrier), true, dirty)) {
+    f->armed = false; /* somebody who carries on must begin with an arming of everything */
+    return -1;
+  }
+  gcb_dirty_clear(&f->open); /* the scan saw these too, since it began after the drain */
+  return 0;
 }
 
 static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {

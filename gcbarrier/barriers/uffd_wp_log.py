@@ -1,9 +1,10 @@
 """Asynchronous write-protection with the kernel's own log of the faults: the dirty set as a list, with no walk.
 
-Each first store to an armed page is a page fault, and ``perf_event_open(2)`` can leave each fault's address in a ring
-(``PERF_COUNT_SW_PAGE_FAULTS``, one event for each mutator thread). A collect with the mutators stopped reads the rings
-and nothing else: its cost is that of what was written since, whatever the size of the heap. While they run, the log
-says where ``PAGEMAP_SCAN`` is to look and re-arm. Arming again arms what isn't armed.
+Each first store to an armed page is a page fault, and ``perf_event_open(2)`` can leave each fault's address in a ring,
+one for each mutator thread (``PERF_COUNT_SW_PAGE_FAULTS_MIN`` and ``_MAJ``; ``fault_ring.h`` says why not the sum). A
+collect with the mutators stopped reads the rings and nothing else: its cost is that of what was written since, whatever
+the size of the heap. While they run, the log says where ``PAGEMAP_SCAN`` is to look and re-arm. Arming again arms what
+isn't armed.
 
 Where a record may have been lost, or a thread has no ring (``RLIMIT_MEMLOCK``, ``kernel.perf_event_paranoid``), the
 page tables are scanned as a whole instead; the tallies of the results count these. With no thread attached, as for

@@ -155,7 +155,7 @@ static void GC_CALLBACK push_roots(void) {
   }
 }
 
-/* Every page is there before the clock starts, as those of the core's own heaps are. */
+/* Seven eighths of the pages are there before the clock starts; the core's own heaps have all of theirs. */
 static int populate(size_t bytes) {
   char *most = GC_malloc_atomic_ignore_off_page(bytes - bytes / 8);
   if (!most)

@@ -18,7 +18,7 @@ class Params(Marking):
     rounds: int = field(default=12, validator=validators.ge(0))
     """Concurrent rescan rounds at most."""
     enough: int = field(default=4, validator=validators.ge(0))
-    """A round that found no more granules than this is the last one."""
+    """A round that found no more granules than this is the last one but for the look right before the stop."""
     shrink: float = field(default=0.9, validator=[validators.gt(0), validators.le(1)])
     """So is one that found more than this share of what the round before it found: it no longer pays."""
     help: int = field(default=16, validator=validators.ge(0))

@@ -193,8 +193,10 @@ int gcb_remark(gcb_space *space, bool look) {
     return -1;
   if (look) {
     gcb_prepare_stop(space);
-    if (collect(space, true) < 0)
+    if (collect(space, true) < 0) {
+      space->prepared = false;
       return -1;
+    }
     rescan(space);
     drain(space);
   }

@@ -5,7 +5,7 @@
  * What was unreachable at the fork stays so, and what is allocated after it is black: there is nothing to
  * look at again, and the pause at the end only flips the bitmaps. The child is the process's copy with one
  * thread and locks that nobody will ever open, so it calls the marker and async-signal-safe functions alone.
- */
+ * (The marker's own lock is open: it is held in a phase only, and nobody forks in one.) */
 #include "core.h"
 #include "api.h"
 

@@ -15,8 +15,9 @@
 enum {
   REGION_LEAST = 17, /* 2 MiB */
   REGION_MOST = 21,  /* 32 MiB: 256 KiB of each bitmap */
-  REGIONS = 256,     /* so many parcels are being filled at a time, each with a line in the cache */
-  BATCH = 12,        /* objects whose first line is on its way; many more at once are slower */
+  REGIONS =
+      256, /* so many parcels are being filled at a time, each with a line in the cache; more above 8 GiB */
+  BATCH = 12, /* objects whose first line is on its way; many more at once are slower */
   AT_ONCE = 4,
   LINE = 64,
   WORDS_FOR_ONE = 16 /* words that can be walked over in the time in which one object is visited */
@@ -30,10 +31,12 @@ void gcb_regions_lay_out(gcb_space *space) {
     space->region_shift++;
   space->region_count = ((granules - 1) >> space->region_shift) + 1;
   space->marker.capacity = stack < 256 ? 256 : stack > 8192 ? 8192 : stack;
-  /* With the stack it is a little less than one bitmap: so all metadata stay below 4 %. Heaps of a few blocks
-   * have no parcels at all. */
+  /* With the stack it is a little less than one bitmap: so all metadata stay below 4 %, from 1 MiB on.
+   * Without any parcel nothing could be marked that the stack has no room for. */
   size_t room = space->bytes / 136, taken = space->marker.capacity * sizeof *space->marker.stack;
   space->parcel_count = room > taken ? (uint32_t)((room - taken) / GCB_PARCEL_BYTES) : 0;
+  if (space->parcel_count == 0)
+    space->parcel_count = 1;
 }
 
 int gcb_regions_open(gcb_space *space) {
@@ -63,7 +66,9 @@ void gcb_regions_close(gcb_space *space) {
 /* relaxed, here and below: only the owner writes it; others read it as a hint */
 static void count_grey(gcb_region *region, size_t count) {
   uint32_t grey = atomic_load_explicit(&region->grey, memory_order_relaxed);
-  atomic_store_explicit(&region->grey, grey + (uint32_t)count, memory_order_relaxed);
+  /* It counts references, of which there may be more than it holds: it must not come round to none. */
+  uint32_t sum = count > UINT32_MAX - grey ? UINT32_MAX : grey + (uint32_t)count;
+  atomic_store_explicit(&region->grey, sum, memory_order_relaxed);
 }
 
 void gcb_set_grey(gcb_space *space, uint32_t granule) {

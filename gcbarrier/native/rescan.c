@@ -8,8 +8,12 @@
  * that writes marks, marks it when they are done. */
 #include "core.h"
 
+#include <sched.h>
+
 enum {
-  BATCH = 4096,    /* granules that are handed out at a time */
+  PATIENCE =
+      4096,     /* turns of waiting for a helper, each some ten nanoseconds, as long as a few granules take */
+  BATCH = 4096, /* granules that are handed out at a time */
   WORTH_HELP = 16, /* fewer are done before anybody else has looked up */
 };
 
@@ -174,8 +178,11 @@ static uint64_t close(gcb_space *space) {
   gcb_rescan_list *rescan = &space->rescan;
   uint64_t objects = 0;
   atomic_store_explicit(&rescan->open, 0, memory_order_seq_cst);
-  while (atomic_load_explicit(&rescan->helpers, memory_order_seq_cst))
-    gcb_relax();
+  for (uint32_t turn = 1; atomic_load_explicit(&rescan->helpers, memory_order_seq_cst); turn++)
+    if (turn % PATIENCE)
+      gcb_relax();
+    else
+      sched_yield(); /* it has lost its processor, perhaps to this thread */
   for (uint32_t i = 0; i < space->thread_count; i++)
     objects += take_over(space, &space->threads[i].helper);
   return objects;

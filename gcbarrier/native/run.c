@@ -418,9 +418,10 @@ void gcb_pace_slow(gcb_mutator *m, double per_second) {
   while (now < due && !atomic_load_explicit(m->finish, memory_order_relaxed)) {
     uint64_t nap_ns = due - now < NAP_NS ? due - now : NAP_NS;
     nanosleep(&(struct timespec){.tv_nsec = (long)nap_ns}, NULL);
-    m->slept_ns -= now;
-    now = gcb_now_ns();
-    m->slept_ns += now;
+    uint64_t woken_ns = gcb_now_ns();
+    /* What it overslept is none of its own will: somebody had its processor, the collector as like as not. */
+    m->slept_ns += (woken_ns < now + nap_ns ? woken_ns : now + nap_ns) - now;
+    now = woken_ns;
   }
   gcb_native_leave(m);
 }
