@@ -192,7 +192,8 @@ int gcb_remark(gcb_space *space, bool look) {
   if (in_cycle(space)) /* before the roots are pushed: they would be visited in the next cycle */
     return -1;
   if (look) {
-    gcb_prepare_stop(space);
+    if (space->stop_depth == 0) /* not in a prototype's stop, which has been prepared */
+      gcb_prepare_stop(space);
     if (collect(space, true) < 0) {
       space->prepared = false;
       return -1;

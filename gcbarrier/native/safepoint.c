@@ -94,7 +94,7 @@ static int64_t switches_of(gcb_thread *t) {
 /* Reading /proc takes tens of microseconds: done before the request and after the last mutator runs again, so
  * that no pause holds it. */
 void gcb_prepare_stop(gcb_space *space) {
-  if (space->prepared || space->stop_depth > 0)
+  if (space->prepared)
     return;
   space->prepared = true;
   for (uint32_t i = 0; i < space->thread_count; i++)
