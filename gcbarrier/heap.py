@@ -317,7 +317,7 @@ class Heap:
     def remark(self, *, look: bool = False) -> None:
         """The pause: stop, roots, collect, rescan, mark, resume. Then the marks are complete.
 
-        With ``look``, and over a barrier that re-arms atomically, one more round goes right before it.
+        With ``look``, and over a barrier that re-arms atomically, up to four more rounds go right before it.
         """
         self._check(self._lib.gcb_remark(self._space, look and self.promises.atomic))
 

@@ -18,7 +18,7 @@ class Params(Marking):
     rounds: int = field(default=12, validator=validators.ge(0))
     """Concurrent rescan rounds at most."""
     enough: int = field(default=4, validator=validators.ge(0))
-    """A round that found no more granules than this is the last one but for the look right before the stop."""
+    """A round that found no more granules than this is the last one but for the looks."""
     shrink: float = field(default=0.9, validator=[validators.gt(0), validators.le(1)])
     """So is one that found more than this share of what the round before it found: it no longer pays."""
     help: int = field(default=16, validator=validators.ge(0))
@@ -28,6 +28,9 @@ class Params(Marking):
     stop_above: int = field(default=500, validator=validators.ge(0))
     """Where the last round found more granules than this, one more follows in which the mutators are stopped while
     pages are re-armed: no processor runs them, so none has its TLB flushed, and nothing is written. 0: never."""
+    look: int = field(default=64, validator=validators.ge(0))
+    """Where the last round found no more granules than this, up to four more go right before the stop, each for what
+    was written during the one before."""
 
 
 def collect(heap: Heap, params: Params) -> None:
@@ -45,5 +48,5 @@ def collect(heap: Heap, params: Params) -> None:
     if params.rounds and 0 < params.stop_above < dirty:
         heap.collect(rearm=True, stopped=True)
         heap.rescan(help=params.help)
-    heap.remark(look=dirty <= params.enough)
+    heap.remark(look=dirty <= params.look)
     heap.sweep()

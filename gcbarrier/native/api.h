@@ -99,7 +99,7 @@ int gcb_flip(gcb_space *space);
 int gcb_mark(gcb_space *space, bool roots);
 int64_t gcb_collect(gcb_space *space, bool rearm, bool stopped);
 int gcb_rescan(gcb_space *space, uint32_t help);
-int gcb_remark(gcb_space *space, bool look);
+int gcb_remark(gcb_space *space, bool looked);
 int gcb_full(gcb_space *space);
 int gcb_sweep(gcb_space *space);
 void gcb_end_cycle(gcb_space *space);

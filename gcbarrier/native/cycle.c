@@ -186,21 +186,35 @@ int gcb_finish_marking(gcb_space *space, gcb_pause_kind kind, int failed) {
   return failed;
 }
 
-/* look: one more round first, as close to the stop as can be: what is written between the collector's last
- * call and the stop is not left to the pause. For atomic barriers, where few granules are left. */
-int gcb_remark(gcb_space *space, bool look) {
-  if (in_cycle(space)) /* before the roots are pushed: they would be visited in the next cycle */
-    return -1;
-  if (look) {
-    if (space->stop_depth == 0) /* not in a prototype's stop, which has been prepared */
-      gcb_prepare_stop(space);
-    if (collect(space, true) < 0) {
+/* Rounds as close to the stop as can be: what is written between the collector's last call and the stop is
+ * not left to the pause. Each leaves what is written while it lasts, so a few of them leave next to nothing.
+ */
+static int look(gcb_space *space) {
+  enum { LOOKS = 4 };
+  if (space->stop_depth == 0) /* not in a prototype's stop, which has been prepared */
+    gcb_prepare_stop(space);
+  int64_t before = INT64_MAX;
+  for (int looks = 0; looks < LOOKS; looks++) {
+    int64_t found = collect(space, true);
+    if (found < 0) {
       space->prepared = false;
       return -1;
     }
     rescan(space);
     drain(space);
+    if (found <= 1 || found >= before)
+      break;
+    before = found;
   }
+  return 0;
+}
+
+/* looked: with rounds right before the stop; for atomic barriers, where few granules are left. */
+int gcb_remark(gcb_space *space, bool looked) {
+  if (in_cycle(space)) /* before the roots are pushed: they would be visited in the next cycle */
+    return -1;
+  if (looked && look(space))
+    return -1;
   gcb_stop_world(space, false);
   mark_roots(space);
   int failed = collect(space, false) < 0 ? -1 : 0;
