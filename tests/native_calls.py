@@ -63,7 +63,7 @@ def misuse() -> dict[str, Any]:
     attempt("no mutators", lambda space: start(space, 0))
     attempt("more mutators than globals", lambda space: start(space, 257))
     attempt("start in a cycle", lib.gcb_begin_cycle, start)
-    attempt("remark without a cycle", lib.gcb_remark)
+    attempt("remark without a cycle", lambda space: lib.gcb_remark(space, False))
     attempt("watch with mutators", start, lib.gcb_watch_arm)
     attempt("join while stopped", start, lib.gcb_stop, lib.gcb_stop, join)
     attempt("free while stopped", start, lib.gcb_stop)
@@ -120,6 +120,7 @@ class _Caller:
             "gcb_watch_collect": (truth,),
             "gcb_set_trigger": (number,),
             "gcb_rescan": (any_of((0, 1, 64)),),
+            "gcb_remark": (any_of((False, True)),),
             "gcb_set_markers": (any_of((1, 2, 3, 0, 9)),),
             "gcb_take_events": (new("char[]", capacity * 64) if capacity else null, capacity),
             "gcb_get_operations": (new("uint64_t[]", 4),),
@@ -152,7 +153,7 @@ class _Caller:
 
 _PLAIN = (
     "gcb_finish", "gcb_abandon", "gcb_allocated_bytes", "gcb_begin_cycle", "gcb_arm", "gcb_snapshot",
-    "gcb_remark", "gcb_full", "gcb_sweep", "gcb_end_cycle", "gcb_marked_objects", "gcb_stop", "gcb_resume",
+    "gcb_full", "gcb_sweep", "gcb_end_cycle", "gcb_marked_objects", "gcb_stop", "gcb_resume",
     "gcb_watch_arm", "gcb_watch_words", "gcb_granule_bytes", "gcb_space_address", "gcb_metadata_bytes",
     "gcb_alias_huge", "gcb_markers_cpu_ns",
 )  # fmt: skip
