@@ -31,7 +31,7 @@ MIB = 1 << 20
 COLLECTOR = "mostly-concurrent"
 BARRIERS = ("uffd-wp-log", "uffd-wp-async", "soft-dirty")
 RATES, EMULATED_RATES = (1e5, 1e6), (1e4,)
-_ALONE: Mapping[str, Scalar] = {"enough": 0, "shrink": 1.0, "help": 0, "stop_above": 0}
+_ALONE: Mapping[str, Scalar] = {"enough": 0, "shrink": 1.0, "help": 0, "stop_above": 0, "look": 0}
 """Rounds and nothing else."""
 OPTIONS: Mapping[str, Mapping[str, Scalar]] = {
     **{f"{count} round{'s' * (count != 1)}": {**_ALONE, "rounds": count} for count in (0, 1, 2, 4, 8, 16)},
@@ -39,6 +39,7 @@ OPTIONS: Mapping[str, Mapping[str, Scalar]] = {
     **{f"shrink {share}": {**_ALONE, "rounds": 16, "shrink": share} for share in (0.5, 0.8, 0.9)},
     **{f"help {count}": {**_ALONE, "rounds": 16, "shrink": 0.9, "help": count} for count in (4, 16, 64)},
     **{f"stop above {count}": {**_ALONE, "rounds": 4, "stop_above": count} for count in (16, 500)},
+    **{f"look {count}": {**_ALONE, "rounds": 4, "look": count} for count in (64, 4096)},
     "the defaults": {},
 }
 """What is compared, and the collector's parameters for it."""
@@ -145,7 +146,7 @@ def _figure(run: Run, machine: str) -> Figure:
             remarks=[
                 "Points: medians over the invocations' medians; bars: from the least to the greatest invocation. "
                 "“n rounds” have no other end; “enough” and “shrink” end 16 rounds at most, “help” comes to such with "
-                "shrink 0.9, “stop above” to 4 rounds. A pause that such a stop takes besides is not in the remark's."
+                "shrink 0.9, “stop above” and “look” to 4 rounds. Such a stop is a pause besides, not in the remark's."
             ],
         )
         places = [(rate, title) for rate in rates for title in MEASURES]
