@@ -33,17 +33,19 @@ BARRIERS = ("uffd-wp-log", "uffd-wp-async", "soft-dirty")
 RATES, EMULATED_RATES = (1e5, 1e6), (1e4,)
 _ALONE: Mapping[str, Scalar] = {"enough": 0, "shrink": 1.0, "help": 0, "stop_above": 0, "look": 0}
 """Rounds and nothing else."""
+_HELPED: Mapping[str, Scalar] = {**_ALONE, "rounds": 16, "shrink": 0.5, "wait_ns": 0}
 OPTIONS: Mapping[str, Mapping[str, Scalar]] = {
     **{f"{count} round{'s' * (count != 1)}": {**_ALONE, "rounds": count} for count in (0, 1, 2, 4, 8, 16)},
     **{f"enough {count}": {**_ALONE, "rounds": 16, "enough": count} for count in (16, 256, 4096)},
     **{f"shrink {share}": {**_ALONE, "rounds": 16, "shrink": share} for share in (0.5, 0.8, 0.9)},
-    **{f"help {count}": {**_ALONE, "rounds": 16, "shrink": 0.9, "help": count} for count in (4, 16, 64)},
+    **{f"help {count}": {**_HELPED, "help": count} for count in (4, 16, 64)},
+    **{f"help 16, wait {wait} µs": {**_HELPED, "help": 16, "wait_ns": 1000 * wait} for wait in (4, 16)},
     **{f"stop above {count}": {**_ALONE, "rounds": 4, "stop_above": count} for count in (16, 500)},
     **{f"look {count}": {**_ALONE, "rounds": 4, "look": count} for count in (64, 4096)},
     "the defaults": {},
 }
 """What is compared, and the collector's parameters for it."""
-SHORT = ("0 rounds", "4 rounds", "16 rounds", "help 16", "stop above 16", "the defaults")
+SHORT = ("0 rounds", "4 rounds", "16 rounds", "stop above 16", "help 16", "help 16, wait 16 µs", "the defaults")
 ONLY_REDIRECTS = {"move_share": 0.0, "replace_share": 0.0, "garbage_per_edit": 0.0}
 
 
@@ -145,8 +147,8 @@ def _figure(run: Run, machine: str) -> Figure:
             handles=curve_keys(chosen),
             remarks=[
                 "Points: medians over the invocations' medians; bars: from the least to the greatest invocation. "
-                "“n rounds” have no other end; “enough” and “shrink” end 16 rounds at most, “help” comes to such with "
-                "shrink 0.9, “stop above” and “look” to 4 rounds. Such a stop is a pause besides, not in the remark's."
+                "“n rounds” have no other end; “enough” and “shrink” end 16 rounds at most, “help” comes where such shrink by "
+                "less than half, “stop above” and “look” to 4 rounds. Such a stop is a pause besides, not in the remark's."
             ],
         )
         places = [(rate, title) for rate in rates for title in MEASURES]

@@ -306,18 +306,22 @@ class Heap:
         stopped = stopped or (rearm and not self.promises.atomic)
         return self._check(self._lib.gcb_collect(self._space, rearm, stopped))
 
-    def rescan(self, *, help: int = 0) -> None:
-        """Look again at the marked objects on dirty granules and mark from there, while mutators run.
+    def ask_for_help(self, granules: int, *, wait_ns: int = 0) -> None:
+        """From now on until the remark has each mutator rescan so many granules at each of its safepoints.
 
-        With ``help`` each mutator rescans so many granules at each of its safepoints meanwhile: it writes less, and
-        the rescan is over sooner. Stopped mutators help in any case.
+        It writes less, and the rescans are over sooner. If no granules wait to be rescanned, it waits for some for up
+        to ``wait_ns``. Stopped mutators help in any case.
         """
-        self._check(self._lib.gcb_rescan(self._space, help))
+        self._lib.gcb_ask_to_help(self._space, granules, wait_ns)
+
+    def rescan(self) -> None:
+        """Look again at the marked objects on dirty granules and mark from there, while mutators run."""
+        self._check(self._lib.gcb_rescan(self._space))
 
     def remark(self, *, look: bool = False) -> None:
         """The pause: stop, roots, collect, rescan, mark, resume. Then the marks are complete.
 
-        With ``look``, and over a barrier that re-arms atomically, up to four more rounds go right before it.
+        With ``look``, and over a barrier that re-arms atomically, up to eight more rounds go right before it.
         """
         self._check(self._lib.gcb_remark(self._space, look and self.promises.atomic))
 

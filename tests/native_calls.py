@@ -119,7 +119,7 @@ class _Caller:
             "gcb_mark": (truth,),
             "gcb_watch_collect": (truth,),
             "gcb_set_trigger": (number,),
-            "gcb_rescan": (any_of((0, 1, 64)),),
+            "gcb_ask_to_help": (any_of((0, 1, 64)), any_of((0, 1000))),
             "gcb_remark": (any_of((False, True)),),
             "gcb_set_markers": (any_of((1, 2, 3, 0, 9)),),
             "gcb_take_events": (new("char[]", capacity * 64) if capacity else null, capacity),
@@ -153,7 +153,7 @@ class _Caller:
 
 _PLAIN = (
     "gcb_finish", "gcb_abandon", "gcb_allocated_bytes", "gcb_begin_cycle", "gcb_arm", "gcb_snapshot",
-    "gcb_full", "gcb_sweep", "gcb_end_cycle", "gcb_marked_objects", "gcb_stop", "gcb_resume",
+    "gcb_full", "gcb_rescan", "gcb_sweep", "gcb_end_cycle", "gcb_marked_objects", "gcb_stop", "gcb_resume",
     "gcb_watch_arm", "gcb_watch_words", "gcb_granule_bytes", "gcb_space_address", "gcb_metadata_bytes",
     "gcb_alias_huge", "gcb_markers_cpu_ns",
 )  # fmt: skip

@@ -204,6 +204,23 @@ MUTANTS = {
         policy="helped",
         sanitizer="tsan",
     ),
+    "what is handed out during a collect is forgotten": Mutant(
+        NATIVE / "rescan.c",
+        "  for (size_t count; (count = put(space)) > 0; empty(rescan)) {",
+        "  empty(rescan);\n  for (size_t count; (count = put(space)) > 0; empty(rescan)) {",
+        barrier="uffd_wp_log",
+        policy="helped",
+    ),
+    "granules are handed out without a release": Mutant(
+        NATIVE / "rescan.c",
+        "  atomic_store_explicit(&rescan->count, count, memory_order_release);",
+        "  atomic_store_explicit(&rescan->count, count, memory_order_relaxed);",
+        "",
+        barrier="uffd_wp_log",
+        policy="helped",
+        mutators=1,
+        sanitizer="tsan",
+    ),
     "remark without a rescan": Mutant(
         NATIVE / "cycle.c", "  if (!failed) {\n    rescan(space);\n", "  if (!failed) {\n"
     ),

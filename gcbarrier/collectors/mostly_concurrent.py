@@ -19,18 +19,18 @@ class Params(Marking):
     """Concurrent rescan rounds at most."""
     enough: int = field(default=4, validator=validators.ge(0))
     """A round that found no more granules than this is the last one but for the looks."""
-    shrink: float = field(default=0.9, validator=[validators.gt(0), validators.le(1)])
-    """So is one that found more than this share of what the round before it found: it no longer pays."""
+    shrink: float = field(default=0.5, validator=[validators.gt(0), validators.le(1)])
+    """So is one that found more than this share of what the round before it found, unless it is time for help."""
     help: int = field(default=16, validator=validators.ge(0))
-    """In helped rounds each mutator rescans so many granules at each safepoint. 0: never."""
-    help_after: int = field(default=3, validator=validators.ge(0))
-    """Rounds behind so many are helped."""
+    """Where rounds no longer shrink so much, each mutator rescans so many granules at each safepoint. 0: never."""
+    wait_ns: int = field(default=16_000, validator=validators.ge(0))
+    """A helping mutator that finds no granule waits for some so long: what it would write had to be rescanned."""
     stop_above: int = field(default=500, validator=validators.ge(0))
     """Where the last round found more granules than this, one more follows in which the mutators are stopped while
     pages are re-armed: no processor runs them, so none has its TLB flushed, and nothing is written. 0: never."""
     look: int = field(default=64, validator=validators.ge(0))
-    """Where the last round found no more granules than this, up to four more go right before the stop, each for what
-    was written during the one before."""
+    """Where the last round found no more granules than this, some more go right before the stop, each for what was
+    written during the one before; and nobody is asked to help."""
 
 
 def collect(heap: Heap, params: Params) -> None:
@@ -39,14 +39,23 @@ def collect(heap: Heap, params: Params) -> None:
     heap.arm()
     heap.mark()
     before = dirty = heap.granules
-    for done in range(params.rounds):
+    helped = not params.help
+    for _ in range(params.rounds):
         dirty = heap.collect(rearm=True)
-        heap.rescan(help=params.help if done >= params.help_after else 0)
-        if dirty <= params.enough or dirty > params.shrink * before:
+        heap.rescan()
+        if dirty <= params.enough:
             break
-        before = dirty
+        if dirty <= params.shrink * before:
+            before = dirty
+        elif helped or dirty <= params.look:
+            break
+        else:
+            helped = True
+            heap.ask_for_help(params.help, wait_ns=params.wait_ns)
+            # What the next round finds was written before, so nothing is concluded from it.
+            before = heap.granules
     if params.rounds and 0 < params.stop_above < dirty:
         heap.collect(rearm=True, stopped=True)
-        heap.rescan(help=params.help)
+        heap.rescan()
     heap.remark(look=dirty <= params.look)
     heap.sweep()

@@ -97,8 +97,11 @@ int gcb_fork(gcb_space *space);
 int gcb_await_child(gcb_space *space, uint64_t timeout_ns);
 int gcb_flip(gcb_space *space);
 int gcb_mark(gcb_space *space, bool roots);
+/* Until the cycle's last stop: granules that each mutator rescans at each safepoint, and how long it waits
+ * for some to be there. It slows the mutators down, so that they write less, and the rescans up. */
+void gcb_ask_to_help(gcb_space *space, uint32_t granules, uint64_t wait_ns);
 int64_t gcb_collect(gcb_space *space, bool rearm, bool stopped);
-int gcb_rescan(gcb_space *space, uint32_t help);
+int gcb_rescan(gcb_space *space);
 int gcb_remark(gcb_space *space, bool looked);
 int gcb_full(gcb_space *space);
 int gcb_sweep(gcb_space *space);

@@ -4,7 +4,8 @@
  * covered by a granule that this or an earlier collect() reported. With mutators running it may come one
  * collect() later, never not at all.
  * 2. collect(rearm = true) is called with mutators running only if the barrier declares itself atomic.
- * 3. The collector reads the contents of a page only after the collect() that reported it has returned.
+ * 3. The collector reads the contents of a page only after the collect() that reported it has returned, or
+ * has called rearmed().
  * 4. A call that fails returns -1 and leaves a sentence in gcb_error(); it never reports less than it should.
  */
 #ifndef GCB_BARRIER_H
@@ -108,6 +109,9 @@ typedef struct gcb_barrier {
   void *state;            /* the barrier's own, between open() and close() */
   unsigned granule_shift; /* log2 of a granule's bytes: GCB_PAGE_SHIFT, unless open() sets 4 to 12 */
   bool fell_back;         /* by collect(): this one was done in another, slower way than the barrier's own */
+  /* Null, or collect(rearm = true) may call it, as often as it likes: what it has added to the set so far has
+   * been re-armed, and may be read and taken out from now on. */
+  void (*rearmed)(struct gcb_barrier *barrier);
   gcb_tally tallies[GCB_TALLIES]; /* named by open() */
 } gcb_barrier;
 

@@ -108,8 +108,7 @@ typedef struct gcb_helper {
 /* Granules to be rescanned, for whoever takes them (rescan.c). */
 typedef struct gcb_rescan_list {
   size_t *granules;
-  size_t count;
-  _Atomic size_t next;
+  _Atomic size_t count, next;
   _Atomic uint32_t open, helpers;
   gcb_helper own; /* of the collector's thread */
 } gcb_rescan_list;
@@ -231,7 +230,8 @@ typedef struct gcb_space {
   uint64_t helped;       /* objects that others have visited for it, in all cycles */
   gcb_watcher *watchers; /* watch.c: threads that were told of; under service_lock */
   gcb_rescan_list rescan;
-  _Atomic uint32_t assist; /* granules that a mutator rescans at a safepoint that it is asked to help at */
+  _Atomic uint32_t assist; /* granules that a mutator rescans at a safepoint; 0: it isn't asked to help */
+  _Atomic uint64_t assist_wait_ns;
   bool marking, armed;
   gcb_child *child; /* fork.c; null: the barrier does not fork */
   pid_t child_pid;  /* 0: none, or reaped */
@@ -296,6 +296,9 @@ static inline void gcb_relax(void) {
 }
 static inline gcb_thread *gcb_thread_of(gcb_mutator *m) {
   return (gcb_thread *)(void *)m;
+}
+static inline gcb_space *gcb_space_of(gcb_barrier *barrier) {
+  return (gcb_space *)(void *)((char *)barrier - offsetof(gcb_space, barrier));
 }
 static inline uint32_t gcb_granule_of(const gcb_space *space, const void *tracked) {
   return (uint32_t)((size_t)((const char *)tracked - space->tracked) >> GCB_GRANULE_SHIFT);
@@ -380,7 +383,10 @@ uint64_t gcb_push_roots(gcb_space *space);
 uint64_t gcb_drain(gcb_space *space); /* visits until nothing is left; objects visited */
 void gcb_push_tracked(gcb_space *space, const void *tracked); /* marks what a reference leads to */
 uint64_t gcb_rescan_dirty(gcb_space *space);                  /* empties the dirty set; objects looked at */
-bool gcb_help_rescan(gcb_thread *t, size_t most);             /* by a mutator */
+size_t gcb_help_rescan(gcb_thread *t, size_t most);           /* by a mutator; granules */
+bool gcb_is_helped(const gcb_space *space);
+void gcb_rescan_early(gcb_barrier *barrier); /* hands out what the dirty set holds, during a collect */
+void gcb_rescan_drop(gcb_space *space);      /* forgets what was handed out */
 int gcb_rescan_new(gcb_space *space);
 
 /* safepoint.c */
@@ -389,7 +395,6 @@ void gcb_prepare_stop(gcb_space *space);
 void gcb_stop_world(gcb_space *space, bool asleep);
 void gcb_resume_world(gcb_space *space, gcb_pause_kind kind);
 void gcb_allocate_black(gcb_space *space, bool black);
-void gcb_ask_to_help(gcb_space *space, uint32_t granules); /* mutators that run; 0: no more */
 void gcb_thread_gone(gcb_thread *t);
 void gcb_announce_armed(gcb_space *space); /* or that the run is over: wakes gcb_await_armed() */
 void gcb_ring(gcb_bell *bell);
@@ -414,6 +419,7 @@ void gcb_oracle_free(gcb_space *space);
 int gcb_oracle_check(gcb_space *space); /* mutators stopped, after the final mark */
 void gcb_oracle_arming(gcb_space *space);
 void gcb_oracle_armed(gcb_space *space);
-void gcb_oracle_collected(gcb_space *space);
+void gcb_oracle_reported(gcb_space *space);  /* what is in the dirty set, before it is taken out */
+void gcb_oracle_collected(gcb_space *space); /* the same, at the end of a collect */
 
 #endif

@@ -14,6 +14,7 @@ static void clear_words(_Atomic uint64_t *bitmap, size_t granules) {
 
 /* Nothing is marked, nothing was reported. */
 static void forget(gcb_space *space) {
+  gcb_rescan_drop(space); /* marks what was found, so it comes first */
   clear_words(space->mark, space->bytes / GCB_GRANULE);
   gcb_forget_grey(space);
   if (space->dirty.words)
@@ -65,9 +66,8 @@ int gcb_arm(gcb_space *space) {
 }
 
 void gcb_grey(gcb_barrier *barrier, const void *object) {
-  gcb_space *space = (gcb_space *)(void *)((char *)barrier - offsetof(gcb_space, barrier));
   if (object)
-    gcb_push_tracked(space, object);
+    gcb_push_tracked(gcb_space_of(barrier), object);
 }
 
 static void mark_roots(gcb_space *space) {
@@ -84,6 +84,8 @@ static void drain(gcb_space *space) {
   gcb_record(space, GCB_EV_MARK, start_ns, objects);
 }
 
+/* With helpers: what has been re-armed is handed to them at once. A mutator that rescans while other pages
+ * are re-armed opens fewer of them meanwhile. */
 static int64_t collect(gcb_space *space, bool rearm) {
   uint64_t start_ns = gcb_now_ns();
   if (in_cycle(space))
@@ -93,7 +95,9 @@ static int64_t collect(gcb_space *space, bool rearm) {
   space->dirty.count = 0;
   space->barrier.fell_back = false;
   gcb_enter_phase(space, GCB_IN_COLLECT);
+  space->barrier.rearmed = rearm && space->stop_depth == 0 && gcb_is_helped(space) ? gcb_rescan_early : NULL;
   int failed = space->ops->collect(&space->barrier, rearm, &space->dirty);
+  space->barrier.rearmed = NULL;
   gcb_enter_phase(space, GCB_IN_CYCLE);
   if (failed)
     return -1;
@@ -144,14 +148,10 @@ int64_t gcb_collect(gcb_space *space, bool rearm, bool stopped) {
   return dirty;
 }
 
-/* help: granules that each running mutator rescans at each safepoint meanwhile. It slows the mutators down,
- * so that they write less, and the rescan up. */
-int gcb_rescan(gcb_space *space, uint32_t help) {
+int gcb_rescan(gcb_space *space) {
   if (in_cycle(space))
     return -1;
-  gcb_ask_to_help(space, help);
   rescan(space);
-  gcb_ask_to_help(space, 0);
   drain(space);
   return 0;
 }
@@ -163,6 +163,7 @@ static void flip(gcb_space *space) {
   space->live = space->mark;
   space->mark = spent;
   gcb_retire_tlabs(space);
+  gcb_ask_to_help(space, 0, 0);
   gcb_allocate_black(space, false);
   space->live_bytes = space->marker.bytes;
   for (uint32_t i = 0; i < space->thread_count; i++)
@@ -190,7 +191,7 @@ int gcb_finish_marking(gcb_space *space, gcb_pause_kind kind, int failed) {
  * not left to the pause. Each leaves what is written while it lasts, so a few of them leave next to nothing.
  */
 static int look(gcb_space *space) {
-  enum { LOOKS = 4 };
+  enum { LOOKS = 8 };
   if (space->stop_depth == 0) /* not in a prototype's stop, which has been prepared */
     gcb_prepare_stop(space);
   int64_t before = INT64_MAX;

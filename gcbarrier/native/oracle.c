@@ -86,17 +86,23 @@ void gcb_oracle_armed(gcb_space *space) {
 }
 
 /* The dirty set holds what was just collected, and nothing else: the rescan empties it. */
-void gcb_oracle_collected(gcb_space *space) {
+void gcb_oracle_reported(gcb_space *space) {
   gcb_oracle *oracle = space->oracle;
   if (!oracle)
     return;
-  uint64_t start_ns = gcb_now_ns();
   unsigned shift = GCB_PAGE_SHIFT - space->barrier.granule_shift;
   for (size_t word = 0; (word = gcb_dirty_word(&space->dirty, word)) != SIZE_MAX; word++)
     for (uint64_t bits = space->dirty.words[word]; bits; bits &= bits - 1) {
       size_t page = ((word << 6) + (size_t)__builtin_ctzll(bits)) >> shift;
       oracle->reported[page >> 6] |= UINT64_C(1) << (page & 63);
     }
+}
+
+void gcb_oracle_collected(gcb_space *space) {
+  if (!space->oracle)
+    return;
+  uint64_t start_ns = gcb_now_ns();
+  gcb_oracle_reported(space);
   gcb_record(space, GCB_EV_ORACLE, start_ns, 0); /* so that a pause can be freed of it */
 }
 

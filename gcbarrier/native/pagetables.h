@@ -34,7 +34,7 @@ enum { GCB_SCAN_WP_MATCHING = 1, GCB_SCAN_CHECK_WPASYNC = 2 };
 #define GCB_PAGE_IS_WRITTEN ((uint64_t)1 << 1)
 #define GCB_PAGE_IS_SOFT_DIRTY ((uint64_t)1 << 7)
 
-enum { GCB_REGIONS = 4096, GCB_ENTRIES = 8192 };
+enum { GCB_REGIONS = 4096, GCB_FEW_REGIONS = 64, GCB_ENTRIES = 8192 };
 
 typedef struct gcb_pagetables {
   int uffd, pagemap, clear_refs;
@@ -121,13 +121,14 @@ static inline int gcb_pagemap_scan_part(gcb_barrier *barrier, size_t first_page,
                                         uint64_t category, uint64_t flags, gcb_dirty_set *dirty) {
   gcb_pagetables *p = barrier->state;
   uintptr_t base = (uintptr_t)barrier->range.base, start = base + (first_page << GCB_PAGE_SHIFT);
+  bool waited_for = dirty && barrier->rearmed && flags & GCB_SCAN_WP_MATCHING;
   /* category_mask == return_mask and nothing else: the kernel's fast path */
   gcb_scan_argument scan = {.size = sizeof scan,
                             .flags = flags,
                             .start = start,
                             .end = start + (pages << GCB_PAGE_SHIFT),
                             .vec = (uintptr_t)p->regions,
-                            .vec_len = GCB_REGIONS,
+                            .vec_len = waited_for ? GCB_FEW_REGIONS : GCB_REGIONS,
                             .category_mask = category,
                             .return_mask = category};
   while (scan.start < scan.end) {
@@ -141,6 +142,8 @@ static inline int gcb_pagemap_scan_part(gcb_barrier *barrier, size_t first_page,
                     (size_t)(p->regions[i].end - p->regions[i].start) >> GCB_PAGE_SHIFT);
     if (scan.walk_end <= scan.start)
       return gcb_set_error("PAGEMAP_SCAN makes no progress");
+    if (waited_for)
+      barrier->rearmed(barrier);
     scan.start = scan.walk_end; /* a full vector ends the walk early */
   }
   return 0;

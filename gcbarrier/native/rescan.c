@@ -130,38 +130,42 @@ static void rescan_granule(gcb_space *space, gcb_helper *helper, size_t granule)
   look_up_waiting(space, helper);
 }
 
-/* Takes granules that nobody has taken and rescans up to `most` of them; how many. The next one's memory is
- * on its way meanwhile: it is taken ahead. */
+/* The next granule that nobody has taken. */
+static bool take(gcb_rescan_list *rescan, size_t *granule) {
+  size_t at = atomic_load_explicit(&rescan->next, memory_order_relaxed);
+  do
+    /* acquire: pairs with put(). The granule is in the list, and it had been re-armed before. */
+    if (at >= atomic_load_explicit(&rescan->count, memory_order_acquire))
+      return false;
+  while (!atomic_compare_exchange_weak_explicit(&rescan->next, &at, at + 1, memory_order_relaxed,
+                                                memory_order_relaxed)); /* it only makes takers distinct */
+  *granule = rescan->granules[at];
+  return true;
+}
+
+/* Takes granules and rescans up to `most` of them; how many. */
 static size_t take_some(gcb_space *space, gcb_helper *helper, size_t most) {
-  gcb_rescan_list *rescan = &space->rescan;
   size_t done = 0;
-  while (done < most && has_room(helper)) {
-    /* relaxed: what the list holds was published by `open`; this only makes takers distinct */
-    size_t at = atomic_fetch_add_explicit(&rescan->next, 1, memory_order_relaxed);
-    if (at >= rescan->count)
-      break;
-    rescan_granule(space, helper, rescan->granules[at]);
-    done++;
-  }
+  for (size_t granule; done < most && has_room(helper) && take(&space->rescan, &granule); done++)
+    rescan_granule(space, helper, granule);
   look_up_waiting(space, helper);
   return done;
 }
 
-/* Up to `most` granules, by a mutator. False: there is nothing to do. */
-bool gcb_help_rescan(gcb_thread *t, size_t most) {
+size_t gcb_help_rescan(gcb_thread *t, size_t most) {
   gcb_space *space = t->space;
   gcb_rescan_list *rescan = &space->rescan;
   /* seq_cst, here and in close(): this thread says that it helps and then asks whether it is wanted; the
    * collector's thread says that it is not and then asks who helps. One of the two sees the other. */
   if (!atomic_load_explicit(&rescan->open, memory_order_relaxed))
-    return false;
+    return 0;
   atomic_fetch_add_explicit(&rescan->helpers, 1, memory_order_seq_cst);
   size_t done = 0;
   if (atomic_load_explicit(&rescan->open, memory_order_seq_cst))
     done = take_some(space, &t->helper, most);
   /* release: publishes what was found */
   atomic_fetch_sub_explicit(&rescan->helpers, 1, memory_order_release);
-  return done > 0;
+  return done;
 }
 
 /* Marks what somebody has found; how many objects that one has looked at. */
@@ -188,37 +192,63 @@ static uint64_t close(gcb_space *space) {
   return objects;
 }
 
-/* Moves granules from the dirty set to the list. */
-static void fill(gcb_space *space) {
+/* Puts granules from the dirty set behind those in the list, as many as there is room for; all that were put
+ * there since it was emptied. */
+static size_t put(gcb_space *space) {
   gcb_dirty_set *dirty = &space->dirty;
   gcb_rescan_list *rescan = &space->rescan;
-  rescan->count = 0;
+  size_t count = atomic_load_explicit(&rescan->count, memory_order_relaxed);
   for (size_t word = 0; (word = gcb_dirty_word(dirty, word)) != SIZE_MAX; word++) {
     uint64_t bits = dirty->words[word];
-    for (; bits && rescan->count < BATCH; bits &= bits - 1)
-      rescan->granules[rescan->count++] = (word << 6) + (size_t)__builtin_ctzll(bits);
+    for (; bits && count < BATCH; bits &= bits - 1)
+      rescan->granules[count++] = (word << 6) + (size_t)__builtin_ctzll(bits);
     dirty->words[word] = bits;
     if (bits)
       break;
     dirty->summary[word >> 6] &= ~(UINT64_C(1) << (word & 63));
   }
+  /* release: see take() */
+  atomic_store_explicit(&rescan->count, count, memory_order_release);
+  return count;
+}
+
+static void empty(gcb_rescan_list *rescan) {
+  /* relaxed, and in any order: nobody takes, see close() */
   atomic_store_explicit(&rescan->next, 0, memory_order_relaxed);
+  atomic_store_explicit(&rescan->count, 0, memory_order_relaxed);
+}
+
+static bool is_open(const gcb_rescan_list *rescan) {
+  return atomic_load_explicit(&rescan->open, memory_order_relaxed); /* this thread writes it */
+}
+
+void gcb_rescan_early(gcb_barrier *barrier) {
+  gcb_space *space = gcb_space_of(barrier);
+  gcb_oracle_reported(space);
+  put(space);
+  if (!is_open(&space->rescan))
+    atomic_store_explicit(&space->rescan.open, 1, memory_order_seq_cst);
 }
 
 uint64_t gcb_rescan_dirty(gcb_space *space) {
   uint64_t objects = 0;
   gcb_rescan_list *rescan = &space->rescan;
-  for (fill(space); rescan->count > 0; fill(space)) {
-    bool shared = rescan->count >= WORTH_HELP;
-    /* seq_cst: see gcb_help_rescan(); it also publishes the list */
-    if (shared)
+  for (size_t count; (count = put(space)) > 0; empty(rescan)) {
+    /* seq_cst: see gcb_help_rescan() */
+    if (!is_open(rescan) && count >= WORTH_HELP)
       atomic_store_explicit(&rescan->open, 1, memory_order_seq_cst);
     while (take_some(space, &rescan->own, SIZE_MAX) > 0)
       objects += take_over(space, &rescan->own);
-    if (shared)
+    if (is_open(rescan))
       objects += close(space);
   }
   return objects;
+}
+
+void gcb_rescan_drop(gcb_space *space) {
+  if (is_open(&space->rescan))
+    (void)close(space);
+  empty(&space->rescan);
 }
 
 int gcb_rescan_new(gcb_space *space) {

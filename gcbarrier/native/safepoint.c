@@ -150,11 +150,28 @@ static void run_again(gcb_thread *t, gcb_mutator_state resting) {
   }
 }
 
+/* Rescans for the collector, which is in a hurry, and waits for work if there is none: a mutator that went on
+ * would make some. Not while the collector marks, which may take long and is not sped up. */
+static void help(gcb_thread *t) {
+  gcb_space *space = t->space;
+  /* relaxed: hints, all of them */
+  size_t most = atomic_load_explicit(&space->assist, memory_order_relaxed);
+  uint64_t until = gcb_now_ns() + atomic_load_explicit(&space->assist_wait_ns, memory_order_relaxed);
+  for (size_t done = 0;;) {
+    done += gcb_help_rescan(t, most - done);
+    if (done >= most || gcb_now_ns() >= until ||
+        (atomic_load_explicit(&t->m.attention, memory_order_relaxed) & (GCB_HELP | GCB_STOP)) != GCB_HELP ||
+        (atomic_load_explicit(&space->phase, memory_order_relaxed) & 0xff) == GCB_IN_MARK)
+      return;
+    gcb_relax();
+  }
+}
+
 void gcb_safepoint_slow(gcb_mutator *m) {
   gcb_thread *t = gcb_thread_of(m);
   /* relaxed: hints, both */
   if (atomic_load_explicit(&m->attention, memory_order_relaxed) & GCB_HELP)
-    (void)gcb_help_rescan(t, atomic_load_explicit(&t->space->assist, memory_order_relaxed));
+    help(t);
   if (atomic_load_explicit(&m->attention, memory_order_relaxed) & GCB_STOP)
     run_again(t, GCB_STOPPED);
 }
@@ -278,8 +295,15 @@ void gcb_resume_world(gcb_space *space, gcb_pause_kind kind) {
   space->pause = 0;
 }
 
-void gcb_ask_to_help(gcb_space *space, uint32_t granules) {
+bool gcb_is_helped(const gcb_space *space) {
+  return atomic_load_explicit(&space->assist, memory_order_relaxed) > 0; /* this thread writes it */
+}
+
+void gcb_ask_to_help(gcb_space *space, uint32_t granules, uint64_t wait_ns) {
   atomic_store_explicit(&space->assist, granules, memory_order_relaxed);
+  /* Where there are more threads than processors, a mutator that waits may keep the collector from its own.
+   */
+  atomic_store_explicit(&space->assist_wait_ns, space->spin_ns ? wait_ns : 0, memory_order_relaxed);
   set_attention(space, granules ? GCB_HELP : 0, granules ? 0 : GCB_HELP);
 }
 

@@ -5,8 +5,8 @@
  *     stress POLICY SECONDS MIB MUTATORS SEED MARKERS
  *
  * POLICY: stop (the world, for all of the marking), concurrent (re-arms while mutators run), rearm (re-arms
- * in a pause of its own), helped (the same by turns, and mutators help with each rescan), snapshot (for
- * barriers that log what is overwritten). One line on stdout; exit status 1 when an object or a page was
+ * in a pause of its own), helped (the same by turns, and mutators help from the second round on), snapshot
+ * (for barriers that log what is overwritten). One line on stdout; exit status 1 when an object or a page was
  * lost, with the reason. */
 #include "core.h"
 #include "api.h"
@@ -268,8 +268,10 @@ static int mark_concurrently(gcb_space *space, bool rearm_stopped, uint32_t help
   if (gcb_arm(space) || gcb_mark(space, true))
     return -1;
   for (int round = 0; round < ROUNDS; round++) {
-    int64_t pages = gcb_collect(space, true, rearm_stopped || (help && round % 2));
-    if (pages < 0 || gcb_rescan(space, help))
+    if (help && round == 1)
+      gcb_ask_to_help(space, help, 2000);
+    int64_t pages = gcb_collect(space, true, rearm_stopped || (help && round % 4 == 3));
+    if (pages < 0 || gcb_rescan(space))
       return -1;
     if (pages <= FEW_PAGES)
       break;
