@@ -147,8 +147,9 @@ def _figure(run: Run, machine: str) -> Figure:
             handles=curve_keys(chosen),
             remarks=[
                 "Points: medians over the invocations' medians; bars: from the least to the greatest invocation. "
-                "“n rounds” have no other end; “enough” and “shrink” end 16 rounds at most, “help” comes where such shrink by "
-                "less than half, “stop above” and “look” to 4 rounds. Such a stop is a pause besides, not in the remark's."
+                "“n rounds” have no other end; “enough” and “shrink” end 16 rounds at most, “help” comes where such "
+                "shrink by less than half, “stop above” and “look” to 4 rounds. Such a stop is a pause besides, not in "
+                "the remark's."
             ],
         )
         places = [(rate, title) for rate in rates for title in MEASURES]
