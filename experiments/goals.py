@@ -3,8 +3,8 @@
 Each goal is a number, measured in one run beside what it is compared with, in at least five invocations: the remark of
 ``uffd-wp-log`` at three rates of stores and at the ends of the range of heap sizes, beside ``uffd-wp-async``; what the
 log adds to a first store; how long a store takes while a cycle is under way, beside no collector at all; and, where the
-libraries and kernels are there, the Boehm collector's generational mode and soft-dirty. Ratios are of medians; their
-range is that of the extremes. ``boehm`` has marking and allocation beside the Boehm collector's.
+libraries and kernels are there, the Boehm collector's generational mode, its marker, and soft-dirty. Ratios are of
+medians; their range is that of the extremes. ``boehm`` has more beside the Boehm collector.
 """
 
 from collections.abc import Iterator, Sequence
@@ -76,6 +76,7 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
     configs += [_bursts(each, barrier) for each, barrier in sizes if not quick and _fit(each)]
     configs += [_timed("none", "never"), _timed(LOG, "mostly-concurrent", every_s=0.02)]
     configs += [_allocating(hot, boehm) for hot in HOT for boehm in (False, True) if not quick]
+    configs += [_marking(boehm) for boehm in (False, True) if not quick]
     arguments = {"densities": "1", "budget_s": 0.2}
     probes = [Probe(function="gcbarrier.costs:operations", barrier=each, arguments=arguments) for each in (LOG, ASYNC)]
     return Plan(configs=tuple(configs), probes=tuple(probes), invocations=1 if quick else 5)
@@ -139,6 +140,19 @@ def _allocating(hot: float, boehm: bool) -> Config:
         heap_params={"nodes": LIVE // 64, "hot_share": hot, "rate_per_s": 1e6, **ALLOCATING},
         collector_params=params,
         duration_s=4.0,
+    )
+
+
+def _marking(boehm: bool) -> Config:
+    params = {"mark_stack": LIVE // 128, "incremental": False} if boehm else {}
+    return Config(
+        heap="graph_edits",
+        barrier="none",
+        collector=BOEHM if boehm else "stop-the-world",
+        heap_bytes=2 * LIVE,
+        heap_params={"nodes": LIVE // 64, "rate_per_s": 1000.0, **REDIRECTS},
+        collector_params={"every_s": 0.05, "markers": 1, **params},
+        duration_s=2.5,
     )
 
 
@@ -213,6 +227,11 @@ def _boehm(found: Sequence[Cell]) -> Iterator[Goal]:
             )
             costs = [spread([cpu_ns_per_operation(each) for each in cell.good]) for cell in (ours, theirs)]
             yield Goal(what=f"CPU time, {pages}, ours against Boehm's", limit=1.0, value=_ratio(*costs))
+    marking = [cell for cell in found if "markers" in cell.config.collector_params]
+    marked = {cell.config.collector: cell.medians("full", "mark_ns") for cell in marking}
+    if BOEHM in marked and "stop-the-world" in marked:
+        value = _ratio(marked[BOEHM], marked["stop-the-world"])
+        yield Goal(what="marking by one thread, Boehm's against ours", limit=6, value=value, at_least=True)
 
 
 def _is(cell: Cell, barrier: str, heap: str) -> bool:
