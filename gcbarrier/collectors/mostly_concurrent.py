@@ -30,7 +30,7 @@ class Params(Marking):
     pages are re-armed: no processor runs them, so none has its TLB flushed, and nothing is written. 0: never."""
     look: int = field(default=64, validator=validators.ge(0))
     """Where the last round found no more granules than this, some more go right before the stop, each for what was
-    written during the one before; and nobody is asked to help."""
+    written during the one before; and nobody is asked to help. 0: never."""
 
 
 def collect(heap: Heap, params: Params) -> None:
@@ -57,5 +57,5 @@ def collect(heap: Heap, params: Params) -> None:
     if params.rounds and 0 < params.stop_above < dirty:
         heap.collect(rearm=True, stopped=True)
         heap.rescan()
-    heap.remark(look=dirty <= params.look)
+    heap.remark(look=0 < params.look >= dirty)
     heap.sweep()
