@@ -225,8 +225,8 @@ static bool is_open(const gcb_rescan_list *rescan) {
 void gcb_rescan_early(gcb_barrier *barrier) {
   gcb_space *space = gcb_space_of(barrier);
   gcb_oracle_reported(space);
-  put(space);
-  if (!is_open(&space->rescan))
+  /* Not an empty one: nobody would close it. */
+  if (put(space) > 0 && !is_open(&space->rescan))
     atomic_store_explicit(&space->rescan.open, 1, memory_order_seq_cst);
 }
 
