@@ -152,6 +152,7 @@ static size_t take_some(gcb_space *space, gcb_helper *helper, size_t most) {
   return done;
 }
 
+/* Up to `most` granules, by a mutator; how many there were to do. */
 size_t gcb_help_rescan(gcb_thread *t, size_t most) {
   gcb_space *space = t->space;
   gcb_rescan_list *rescan = &space->rescan;
