@@ -1,7 +1,8 @@
 """Compiling the C on demand: the core, barriers and mutators, each once and kept in the user's cache.
 
-A result's name holds a hash of everything that went into it (sources, headers, flags, compiler), so nothing stale is
-ever loaded. The core is a shared library; the cffi module over it and the barriers and mutators link against it.
+A result's name holds a hash of everything that went into it (flags, compiler, all that the compiler read), so nothing
+stale is ever loaded (:mod:`gcbarrier.buildcache`). The core is a shared library; the cffi module over it and the
+barriers and mutators link against it.
 
 ``CC`` chooses the compiler. ``GCBARRIER_SANITIZE`` (``address,undefined`` or ``thread``) builds everything with those
 sanitizers; a process that loads the result then needs :func:`preload` in its environment from the start.
@@ -9,7 +10,6 @@ sanitizers; a process that loads the result then needs :func:`preload` in its en
 
 import contextlib
 import functools
-import hashlib
 import importlib.machinery
 import importlib.util
 import io
@@ -19,14 +19,13 @@ import shlex
 import shutil
 import subprocess
 import sysconfig
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
+from gcbarrier import buildcache, includes
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.paths import cache_home
 
@@ -51,9 +50,11 @@ _CALLBACKS = """
 extern "Python" int gcb_python_arm(void *self);
 extern "Python" int gcb_python_collect(void *self, bool rearm, uint64_t *words, size_t pages);
 """
-_KEPT_S = 30 * 86400.0
+_OWN_TEXT = Path(__file__).read_text(encoding="utf-8")
 _MODULE = "_gcbarrier"
+_GLUE = f"{_MODULE}.c"
 _CORE = "gcbarrier-core"
+_PLUGIN = "plugin.so"
 
 
 @frozen(kw_only=True)
@@ -106,26 +107,36 @@ def core() -> Path:
 
     Raises Unavailable without a compiler or Python's C headers, GcBarrierError where the compiler fails.
     """
-    sources = sorted(NATIVE.glob("*.c"))
-    headers = sorted(NATIVE.glob("*.h"))
+    sources = [str(source) for source in sorted(NATIVE.glob("*.c"))]
     include = sysconfig.get_path("include")
-    key = _key([*sources, *headers, Path(__file__)], [include, sysconfig.get_config_var("SOABI")])
-    folder = _build_home() / f"core-{key}"
-    if folder.is_dir():
-        os.utime(folder)
-        return folder
-    if not Path(include, "Python.h").is_file():
-        remedy = "install them (on Debian: python3-dev)"
-        raise Unavailable("the compiled core", "Python's C headers are missing (Python.h)", remedy)
-    with _new_folder(folder) as work:
-        name = f"lib{_CORE}.so"
-        _compile([*map(str, sources), "-shared", f"-Wl,-soname,{name}", "-ldl", "-o", str(work / name)])
-        glue = work / f"{_MODULE}.c"
-        _emit_glue(glue)
+    library, module = f"lib{_CORE}.so", f"{_MODULE}.abi3.so"
+
+    def generate(work: Path) -> None:
+        if not Path(include, "Python.h").is_file():
+            remedy = "install them (on Debian: python3-dev)"
+            raise Unavailable("the compiled core", "Python's C headers are missing (Python.h)", remedy)
+        _emit_glue(work / _GLUE)
+
+    def compile_both(work: Path) -> None:
+        options = ["-shared", f"-Wl,-soname,{library}", "-ldl", "-o", str(work / library)]
+        _compile([*sources, *options], work.parent)
         # The glue is generated: what it warns of is not ours to mend.
-        module = str(work / f"{_MODULE}.abi3.so")
-        _compile([str(glue), f"-I{include}", "-w", "-shared", *_link(work), "-Wl,-rpath,$ORIGIN", "-o", module])
-    return folder
+        options = [f"-I{include}", "-w", "-shared", *_link(work), "-Wl,-rpath,$ORIGIN", "-o", str(work / module)]
+        _compile([str(work / _GLUE), *options], work.parent)
+
+    return buildcache.folder(
+        _build_home(),
+        buildcache.Recipe(
+            name="core",
+            # The declarations of the glue are among what the sources read.
+            words=(*_compiler_words(), str(sysconfig.get_config_var("SOABI")), _cffi_version(), _OWN_TEXT),
+            where=(*_search_words(), *sources, include),
+            results=(library, module),
+            prepare=generate,
+            reading=lambda work: _reading([*sources, str(work / _GLUE)], [f"-I{include}"]),
+            make=compile_both,
+        ),
+    )
 
 
 def barrier(source: Path, defines: Sequence[str] = ()) -> Plugin:
@@ -133,13 +144,12 @@ def barrier(source: Path, defines: Sequence[str] = ()) -> Plugin:
 
     ``defines`` are its parameters, as ``-DNAME=VALUE``.
     """
-    # A barrier may be a variant of the one beside it, and include that.
-    return _plugin(source, [source, *_near(source)], defines)
+    return _plugin(source, defines)
 
 
 def runtime(source: Path, defines: Sequence[str], libraries: Sequence[str]) -> Plugin:
     """The C file of a collector that brings its own memory, linked with the ``libraries`` that it is made of."""
-    return _plugin(source, [source, *_near(source)], defines, libraries=libraries)
+    return _plugin(source, defines, libraries=libraries)
 
 
 def has_header(name: str) -> bool:
@@ -164,20 +174,15 @@ def mutator(
     ``store`` is the header with a software barrier's inline store, compiled with the barrier's ``defines``; without
     one a store is a plain store. ``runtime`` is the header with another collector's allocation, from ``libraries``.
     """
-    inputs = [source, *_near(source), *sorted(source.parent.parent.glob("_*/*.h"))]
     options = [f"-DGCB_VERIFY={int(verify)}", f"-DGCB_TIMED={int(timed)}"]
+    folders = []
     if store is not None:
-        inputs += [store, *_near(store)]
-        options += [f'-DGCB_STORE_HEADER="{store.name}"', f"-I{store.parent}", *defines]
+        options += [f'-DGCB_STORE_HEADER="{store.name}"', *defines]
+        folders += [store.parent]
     if runtime is not None:
-        inputs += [runtime]
-        options += [f'-DGCB_RUNTIME_HEADER="{runtime.name}"', f"-I{runtime.parent}"]
-    return _plugin(source, inputs, options, {"gcb_params.h": params_header}, libraries)
-
-
-def _near(source: Path) -> list[Path]:
-    """What lies beside a file and may be included by it."""
-    return sorted({*source.parent.glob("*.h"), *source.parent.glob("*.c")} - {source})
+        options += [f'-DGCB_RUNTIME_HEADER="{runtime.name}"']
+        folders += [runtime.parent]
+    return _plugin(source, options, folders, {"gcb_params.h": params_header}, libraries)
 
 
 @functools.cache
@@ -214,25 +219,36 @@ def tallies(module: Any, space: Any) -> dict[str, int]:
 
 def _plugin(
     source: Path,
-    inputs: Sequence[Path],
     defines: Sequence[str],
+    folders: Sequence[Path] = (),
     files: Mapping[str, str] = {},
     libraries: Sequence[str] = (),
 ) -> Plugin:
     library = core()
-    key = _key([*inputs, *sorted(NATIVE.glob("*.h"))], [*defines, *libraries, library.name, *files.values()])
-    folder = _build_home() / f"{source.parent.name if source.stem == 'mutator' else source.stem}-{key}"
-    plugin = Plugin(library=folder / "plugin.so", core=library)
-    if plugin.library.is_file():
-        os.utime(folder)
-        return plugin
-    with _new_folder(folder) as work:
+    searched = [f"-I{folder}" for folder in (NATIVE, *folders)]
+
+    def generate(work: Path) -> None:
         for name, text in files.items():
             (work / name).write_text(text, encoding="utf-8")
-        includes = (f"-I{NATIVE}", f"-I{work}")
+
+    def compile_it(work: Path) -> None:
         against = (*_link(library), f"-Wl,-rpath,{library}", "-lm", *(f"-l{name}" for name in libraries))
-        _compile([str(source), *includes, *defines, "-shared", *against, "-o", str(work / plugin.library.name)])
-    return plugin
+        options = [*searched, f"-I{work}", *defines, "-shared", *against, "-o", str(work / _PLUGIN)]
+        _compile([str(source), *options], work.parent)
+
+    folder = buildcache.folder(
+        _build_home(),
+        buildcache.Recipe(
+            name=source.parent.name if source.stem == "mutator" else source.stem,
+            words=(*_compiler_words(), *defines, *libraries, library.name, *files.values()),
+            where=(*_search_words(), str(source), *searched),
+            results=(_PLUGIN,),
+            prepare=generate,
+            reading=lambda work: _reading([str(source)], [*searched, f"-I{work}", *defines]),
+            make=compile_it,
+        ),
+    )
+    return Plugin(library=folder / _PLUGIN, core=library)
 
 
 def _link(folder: Path) -> list[str]:
@@ -252,27 +268,36 @@ def _emit_glue(target: Path) -> None:
         ffi.emit_c_code(str(target))
 
 
-def _compile(arguments: Sequence[str]) -> None:
-    command = [*compiler(), *cflags(), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if "error" in line or "No space left" in line]
-        why = (
-            said or done.stderr.splitlines() or [f"{command[0]} ended with status {done.returncode} and said nothing"]
-        )[0]
-        raise GcBarrierError(f"the C compiler failed: {why}")
+def _compile(arguments: Sequence[str], temporary: Path) -> None:
+    # A compiler that is killed leaves its temporary files behind.
+    includes.run([*compiler(), *cflags(), *arguments], os.environ | {"TMPDIR": str(temporary)})
 
 
-def _key(files: Sequence[Path], words: Sequence[str]) -> str:
-    digest = hashlib.sha256(repr((compiler(), _compiler_version(compiler()), cflags(), *words)).encode())
-    for file in files:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+def _reading(sources: Sequence[str], options: Sequence[str]) -> includes.Reading:
+    return includes.reading([*compiler(), *cflags(), *options], sources, os.environ)
+
+
+def _compiler_words() -> tuple[str, ...]:
+    """What every result depends on."""
+    surroundings = (f"{name}={os.environ.get(name, '')}" for name in ("LIBRARY_PATH", "COMPILER_PATH"))
+    return (*compiler(), _compiler_version(compiler()), *cflags(), *surroundings)
+
+
+def _search_words() -> tuple[str, ...]:
+    """What decides, beside the flags, which headers are found."""
+    return tuple(f"{name}={os.environ.get(name, '')}" for name in ("CPATH", "C_INCLUDE_PATH"))
 
 
 @functools.cache
 def _compiler_version(command: tuple[str, ...]) -> str:
     return _ask((*command, "--version"))
+
+
+def _cffi_version() -> str:
+    # Cheaper than cffi, which only writing the glue needs.
+    import _cffi_backend
+
+    return str(_cffi_backend.__version__)
 
 
 def _ask(command: Sequence[str]) -> str:
@@ -282,34 +307,3 @@ def _ask(command: Sequence[str]) -> str:
 
 def _build_home() -> Path:
     return cache_home() / "gcbarrier" / "build"
-
-
-@contextlib.contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill that takes its name only when the block ends well."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        reason = os.strerror(problem.errno or 0)
-        raise GcBarrierError(
-            f"{folder.parent} can't be made: {reason}; set XDG_CACHE_HOME to a folder of yours"
-        ) from problem
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder.parent) as outer:
-        work = Path(outer) / "work"
-        work.mkdir()
-        yield work
-        try:
-            work.rename(folder)
-        except OSError:
-            # Another process was faster, and made the same.
-            if not folder.is_dir():
-                raise
-    _forget_unused(folder.parent)
-
-
-def _forget_unused(home: Path) -> None:
-    for old in home.iterdir():
-        # Somebody else may be cleaning up as well.
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - old.stat().st_mtime > _KEPT_S:
-                shutil.rmtree(old, ignore_errors=True)
