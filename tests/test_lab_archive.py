@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from gcbarrier.errors import GcBarrierError
+from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.lab import image, overlay
 from gcbarrier.lab.cpio import CpioWriter
+from gcbarrier.lab.files import new_file
 from gcbarrier.lab.status import Kernel
 
 
@@ -213,3 +214,61 @@ def test_the_base_is_made_once_and_old_ones_go(tmp_path: Path, monkeypatch: pyte
     kept = sorted(made[0].parent.iterdir())
     assert kept == sorted(made[-3:])
     assert dict(entries(made[-1].read_bytes()))[relative(thing)].content == b"xxxx"
+
+
+@pytest.mark.parametrize(
+    ("ldd", "said"),
+    [
+        ('echo "$1:"; printf "\\tlibc.so.6 => /lib/libc.so.6 (0x1)\\n"; kill -INT $$', "ldd ended with status -2"),
+        ('echo "$1:"; printf "\\tlibc.so.6 => /lib/libc.so.6 (0x1)\\n"', "ldd ended with status 0"),
+        ('for file; do printf "$file:\\n\\tlinux-vdso.so.1 (0x1)\\n"; done; exit 1', "ldd ended with status 1"),
+        ('echo "ldd: exited with unknown exit code (139)" >&2; exit 1', "unknown exit code (139)"),
+        ("", "ldd ended with status 0"),
+    ],
+)
+def test_a_base_without_all_its_libraries_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ldd: str, said: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    programs = [os.path.realpath(path) for name in ("sh", "cat") if (path := shutil.which(name))]
+    monkeypatch.setattr(image, "_base_files", lambda: programs)
+    whole = dict(entries(image.base_archive().read_bytes()))
+    assert any("libc.so" in name for name in whole)
+    shutil.rmtree(tmp_path / "cache")
+    (tmp_path / "ldd").write_text(f"#!/bin/sh\n{ldd}\n")
+    (tmp_path / "ldd").chmod(0o755)
+    with monkeypatch.context() as changed:
+        changed.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+        with pytest.raises(GcBarrierError, match="the libraries that the guest needs can't be listed") as caught:
+            image.base_archive()
+    assert said in str(caught.value)
+    assert not list((tmp_path / "cache").rglob("*.cpio"))
+    assert dict(entries(image.base_archive().read_bytes())) == whole
+
+
+def test_a_program_that_needs_no_library_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "ldd").write_text('#!/bin/sh\nfor f; do printf "$f:\\n\\tnot a dynamic executable\\n"; done; exit 1\n')
+    (tmp_path / "ldd").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(image, "_base_files", lambda: [os.path.realpath("/bin/sh")])
+    assert image.base_archive().exists()
+    (tmp_path / "ldd").unlink()
+    image.base_archive().unlink()
+    with pytest.raises(Unavailable, match=r"ldd does not start .*\(install libc-bin\)"):
+        image.base_archive()
+
+
+def test_what_a_killed_making_left_goes_and_what_another_makes_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(image, "_base_files", lambda: [__file__])
+    monkeypatch.setattr(image, "_libraries", lambda _: [])
+    home = tmp_path / "gcbarrier/lab"
+    home.mkdir(parents=True)
+    (home / ".new-left").write_text("half of")
+    with new_file(home, lambda _: "other") as other:
+        other.write(b"x")
+        base = image.base_archive()
+    assert sorted(home.iterdir()) == [base, home / "other"]

@@ -68,7 +68,7 @@ def test_without_a_kernel_a_run_says_what_to_do(
 
 
 def test_status_in_words(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab, "status", lambda: READY)
+    monkeypatch.setattr(lab, "status", lambda **_: READY)
     assert main(["lab", "status"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "kernel       6.12.9-cloud (stable)",
@@ -76,7 +76,7 @@ def test_status_in_words(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         "accelerator  found out when the first guest boots",
         "ready",
     ]
-    monkeypatch.setattr(lab, "status", lambda: EMPTY)
+    monkeypatch.setattr(lab, "status", lambda **_: EMPTY)
     assert main(["lab", "status"]) == 2
     captured = capsys.readouterr()
     assert captured.out == "not ready: the lab's kernel: none has been fetched yet; run `gcbarrier lab setup`\n"
@@ -85,7 +85,7 @@ def test_status_in_words(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
 
 def test_status_in_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     for found, code in ((READY, 0), (EMPTY, 2)):
-        monkeypatch.setattr(lab, "status", lambda found=found: found)
+        monkeypatch.setattr(lab, "status", lambda found=found, **_: found)
         assert main(["lab", "status", "--json"]) == code
         assert json.loads(capsys.readouterr().out) == {
             "ready": found.ready,
@@ -93,6 +93,7 @@ def test_status_in_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
             "kernel_release": found.kernel_release,
             "qemu_version": found.qemu_version,
             "accelerator": found.accelerator,
+            "damaged": [],
             "missing": found.missing,
             "remedy": found.remedy,
         }

@@ -1,16 +1,18 @@
 """Setting the lab up, with stand-ins for apt and QEMU: what is fetched, what is refused, what is left behind."""
 
 import importlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from gcbarrier.commands import main
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.lab import plan, setup, status
+from gcbarrier.lab import image, plan, setup, status
 from gcbarrier.lab.sources import Source
-from gcbarrier.lab.status import find_kernel, find_qemu
+from gcbarrier.lab.status import accelerator_note, find_kernel, find_qemu
 
 # The function of that name is what `gcbarrier.lab.setup` means to everyone else.
 SETUP_MODULE = importlib.import_module("gcbarrier.lab.setup")
@@ -50,10 +52,13 @@ case "$2" in
     mkdir -p "$into/usr/bin"
     printf '#!/bin/sh\\necho "QEMU emulator version %s (Debian)"\\n' "${LAB_TEST_QEMU:-10.0.2}" \\
         >"$into/usr/bin/qemu-system-x86_64"
-    chmod +x "$into/usr/bin/qemu-system-x86_64" ;;
+    chmod +x "$into/usr/bin/qemu-system-x86_64"
+    mkdir -p "$into/usr/share/qemu"
+    echo firmware >"$into/usr/share/qemu/bios-256k.bin"
+    ln -s bios-256k.bin "$into/usr/share/qemu/bios.bin" ;;
 *linux-image-6*)
     mkdir -p "$into/boot"
-    : >"$into/boot/vmlinuz-6.12.9+deb12-cloud-amd64"
+    echo "a kernel" >"$into/boot/vmlinuz-6.12.9+deb12-cloud-amd64"
     printf '%s' "$LAB_TEST_CONFIG" >"$into/boot/config-6.12.9+deb12-cloud-amd64" ;;
 *linux-b*)
     modules=$into/usr/lib/modules/7.3.4-cloud-amd64
@@ -129,6 +134,8 @@ def test_setup_says_what_it_will_do_then_does_it_and_is_ready(debian: Path, tmp_
         f"gcbarrier/lab/kernels/{SUITE}/vmlinuz",
         "gcbarrier/lab/qemu/about.json",
         "gcbarrier/lab/qemu/usr/bin/qemu-system-x86_64",
+        "gcbarrier/lab/qemu/usr/share/qemu/bios-256k.bin",
+        "gcbarrier/lab/qemu/usr/share/qemu/bios.bin",
     ]
 
 
@@ -270,3 +277,121 @@ def test_without_setpriv_it_is_not_ready(tool: Tool, tmp_path: Path) -> None:
     tool("qemu-system-x86_64", 'echo "QEMU emulator version 10.0.2"')
     (tmp_path / "bin" / "setpriv").unlink()
     assert "there is no setpriv" in status().missing
+
+
+KERNEL = f"kernels/{SUITE}"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (f"{KERNEL}/about.json", b"", f"{SUITE} is damaged: its about.json is not a description"),
+        (f"{KERNEL}/about.json", b"\xff\x00\x93", f"{SUITE} is damaged: its about.json is not a description"),
+        (f"{KERNEL}/about.json", b"[]", f"{SUITE} is damaged: its about.json is not a description"),
+        (f"{KERNEL}/about.json", b'{"suite": 3}', f"{SUITE} is damaged: its about.json names no suite"),
+        (f"{KERNEL}/about.json", b'{"suite": "x", "release": "6", "contents": [1]}', "does not list what is in it"),
+        (f"{KERNEL}/vmlinuz", b"a ker", f"{SUITE} is damaged: vmlinuz has 5 bytes of 9"),
+        (f"{KERNEL}/vmlinuz", None, f"{SUITE} is damaged: vmlinuz is missing"),
+        (f"{KERNEL}/config", b"", f"{SUITE} is damaged: config has 0 bytes of"),
+        ("qemu/about.json", b"{", "QEMU: the one that was fetched is damaged: its about.json is not a description"),
+        ("qemu/usr/bin/qemu-system-x86_64", b"", "is damaged: usr/bin/qemu-system-x86_64 has 0 bytes of"),
+        ("qemu/usr/share/qemu/bios-256k.bin", None, "is damaged: usr/share/qemu/bios-256k.bin is missing"),
+        ("qemu/usr/share/qemu/bios.bin", None, "is damaged: usr/share/qemu/bios.bin is missing"),
+    ],
+)
+@pytest.mark.usefixtures("debian")
+def test_damage_is_noticed_and_setup_mends_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes | None, said: str
+) -> None:
+    ready = setup(lambda _: None)
+    file = tmp_path / "cache/gcbarrier/lab" / name
+    whole = file.read_bytes()
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    found = status()
+    assert not found.ready
+    assert said in found.missing
+    assert found.remedy.startswith("run `gcbarrier lab setup")
+    assert main(["lab", "status"]) == 2
+    assert said in capsys.readouterr().out
+    steps: list[str] = []
+    assert setup(steps.append) == ready
+    assert said.removeprefix(f"{SUITE} is damaged: ").removeprefix("QEMU: ") in steps[0]
+    assert file.read_bytes() == whole
+    assert plan() == []
+
+
+@pytest.mark.usefixtures("debian")
+def test_a_changed_byte_is_noticed_by_whoever_reads(tmp_path: Path) -> None:
+    setup(lambda _: None)
+    for name in (f"{KERNEL}/vmlinuz", "qemu/usr/share/qemu/bios-256k.bin"):
+        file = tmp_path / "cache/gcbarrier/lab" / name
+        whole = file.read_bytes()
+        file.write_bytes(b"A" + whole[1:])
+        assert status().ready, "sizes alone don't tell"
+        assert f"{file.name} is not what it was" in status(thorough=True).missing
+        assert setup(lambda _: None).ready
+        assert file.read_bytes() == whole
+
+
+@pytest.mark.usefixtures("debian")
+def test_another_kernel_than_the_damaged_one_serves_if_it_is_named(
+    tmp_path: Path, tool: Tool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setup(lambda _: None)
+    tool("apt-cache", APT_CACHE_IN_PARTS)
+    setup(lambda _: None, "trixie-backports")
+    (tmp_path / "cache/gcbarrier/lab/kernels/trixie-backports/vmlinuz").write_text("?")
+    assert status().ready
+    assert main(["lab", "status"]) == 0
+    assert "kernel       trixie-backports is damaged: vmlinuz has 1 bytes of 0" in capsys.readouterr().out
+    with pytest.raises(Unavailable, match="run `gcbarrier lab setup --kernel trixie-backports`"):
+        find_kernel("trixie-backports")
+    assert setup(lambda _: None, "trixie-backports").ready
+
+
+@pytest.mark.usefixtures("debian")
+def test_what_an_older_version_fetched_serves_until_the_next_setup(tmp_path: Path) -> None:
+    setup(lambda _: None)
+    for folder in (KERNEL, "qemu"):
+        about = tmp_path / "cache/gcbarrier/lab" / folder / "about.json"
+        facts = json.loads(about.read_text())
+        del facts["contents"]
+        about.write_text(json.dumps(facts))
+    assert status().ready
+    assert len(plan()) == 3
+    assert "as nobody noted what the one here is made of" in plan()[0]
+    assert setup(lambda _: None).ready
+    assert plan() == []
+
+
+@pytest.mark.usefixtures("debian")
+def test_a_damaged_first_file_system_is_noticed_and_removed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setup(lambda _: None)
+    monkeypatch.setattr(image, "_base_files", lambda: [__file__])
+    monkeypatch.setattr(image, "_libraries", lambda _: [])
+    base = image.base_archive()
+    whole = base.read_bytes()
+    assert status(thorough=True).ready
+    os.truncate(base, len(whole) // 2)
+    said = f"{base.name} has {len(whole) // 2} bytes of {len(whole)}"
+    assert status().missing == f"the guest's first file system is damaged: {said}"
+    assert main(["lab", "status"]) == 2
+    assert said in capsys.readouterr().out
+    assert [said.split()[0] in step for step in plan()] == [True]
+    assert setup(lambda _: None).ready
+    assert not base.exists()
+    # A guest that boots before that has it made anew by itself.
+    assert image.base_archive() == base
+    os.truncate(base, 10)
+    assert image.base_archive().read_bytes() == whole
+
+
+@pytest.mark.usefixtures("debian")
+def test_a_remembered_accelerator_that_is_none_is_forgotten() -> None:
+    setup(lambda _: None)
+    accelerator_note(find_kernel(), find_qemu()).write_bytes(b"\xff\x00")
+    assert status().accelerator == ""

@@ -71,12 +71,14 @@ def _setup(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    found = lab.status()
+    found = lab.status(thorough=True)
     if args.json:
         print(json.dumps(_record(found), indent=2))
         return 0 if found.ready else NOT_READY
     for kernel in found.kernels:
         print(f"kernel       {kernel.release} ({kernel.suite})")
+    for damage in found.damaged:
+        print(f"kernel       {damage}")
     if found.qemu_version:
         print(f"QEMU         {found.qemu_version}")
     if found.ready:
@@ -94,6 +96,7 @@ def _record(found: lab.LabStatus) -> dict[str, object]:
         "kernel_release": found.kernel_release,
         "qemu_version": found.qemu_version,
         "accelerator": found.accelerator,
+        "damaged": list(found.damaged),
         "missing": found.missing,
         "remedy": found.remedy,
     }

@@ -16,10 +16,11 @@ from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-from gcbarrier.errors import GcBarrierError
+from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.lab.cpio import CpioWriter
-from gcbarrier.lab.files import new_file
+from gcbarrier.lab.files import forget_unfinished_files, new_file
 from gcbarrier.lab.paths import lab_home
+from gcbarrier.lab.whole import difference, seal
 
 # What gcbarrier imports when it measures; drawing figures stays on the host.
 DISTRIBUTIONS = ("attrs", "cattrs", "cffi", "numpy", "rich")
@@ -29,21 +30,48 @@ _LEFT_OUT = {"test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "
 _LEFT_OUT |= {"site-packages", "dist-packages", "include", "f2py"}
 _SUFFIXES_LEFT_OUT = (".a", ".pyi", ".pyx", ".pxd", ".h")
 _KEPT_BASES = 3
+# What ldd says of a program that needs no library, and then ends with status 1.
+_NOT_DYNAMIC = "not a dynamic executable"
 
 
 def base_archive() -> Path:
-    """The base archive for this interpreter, made if the installation has changed since the last time."""
+    """The base archive for this interpreter, made if the installation has changed since the last time.
+
+    Its seal is part of its name, so a damaged one is known as such, and made anew.
+    """
     roots = _base_files()
     key = hashlib.sha256(_stamp(roots)).hexdigest()[:16]
-    path = lab_home() / f"base-{key}.cpio"
-    if not path.exists():
-        with new_file(path) as out:
-            archive = CpioWriter(out)
-            for file in (*roots, *_libraries(roots)):
-                archive.add_path(file)
-            archive.finish()
-        _forget_old_bases()
-    return path
+    home = lab_home()
+    for known in home.glob(f"base-{key}-*.cpio"):
+        if not _damage(known):
+            return known
+        known.unlink(missing_ok=True)
+    libraries = _libraries(roots)
+    forget_unfinished_files(home)
+    named: list[str] = []
+
+    def name(made: Path) -> str:
+        named.append(f"base-{key}-{seal(made).replace(' ', '-')}.cpio")
+        return named[0]
+
+    with new_file(home, name) as out:
+        archive = CpioWriter(out)
+        for file in (*roots, *libraries):
+            archive.add_path(file)
+        archive.finish()
+    _forget_old_bases()
+    return home / named[0]
+
+
+def damaged_bases(*, thorough: bool = False) -> dict[Path, str]:
+    """The base archives that are not as they were made, and how they differ."""
+    bases = sorted(lab_home().glob("base-*-*.cpio"))
+    return {base: how for base in bases if (how := _damage(base, thorough=thorough))}
+
+
+def _damage(base: Path, *, thorough: bool = False) -> str:
+    noted = base.name.removesuffix(".cpio").split("-", 2)[2].replace("-", " ")
+    return difference(base, noted, thorough=thorough)
 
 
 def distribution_folders() -> list[str]:
@@ -123,9 +151,34 @@ def _distribution_files(distribution: metadata.Distribution) -> Iterator[str]:
 
 
 def _libraries(files: Iterable[str]) -> list[str]:
-    """The shared libraries that the given programs and libraries load, and the loader."""
+    """The shared libraries that the given programs and libraries load, and the loader.
+
+    ``GcBarrierError`` unless the answer is whole: a guest without one of them does not start.
+    """
     programs = [file for file in files if _is_elf(file)]
-    done = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=False)
+    try:
+        # The first one is named twice, as ldd gives no heading to a single one.
+        done = subprocess.run(
+            ["ldd", *programs[:1], *programs],
+            env={**os.environ, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            # Ctrl-C on the terminal is for us; ldd would stop half-way.
+            start_new_session=True,
+            check=False,
+        )
+    except OSError as error:
+        raise Unavailable("the lab", f"ldd does not start ({error.strerror})", "install libc-bin") from error
+    answers = dict(re.findall(r"^(/.*):\n((?:[ \t].*\n)+)", done.stdout, re.MULTILINE))
+    unanswered = [program for program in programs if program not in answers]
+    failed = done.returncode != 0 and not (done.returncode == 1 and _NOT_DYNAMIC in done.stdout)
+    if unanswered or failed:
+        why = done.stderr.strip().partition("\n")[0] or f"ldd ended with status {done.returncode}"
+        raise GcBarrierError(
+            f"the libraries that the guest needs can't be listed ({why}): see what `ldd {(unanswered or programs)[0]}` "
+            "says, and run it again"
+        )
     found = re.findall(r"^\s+(?:\S+ => )?(/\S+) \(0x", done.stdout, re.MULTILINE)
     # Wheels bring libraries along and find them relative to themselves: those are there already.
     return list(dict.fromkeys(os.path.normpath(path) for path in found))
@@ -140,7 +193,7 @@ def _is_elf(path: str) -> bool:
 
 def _stamp(files: Iterable[str]) -> bytes:
     """What changes when a file of the base does."""
-    seen: list[object] = [3, TOOLS]
+    seen: list[object] = [4, TOOLS]
     # Installing or upgrading a library rewrites this one, so the libraries need not be looked up.
     for file in (*files, "/etc/ld.so.cache"):
         if os.path.exists(file):

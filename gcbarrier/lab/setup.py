@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import json
 import os
 import platform
 import re
@@ -13,31 +12,38 @@ from pathlib import Path
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.lab.apt import Archive, unpack
 from gcbarrier.lab.files import forget_unfinished, full_disk_explained, new_folder
+from gcbarrier.lab.image import damaged_bases
 from gcbarrier.lab.paths import kernel_folder, lab_home, qemu_folder
 from gcbarrier.lab.sources import archive_source, debian_codename
 from gcbarrier.lab.status import LabStatus, find_qemu, installed_kernels, status, unpacked_qemu
+from gcbarrier.lab.whole import ABOUT, describe, is_noted
 
 _NEEDED_CONFIG = ("MEM_SOFT_DIRTY", "USERFAULTFD", "VIRTIO_PCI", "VIRTIO_CONSOLE", "SERIAL_8250_CONSOLE", "DEVTMPFS")
+
+# Why to fetch once more what an older version has fetched.
+_UNKNOWN = ", as nobody noted what the one here is made of, so that damage to it can't be told"
 
 Step = Callable[[str], None]
 
 
 def plan(kernel: str | None = None) -> list[str]:
-    """What ``setup`` would do, a sentence each; nothing if all is there."""
+    """What ``setup`` would do, a sentence each; nothing if all is there and whole."""
     steps = []
     suite = _suite(kernel)
     uris = archive_source(debian_codename()).uris
-    if suite not in {known.suite for known in installed_kernels()}:
-        steps.append(f"fetch the cloud kernel of {suite} (about 30 MB) from {uris} and unpack it")
-    if not _has_qemu():
-        steps.append(f"fetch QEMU and the libraries it needs (about 16 MB) from {uris} and unpack them")
+    if (why := _wants_kernel(suite)) is not None:
+        steps.append(f"fetch the cloud kernel of {suite} (about 30 MB) from {uris} and unpack it{why}")
+    if (why := _wants_qemu()) is not None:
+        steps.append(f"fetch QEMU and the libraries it needs (about 16 MB) from {uris} and unpack them{why}")
     if steps:
         steps.append(f"all of it into {lab_home()}; nothing else on this system changes")
+    for base, how in damaged_bases(thorough=True).items():
+        steps.append(f"remove the guest's first file system {base.name}, which {how}: the next guest has it made anew")
     return steps
 
 
 def setup(on_step: Step, kernel: str | None = None) -> LabStatus:
-    """Fetch what is missing, telling ``on_step`` each step before it is taken.
+    """Fetch what is missing or damaged, telling ``on_step`` each step before it is taken.
 
     ``kernel`` names the suite whose kernel is wanted, by default this release's backports.
     Errors: not a Debian, no network, a full disk, a kernel without soft-dirty.
@@ -50,11 +56,33 @@ def setup(on_step: Step, kernel: str | None = None) -> LabStatus:
         for sentence in steps:
             on_step(sentence)
         with _alone(on_step):
-            if suite not in {known.suite for known in installed_kernels()}:
+            if _wants_kernel(suite) is not None:
                 _fetch_kernel(suite, on_step)
-            if not _has_qemu():
+            if _wants_qemu() is not None:
                 _fetch_qemu(on_step)
-    return status(suite)
+            for base in damaged_bases(thorough=True):
+                base.unlink(missing_ok=True)
+    return status(suite, thorough=True)
+
+
+def _wants_kernel(suite: str) -> str | None:
+    """Whether the kernel of ``suite`` is to be fetched, and if there is one already, why it won't do."""
+    whole, damaged = installed_kernels(thorough=True)
+    if suite in damaged:
+        return f", as the one here is damaged: {damaged[suite]}"
+    if suite not in {known.suite for known in whole}:
+        return ""
+    return None if is_noted(kernel_folder(suite)) else _UNKNOWN
+
+
+def _wants_qemu() -> str | None:
+    """The same for QEMU."""
+    try:
+        qemu = find_qemu(thorough=True)
+    except Unavailable as error:
+        return f", as {error.why}" if (qemu_folder() / ABOUT).exists() else ""
+    fetched = qemu.program.is_relative_to(qemu_folder())
+    return _UNKNOWN if fetched and not is_noted(qemu_folder()) else None
 
 
 def _suite(kernel: str | None) -> str:
@@ -85,14 +113,6 @@ def _alone(on_step: Step) -> Iterator[None]:
         os.close(handle)
 
 
-def _has_qemu() -> bool:
-    try:
-        find_qemu()
-    except Unavailable:
-        return False
-    return True
-
-
 def _fetch_kernel(suite: str, on_step: Step) -> None:
     with new_folder(kernel_folder(suite)) as folder:
         archive = Archive(archive_source(debian_codename()), (suite,), folder / "work")
@@ -111,7 +131,7 @@ def _fetch_kernel(suite: str, on_step: Step) -> None:
         image.rename(folder / "vmlinuz")
         config.rename(folder / "config")
         shutil.rmtree(folder / "work")
-        (folder / "about.json").write_text(json.dumps({"suite": suite, "release": release, "package": package}))
+        describe(folder, suite=suite, release=release, package=package)
 
 
 def _kernel_package(archive: Archive, suite: str) -> tuple[str, str]:
@@ -153,4 +173,4 @@ def _fetch_qemu(on_step: Step) -> None:
             unpack(package, folder)
         shutil.rmtree(folder / "work")
         version = unpacked_qemu(folder).version
-        (folder / "about.json").write_text(json.dumps({"version": version}))
+        describe(folder, version=version)

@@ -34,7 +34,7 @@ def debian_codename(os_release: Path = Path("/etc/os-release")) -> str:
     """The codename of this Debian release; ``Unavailable`` on anything that is not Debian."""
     fields: dict[str, str] = {}
     if os_release.exists():
-        for line in os_release.read_text().splitlines():
+        for line in os_release.read_text(errors="replace").splitlines():
             name, _, value = line.partition("=")
             fields[name] = value.strip("\"'")
     codename = fields.get("VERSION_CODENAME", "")
@@ -68,9 +68,9 @@ def system_sources(apt_folder: Path) -> Iterator[Source]:
     parts = apt_folder / "sources.list.d"
     for path in (apt_folder / "sources.list", *sorted(parts.glob("*.list"))):
         if path.is_file():
-            yield from parse_one_line(path.read_text())
+            yield from parse_one_line(path.read_text(errors="replace"))
     for path in sorted(parts.glob("*.sources")):
-        yield from parse_deb822(path.read_text())
+        yield from parse_deb822(path.read_text(errors="replace"))
 
 
 def parse_deb822(text: str) -> Iterator[Source]:

@@ -1,6 +1,5 @@
 """Whether the lab is set up, found out without starting anything long."""
 
-import json
 import os
 import platform
 import re
@@ -11,7 +10,9 @@ from pathlib import Path
 from attrs import frozen
 
 from gcbarrier.errors import Unavailable
+from gcbarrier.lab.image import damaged_bases
 from gcbarrier.lab.paths import lab_home, qemu_folder
+from gcbarrier.lab.whole import ABOUT, Damaged, described
 
 NEEDED_QEMU = (10, 0)
 SETUP = "run `gcbarrier lab setup`"
@@ -73,16 +74,21 @@ class LabStatus:
     accelerator: str
     missing: str
     remedy: str
+    #: Kernels that were set up and are not as they were then, a sentence each.
+    damaged: tuple[str, ...] = ()
 
 
-def status(kernel: str | None = None) -> LabStatus:
-    """Look whether a guest could be booted, with the kernel of the given suite or release if one is named."""
+def status(kernel: str | None = None, *, thorough: bool = False) -> LabStatus:
+    """Look whether a guest could be booted, with the kernel of the given suite or release if one is named.
+
+    That everything still has its size is always looked at; ``thorough`` reads it all (:mod:`gcbarrier.lab.whole`).
+    """
     found: Kernel | None = None
     qemu: Qemu | None = None
     missing: list[str] = []
     remedy = ""
     try:
-        found = find_kernel(kernel)
+        found = find_kernel(kernel, thorough=thorough)
     except Unavailable as error:
         missing.append(f"{error.what}: {error.why}")
         remedy = error.remedy
@@ -90,48 +96,73 @@ def status(kernel: str | None = None) -> LabStatus:
         missing.append("there is no setpriv, which ends a guest with the process that started it")
         remedy = remedy or "install util-linux"
     try:
-        qemu = find_qemu()
+        qemu = find_qemu(thorough=thorough)
     except Unavailable as error:
         missing.append(f"{error.what}: {error.why}")
         remedy = remedy or error.remedy
+    for base, how in damaged_bases(thorough=thorough).items():
+        missing.append(f"the guest's first file system is damaged: {base.name} {how}")
+        remedy = remedy or SETUP
+    whole, damaged = installed_kernels(thorough=thorough)
     return LabStatus(
         ready=not missing,
-        kernels=tuple(installed_kernels()),
+        kernels=tuple(whole),
         kernel_release=found.release if found else "",
         qemu_version=qemu.version if qemu else "",
         accelerator=known_accelerator(found, qemu) if found and qemu else "",
         missing="; ".join(missing),
         remedy=remedy,
+        damaged=tuple(f"{suite} is damaged: {how}" for suite, how in damaged.items()),
     )
 
 
-def installed_kernels() -> list[Kernel]:
-    """The kernels that were set up, the one set up first being the default."""
-    found = []
-    for about in (lab_home() / "kernels").glob("[!.]*/about.json"):
-        facts = json.loads(about.read_text())
-        kernel = Kernel(suite=facts["suite"], release=facts["release"], image=about.parent / "vmlinuz")
-        found.append((about.stat().st_mtime, kernel))
-    return [kernel for _, kernel in sorted(found, key=lambda pair: pair[0])]
+def installed_kernels(*, thorough: bool = False) -> tuple[list[Kernel], dict[str, str]]:
+    """The kernels that were set up, in that order, and of those that are damaged the suite and how."""
+    whole, damaged = [], {}
+    for folder in _kernel_folders():
+        try:
+            whole.append(_kernel_in(folder, thorough=thorough))
+        except Damaged as error:
+            damaged[folder.name] = str(error)
+    return whole, damaged
 
 
-def find_kernel(name: str | None = None) -> Kernel:
+def _kernel_folders() -> list[Path]:
+    """The folders of kernels, the one set up first being the default."""
+    found = (lab_home() / "kernels").glob(f"[!.]*/{ABOUT}")
+    return [about.parent for about in sorted(found, key=lambda about: about.stat().st_mtime)]
+
+
+def _kernel_in(folder: Path, *, thorough: bool) -> Kernel:
+    suite, release = described(folder, ("suite", "release"), ("vmlinuz", "config"), thorough=thorough)
+    return Kernel(suite=suite, release=release, image=folder / "vmlinuz")
+
+
+def find_kernel(name: str | None = None, *, thorough: bool = False) -> Kernel:
     """The kernel with that suite or (the beginning of a) release; without a name, the first one set up."""
     if platform.machine() != "x86_64":
         raise Unavailable("the lab", f"it emulates x86-64 and this machine is {platform.machine()}")
-    kernels = installed_kernels()
-    for kernel in kernels:
-        if name is None or kernel.suite == name or f"{kernel.release}.".startswith(f"{name}."):
+    kernels = []
+    for folder in _kernel_folders():
+        try:
+            kernel = _kernel_in(folder, thorough=thorough)
+        except Damaged as error:
+            if name in (None, folder.name):
+                why = f"{folder.name} is damaged: {error}"
+                raise Unavailable(
+                    "the lab's kernel", why, f"run `gcbarrier lab setup --kernel {folder.name}`"
+                ) from None
+            continue
+        if name in (None, kernel.suite, kernel.short_release) or f"{kernel.release}.".startswith(f"{name}."):
             return kernel
-        if kernel.short_release == name:
-            return kernel
+        kernels.append(kernel)
     if name is None:
         raise Unavailable("the lab's kernel", "none has been fetched yet", SETUP)
     have = ", ".join(f"{kernel.suite} ({kernel.release})" for kernel in kernels) or "none"
     raise Unavailable(f"the lab kernel {name}", f"fetched so far: {have}", "run `gcbarrier lab setup --kernel SUITE`")
 
 
-def find_qemu() -> Qemu:
+def find_qemu(*, thorough: bool = False) -> Qemu:
     """The system's QEMU if it is new enough, else the one that was fetched."""
     system = shutil.which(EMULATOR)
     unfit = ""
@@ -145,10 +176,13 @@ def find_qemu() -> Qemu:
                 return Qemu(program=Path(system), version=version)
             unfit = f"the system's QEMU {version} is older than {NEEDED_QEMU[0]} and emulates unreliably, and "
     folder = qemu_folder()
-    if not (folder / "about.json").exists():
+    if not (folder / ABOUT).exists():
         raise Unavailable("QEMU", f"{unfit}none has been fetched yet", SETUP)
-    facts = json.loads((folder / "about.json").read_text())
-    return unpacked_qemu(folder, facts["version"])
+    try:
+        (version,) = described(folder, ("version",), (f"usr/bin/{EMULATOR}",), thorough=thorough)
+    except Damaged as error:
+        raise Unavailable("QEMU", f"{unfit}the one that was fetched is damaged: {error}", SETUP) from None
+    return unpacked_qemu(folder, version)
 
 
 def unpacked_qemu(folder: Path, version: str = "") -> Qemu:
@@ -178,7 +212,11 @@ def accelerator_note(kernel: Kernel, qemu: Qemu) -> Path:
 def known_accelerator(kernel: Kernel, qemu: Qemu) -> str:
     """The accelerator that served before, or nothing."""
     note = accelerator_note(kernel, qemu)
-    return note.read_text().strip() if note.exists() else ""
+    try:
+        known = note.read_bytes()
+    except OSError:
+        return ""
+    return known.decode() if known in (b"kvm", b"tcg") else ""
 
 
 def _version(program: Path, environment: dict[str, str]) -> str:
