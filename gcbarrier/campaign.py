@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -64,13 +65,15 @@ class _Place:
 def run(
     name: str,
     *,
-    out: Path,
+    out: Path | None = None,
     quick: bool = False,
     verify: bool = False,
     settings: Settings = _AS_PLANNED,
     watch: Watch = _UNWATCHED,
 ) -> store.Run:
     """Run the experiment called ``name`` and write the run directory ``out``, which it returns loaded.
+
+    By default that is ``runs/NAME-TIME``, with a number behind it where another run has just taken that.
 
     Barriers that this kernel lacks send the whole plan to the lab as well, so that one machine has them all. Raises
     Unavailable where the lab would be needed and isn't set up, GcBarrierError where the plan can't be run; an
@@ -80,7 +83,8 @@ def run(
     seed = secrets.randbelow(1 << 31) if settings.seed is None else settings.seed
     plans: dict[str, Plan] = {}
     machines: dict[str, dict[str, object]] = {}
-    with store.RunWriter(out) as writer:
+    target = out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    with store.RunWriter(target, or_next=out is None) as writer:
 
         def on(place: _Place, plan: Plan, only: int | None = None) -> None:
             plans[place.machine.name] = plan
@@ -99,12 +103,21 @@ def run(
                 raise GcBarrierError(f"the experiment {name!r} has no plan: {file}'s plan() must return a Plan")
             return _applied(settings, plan, verify=verify)
 
+        def lab_plans() -> list[Plan]:
+            # The accelerator is known once a guest runs, and its memory must be known before.
+            either = [planned(Machine(name="lab", accelerator=each)) for each in ("kvm", "tcg")]
+            if either[0].counted:
+                either = [planned(Machine(name="lab", accelerator="tcg-icount"))]
+            _compile(either, watch)
+            return either
+
         lacking: dict[str, Unavailable] = {}
-        counted = False
+        either = lab_plans() if settings.machine == "lab" else []
         if settings.machine != "lab":
             with _here() as place:
                 here = planned(NATIVE)
                 host.fits(_largest_bytes(here))
+                _compile([here], watch)
                 lacking = _lacking(here, place.executor, watch)
                 # Sessions want one machine with all of them, and so does who has named them.
                 natively = settings.machine == "native" and not here.configs and "barrier" not in settings.choices
@@ -112,24 +125,20 @@ def run(
                     _require_lab(settings, lacking)
                 for barrier, problem in lacking.items():
                     watch.lacking(barrier, problem)
+                if settings.machine != "native" and (lacking or (here.counted and lab.status().ready)):
+                    either = lab_plans()
                 if present := _without(here, lacking):
                     on(place, present)
-                counted = here.counted and not settings.machine and lab.status().ready
-        if settings.machine != "native" and (lacking or counted or settings.machine == "lab"):
-            # The accelerator is known once a guest runs, and its memory must be known before.
-            either = [planned(Machine(name="lab", accelerator=each)) for each in ("kvm", "tcg")]
-            boots: list[int | None] = [None]
-            if either[0].counted:
-                either = [planned(Machine(name="lab", accelerator="tcg-icount"))]
-                # If counts vary from anything, then from boot to boot.
-                boots = list(range(either[0].invocations))
+        if either:
+            # If counts vary from anything, then from boot to boot.
+            boots = range(either[0].invocations) if either[0].counted else [None]
             for only in boots:
                 with _guest(either, watch) as guest:
                     there = planned(guest.machine)
                     missing = _lacking(there, guest.executor, watch)
                     _refuse(missing, there, settings)
                     on(guest, _without(there, missing) or there, only)
-        writer.commit(
+        written = writer.commit(
             {
                 "experiment": name,
                 "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -142,7 +151,7 @@ def run(
                 "lacking": {name: {"why": problem.why, "remedy": problem.remedy} for name, problem in lacking.items()},
             }
         )
-    return store.load(out)
+    return store.load(out or target.with_name(written.name))
 
 
 def measure(
@@ -244,10 +253,25 @@ def _refuse(missing: dict[str, Unavailable], plan: Plan, settings: Settings) -> 
 
 
 def _lacking(plan: Plan, executor: Executor, watch: Watch) -> dict[str, Unavailable]:
-    """The plan's barriers that don't work on the executor's machine."""
+    """The plan's barriers that the executor's machine lacks something for.
+
+    Raises GcBarrierError for one that does not work though nothing is lacking: no other machine would help.
+    """
     watch.note("trying the barriers")
     memories = {one.barrier: one.memory for one in _parts(plan)}
-    return {name: why for name, why in runner.availability(memories, executor).items() if why is not None}
+    lacking: dict[str, Unavailable] = {}
+    for name, problem in runner.availability(memories, executor).items():
+        if isinstance(problem, Unavailable):
+            lacking[name] = problem
+        elif problem is not None:
+            raise problem
+    return lacking
+
+
+def _compile(plans: Sequence[Plan], watch: Watch) -> None:
+    watch.note("compiling")
+    for plan in plans:
+        runner.compile_all(plan)
 
 
 def _without(plan: Plan, lacking: dict[str, Unavailable]) -> Plan | None:

@@ -9,18 +9,20 @@ from gcbarrier.tracked import Tracked
 
 # Two huge pages: where a view of the memory gets them, tracking must still be exact.
 _PAGES = 1024
+_MEMORY_NEEDS = {"hugetlb": ("hugetlb",)}
 _WRITTEN = np.arange(17) * 37 % _PAGES
 
 
 def probe(name: str, plugin: build.Plugin | None = None, memory: str = "shmem") -> int:
     """Write known pages and demand them back, twice: the second time shows that re-arming works.
 
-    Returns how many granules were reported too many. Raises Unavailable with the reason and the remedy. ``plugin`` is
-    the compiled barrier where there is no compiler. A barrier that notices ``gcb_store()`` alone needs nothing of the
-    kernel and is not tried.
+    Returns how many granules were reported too many. Raises Unavailable, with the reason and the remedy, where this
+    machine lacks what the barrier or its memory needs; GcBarrierError where it has all that and the barrier does not
+    work. ``plugin`` is the compiled barrier where there is no compiler. A barrier that notices ``gcb_store()`` alone
+    needs nothing of the kernel and is not tried.
     """
     chosen = barriers.choose(name)
-    for need in chosen.promises.needs:
+    for need in (*chosen.promises.needs, *_MEMORY_NEEDS.get(memory, ())):
         tried = features.feature(need)
         if not tried.works:
             raise Unavailable(f"the barrier {name}", tried.why, tried.remedy)
@@ -32,7 +34,10 @@ def probe(name: str, plugin: build.Plugin | None = None, memory: str = "shmem") 
     except Unavailable:
         raise
     except GcBarrierError as problem:
-        raise Unavailable(f"the barrier {name}", str(problem)) from problem
+        raise GcBarrierError(
+            f"the barrier {name} does not work on {memory} memory, though all is here that it needs: {problem}; "
+            "mend it, or name in its `needs` what else it wants of the kernel"
+        ) from problem
 
 
 def _surplus(scratch: Tracked) -> int:

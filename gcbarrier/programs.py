@@ -64,21 +64,24 @@ def prepare(config: Config, *, ours: bool = False) -> Program:
     if hasattr(module, "blob"):
         with discovery.blamed("heaps", config.heap):
             data = _bytes(module.blob(concrete, heap_bytes=config.heap_bytes, mutators=config.mutators))
-    header = parameters.c_header(module.Params)
+    return Program(plugin=compile(config, ours=ours), params=parameters.pack(concrete), blob=data)
+
+
+def compile(config: Config, *, ours: bool = False) -> build.Plugin:
+    """Compile the program. Raises GcBarrierError as the compiler does; ``ours`` as in :func:`prepare`."""
+    header = parameters.c_header(load(config.heap).Params)
     source = discovery.find("heaps", config.heap).with_name("mutator.c")
     barrier = barriers.of(config)
     collector = collectors.of(config)
     if collector.runtime is None:
-        plugin = build.mutator(
+        return build.mutator(
             source, header, verify=config.verify, timed=config.timed, store=barrier.store, defines=barrier.defines
         )
-    elif ours:
-        plugin = build.mutator(source, header, verify=False)
-    else:
-        collector.require()
-        libraries = collector.runtime.libraries
-        plugin = build.mutator(source, header, verify=False, runtime=collector.files[1], libraries=libraries)
-    return Program(plugin=plugin, params=parameters.pack(concrete), blob=data)
+    if ours:
+        return build.mutator(source, header, verify=False)
+    collector.require()
+    libraries = collector.runtime.libraries
+    return build.mutator(source, header, verify=False, runtime=collector.files[1], libraries=libraries)
 
 
 def folder(name: str) -> Path:

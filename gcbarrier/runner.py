@@ -16,7 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from gcbarrier import barriers, bench, build, collectors, host, programs, session
-from gcbarrier.errors import GcBarrierError, Unavailable
+from gcbarrier.errors import GcBarrierError
 from gcbarrier.experiment import Plan
 from gcbarrier.model import Config, Finding, Invocation, Outcome, evolve, to_json
 from gcbarrier.probing import probe
@@ -53,6 +53,21 @@ def steps(plan: Plan, *, seed: int, accelerator: str) -> tuple[Step, ...]:
             job = Job(invocation=invocation, **compiled)
             ordered.append(Step(job=job, estimate_s=estimate_s, deadline_s=60 + 10 * estimate_s))
     return tuple(ordered)
+
+
+def compile_all(plan: Plan) -> None:
+    """Compile what ``plan`` needs on any machine, so that a mistake in it is told before anything is measured.
+
+    Raises GcBarrierError with the compiler's words.
+    """
+    for config in plan.configs:
+        barriers.of(config).compile()
+        runtime = collectors.compiled(config)
+        programs.compile(config)
+        if runtime and config.verify:
+            programs.compile(config, ours=True)
+    for each in plan.probes:
+        bench.job(each, index=0)
 
 
 def _compiled(config: Config, made: dict[str, programs.Program]) -> dict[str, Any]:
@@ -183,19 +198,19 @@ def install(files: Mapping[Path, bytes]) -> None:
             path.write_bytes(content)
 
 
-def availability(memories: Mapping[str, str], executor: Executor) -> dict[str, Unavailable | None]:
-    """Try each barrier on the executor's machine: None where it works, else why not and the remedy.
+def availability(memories: Mapping[str, str], executor: Executor) -> dict[str, GcBarrierError | None]:
+    """Try each barrier on the executor's machine: None where it works, else why not.
 
+    Unavailable where the machine lacks something, GcBarrierError where it has all that the barrier needs.
     ``memories`` says on which memory each is to be tried.
     """
-    plugins, broken = {}, {}
+    plugins: dict[str, build.Plugin] = {}
+    broken: dict[str, GcBarrierError | None] = {}
     for name in memories:
         try:
             plugins[name] = barriers.choose(name).compile()
         except GcBarrierError as problem:
-            broken[name] = (
-                problem if isinstance(problem, Unavailable) else Unavailable(f"the barrier {name}", str(problem))
-            )
+            broken[name] = problem
     files = _contents({folder for plugin in plugins.values() for folder in (plugin.core, plugin.library.parent)})
     return {**executor.submit(_availability, plugins, memories, files).result(), **broken}
 
@@ -207,17 +222,15 @@ def manifest(executor: Executor) -> dict[str, object]:
 
 def _availability(
     plugins: Mapping[str, build.Plugin], memories: Mapping[str, str], files: Mapping[Path, bytes]
-) -> dict[str, Unavailable | None]:
+) -> dict[str, GcBarrierError | None]:
     install(files)
-    found: dict[str, Unavailable | None] = {}
+    found: dict[str, GcBarrierError | None] = {}
     for name, plugin in plugins.items():
         try:
             probe(name, plugin, memories[name])
             found[name] = None
-        except Unavailable as problem:
-            found[name] = problem
         except GcBarrierError as problem:
-            found[name] = Unavailable(f"the barrier {name}", str(problem))
+            found[name] = problem
     return found
 
 

@@ -13,15 +13,14 @@
     slow_operations.csv  a row for each of the slowest
     figures/         drawn afterwards, and again by ``gcbarrier plot``
 
-A directory with a manifest is complete: all is written under a temporary name beside the target and renamed last.
+A directory with a manifest is complete: it is written last, under a temporary name, and renamed. Until then the
+directory is reserved (:mod:`gcbarrier.reserve`).
 """
 
 import csv
 import errno
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +33,7 @@ from numpy.typing import NDArray
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Finding, Outcome, Scalar, evolve, from_json, to_json
+from gcbarrier.reserve import MANIFEST, Reservation, reserve, writer_of
 
 T = TypeVar("T")
 
@@ -113,6 +113,12 @@ MEASUREMENT_COLUMNS = (
 """The columns of ``measurements.csv``, under the same rule."""
 
 _FINDINGS = "findings.jsonl"
+_UNFINISHED = f"{MANIFEST}.new"
+_WRITTEN = (
+    *("outcomes.jsonl", "events", "pauses.csv", _FINDINGS, "measurements.csv", "stalls.csv"),
+    *("operations.csv", "slow_operations.csv", _UNFINISHED),
+)
+"""What a run has in its directory before it is complete."""
 _FROM_PAUSE = PAUSE_COLUMNS[PAUSE_COLUMNS.index("cycle") : PAUSE_COLUMNS.index("failed")]
 _FROM_SLOW = SLOW_COLUMNS[SLOW_COLUMNS.index("mutator") : SLOW_COLUMNS.index("during")]
 _FROM_STALL = STALL_COLUMNS[STALL_COLUMNS.index("cycle") : STALL_COLUMNS.index("failed")]
@@ -259,40 +265,35 @@ class RunWriter:
             writer.add(outcome, events)
             writer.commit({"experiment": "pause_times", ...})
 
-    Leaving the block without :meth:`commit`, by an error or Ctrl-C, removes what was written.
+    The directory is reserved while the block is entered. Leaving it without :meth:`commit`, by an error or Ctrl-C,
+    removes what was written.
     """
 
-    def __init__(self, target: Path) -> None:
-        """Nothing is touched before the block is entered. Raises GcBarrierError where ``target`` is already taken."""
+    def __init__(self, target: Path, *, or_next: bool = False) -> None:
+        """Nothing is touched before the block is entered. ``or_next``: another number where the name is taken."""
         self._target = Path(os.path.abspath(target))
-        # Beside the target, so that the rename stays within one file system.
-        self._partial = self._target.with_name(f".{self._target.name}.partial-{secrets.token_hex(4)}")
+        self._or_next = or_next
+        self._reservation: Reservation | None = None
         self._outcomes: list[Outcome] = []
         self._findings: list[Finding] = []
-        self._made: list[Path] = []
-        _refuse_taken(self._target)
 
     def __enter__(self) -> Self:
+        """Raises GcBarrierError where the target is taken or can't be written."""
         with _explained(self._target):
-            missing = [parent for parent in self._target.parents if not parent.exists()]
-            for parent in reversed(missing):
-                parent.mkdir(exist_ok=True)
-                self._made.append(parent)
-            (self._partial / "events").mkdir(parents=True)
-            (self._partial / "outcomes.jsonl").touch()
+            self._reservation = reserve(self._target, _WRITTEN, or_next=self._or_next)
+            self._target = self._reservation.folder
+            (self._target / "events").mkdir()
+            (self._target / "outcomes.jsonl").touch()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._partial.exists():
-            return
-        shutil.rmtree(self._partial, ignore_errors=True)
-        for parent in reversed(self._made):
-            try:
-                parent.rmdir()
-            except OSError:  # somebody else has put something there by now
-                break
+        assert self._reservation is not None
+        if (self._target / MANIFEST).exists():
+            self._reservation.complete()
+        else:
+            self._reservation.abandon()
 
     def add(self, outcome: Outcome, events: bytes = b"") -> None:
         """Keep ``outcome`` and its raw events, the bytes of an ``.npy`` file (empty: it left none).
@@ -303,19 +304,19 @@ class RunWriter:
             raise ValueError("events must be the bytes of an .npy file")
         with _explained(self._target):
             if events:
-                _events_file(self._partial, len(self._outcomes)).write_bytes(events)
-            with (self._partial / "outcomes.jsonl").open("a", encoding="utf-8") as lines:
+                _events_file(self._target, len(self._outcomes)).write_bytes(events)
+            with (self._target / "outcomes.jsonl").open("a", encoding="utf-8") as lines:
                 lines.write(to_json(outcome) + "\n")
         self._outcomes.append(outcome)
 
     def add_finding(self, finding: Finding) -> None:
         """Keep what a probe brought back. Raises GcBarrierError where the disk does not take it."""
-        with _explained(self._target), (self._partial / _FINDINGS).open("a", encoding="utf-8") as lines:
+        with _explained(self._target), (self._target / _FINDINGS).open("a", encoding="utf-8") as lines:
             lines.write(to_json(finding) + "\n")
         self._findings.append(finding)
 
     def commit(self, manifest: Mapping[str, Any]) -> Path:
-        """Write ``manifest`` and the tables, give the directory its name and return it.
+        """Write the tables and, last, ``manifest``; return the directory.
 
         ``manifest`` must hold ``experiment``; where it holds ``machines``, that maps the name of a machine to what
         was found out about it. Raises GcBarrierError where the disk does not take it.
@@ -330,13 +331,12 @@ class RunWriter:
             if self._findings:
                 self._write_csv("measurements.csv", MEASUREMENT_COLUMNS, measurement_rows(self._findings, experiment))
             text = json.dumps({"format": FORMAT, **manifest}, indent=2, default=str)
-            (self._partial / "manifest.json").write_text(text + "\n", encoding="utf-8")
-            # Replaces an empty directory, and fails on one that has been filled since we looked.
-            self._partial.rename(self._target)
+            (self._target / _UNFINISHED).write_text(text + "\n", encoding="utf-8")
+            (self._target / _UNFINISHED).rename(self._target / MANIFEST)
         return self._target
 
     def _write_csv(self, name: str, columns: Sequence[str], rows: Iterable[tuple[Scalar, ...]]) -> None:
-        with (self._partial / name).open("w", newline="", encoding="utf-8") as file:
+        with (self._target / name).open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(columns)
             table.writerows(rows)
@@ -420,12 +420,20 @@ def _at(facts: Any, keys: Sequence[str]) -> Any:
     return facts
 
 
+_INCOMPLETE = {
+    "alive": "the run that writes it has not ended yet; wait for it",
+    "dead": "the run that wrote it was killed; run the experiment again",
+}
+
+
 def _manifest(directory: Path) -> dict[str, Any]:
-    path = directory / "manifest.json"
+    path = directory / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         what = "it has no manifest.json" if directory.is_dir() else "there is no such directory"
+        if writer := writer_of(directory):
+            raise GcBarrierError(f"{directory} is incomplete: {_INCOMPLETE[writer]}") from None
         raise GcBarrierError(f"{directory} is no run directory: {what}; name one that `gcbarrier run` wrote") from None
     except (OSError, ValueError, RecursionError) as problem:
         raise GcBarrierError(f"{path} can't be read ({problem}): run the experiment again") from problem
@@ -456,12 +464,6 @@ def _records(path: Path, cls: type[T]) -> Iterator[T]:
 
 def _events_file(directory: Path, index: int) -> Path:
     return directory / "events" / f"{index}.npy"
-
-
-def _refuse_taken(target: Path) -> None:
-    """A run never overwrites another; an empty directory that the user has made for it is fine."""
-    if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
-        raise GcBarrierError(f"{target} exists and is not an empty directory: name another one with --out")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gcbarrier import metrics, store
+from gcbarrier import campaign, discovery, metrics, settings, store
 from gcbarrier.events import EVENT
 from gcbarrier.lab.paths import lab_home
 
@@ -207,3 +207,14 @@ def test_what_this_kernel_lacks_runs_in_the_lab_with_all_the_rest(run: Run, tmp_
     # At most a note of which accelerator served.
     left = {path.name for path in lab_home().iterdir()} - before
     assert all(name.startswith(("accelerator-", "base-")) for name in left)
+
+
+def test_two_runs_of_one_second_have_a_directory_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needs) -> None:
+    needs("async-uffd-wp", "pagemap-scan")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(campaign.time, "strftime", lambda _: "20260101-000000")
+    discovery.add_path(PLUGINS)
+    chosen = settings.read(["machine=native", "barrier=uffd-wp-async", "invocations=1"])
+    runs = [campaign.run("tiny", quick=True, settings=chosen) for _ in range(2)]
+    assert [run.directory for run in runs] == [Path("runs/tiny-20260101-000000"), Path("runs/tiny-20260101-000000-2")]
+    assert all(store.load(run.directory).outcomes for run in runs)

@@ -109,8 +109,7 @@ def test_nothing_is_left_of_a_run_that_did_not_end(tmp_path: Path, problem: type
     try:
         with RunWriter(target) as writer:
             writer.add(make_outcome(CONFIG, 0), make_events(3))
-            assert list((tmp_path / "runs" / "deep").iterdir())
-            assert not target.exists()
+            assert not (target / "manifest.json").exists()
             if problem is not None:
                 raise problem
     except (KeyboardInterrupt, GcBarrierError):
@@ -127,28 +126,34 @@ def test_a_folder_that_is_in_use_survives_the_clean_up(tmp_path: Path) -> None:
 def test_another_run_is_never_overwritten(tmp_path: Path) -> None:
     target = write_run(tmp_path / "x", [make_outcome(CONFIG, 0)])
     before = sorted(path.name for path in target.iterdir())
-    with pytest.raises(GcBarrierError, match="not an empty directory"):
-        RunWriter(target)
     (tmp_path / "file").touch()
-    with pytest.raises(GcBarrierError, match="not an empty directory"):
-        RunWriter(tmp_path / "file")
+    for taken in (target, tmp_path / "file", Path("/")):
+        with pytest.raises(GcBarrierError, match="not an empty directory"), RunWriter(taken):
+            pass
     assert sorted(path.name for path in target.iterdir()) == before
 
 
-def test_a_target_that_fills_up_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_what_others_put_there_meanwhile_stays(tmp_path: Path, ends_well: bool) -> None:
     target = tmp_path / "x"
     with RunWriter(target) as writer:
-        target.mkdir()
         (target / "precious").write_text("mine")
-        with pytest.raises(GcBarrierError, match="can't be written"):
+        if ends_well:
             writer.commit(make_manifest())
-    assert [path.name for path in tmp_path.iterdir()] == ["x"]
     assert (target / "precious").read_text() == "mine"
+    assert ends_well or [path.name for path in target.iterdir()] == ["precious"]
 
 
-def test_an_empty_directory_is_taken_over(tmp_path: Path) -> None:
+def test_an_empty_directory_is_taken_over_and_stays(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
+    with RunWriter(tmp_path / "x"):
+        pass
+    assert list((tmp_path / "x").iterdir()) == []
+    inode = (tmp_path / "x").stat().st_ino
     assert load(write_run(tmp_path / "x", [make_outcome(CONFIG, 0)])).outcomes
+    # A mount point can't be renamed onto.
+    assert (tmp_path / "x").stat().st_ino == inode
+    assert not list((tmp_path / "x").glob(".*"))
 
 
 @contextmanager

@@ -62,14 +62,14 @@ def _foreign() -> list[dict[str, Any]]:
     """The collectors that are made of somebody else's library, and whether that is here."""
     found = []
     for name in discovery.names("collectors"):
-        problem = None
+        problem: GcBarrierError | None = None
         try:
             collector = collectors.load(name)
             if collector.runtime is None:
                 continue
             collector.require()
         except GcBarrierError as why:
-            problem = why if isinstance(why, Unavailable) else Unavailable(f"the collector {name}", str(why))
+            problem = why
         found.append({"name": name, "native": _answer(problem)})
     return found
 
@@ -86,10 +86,10 @@ def _first_memory(name: str) -> str:
         return MEMORY_TYPES[0]  # what is wrong with it is told when it is tried
 
 
-def _answer(problem: Unavailable | None) -> dict[str, Any]:
-    if problem is None:
-        return {"works": True, "why": "", "remedy": ""}
-    return {"works": False, "why": problem.why, "remedy": problem.remedy}
+def _answer(problem: GcBarrierError | None) -> dict[str, Any]:
+    if isinstance(problem, Unavailable):
+        return {"works": False, "why": problem.why, "remedy": problem.remedy}
+    return {"works": problem is None, "why": "" if problem is None else str(problem), "remedy": ""}
 
 
 def _word(answer: Mapping[str, Any]) -> str:

@@ -1,7 +1,6 @@
 """``gcbarrier run``: an experiment from its plan to its figures."""
 
 import argparse
-import time
 from pathlib import Path
 
 from gcbarrier import campaign, discovery, settings
@@ -29,11 +28,11 @@ def run(args: argparse.Namespace) -> int:
     """Run, draw, print the table. 1 where an invocation failed: the rest is there all the same."""
     discovery.find("experiments", args.experiment)
     chosen = settings.read(args.pairs)
-    out: Path = args.out or Path("runs") / f"{args.experiment}-{time.strftime('%Y%m%d-%H%M%S')}"
     with RunProgress() as progress:
         done = campaign.run(
-            args.experiment, out=out, quick=args.quick, verify=args.verify, settings=chosen, watch=progress.watch
+            args.experiment, out=args.out, quick=args.quick, verify=args.verify, settings=chosen, watch=progress.watch
         )
+    out = done.directory
     try:
         report(done, out / "figures")
     except GcBarrierError as problem:
