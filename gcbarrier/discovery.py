@@ -134,6 +134,8 @@ def _found(kind: str) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for folder in _folders(kind):
         for match in sorted(folder.glob("[!_.]*/heap.py" if kind == "heaps" else "[!_.]*.py")):
+            if not match.is_file():
+                continue
             file = match.resolve()
             name = _name(kind, match)
             other = files.setdefault(name, file)

@@ -70,10 +70,10 @@ class Heap:
         self.promises = promises
         self._module = build.load(core)
         self._ffi, self._lib = self._module.ffi, self._module.lib
+        self._binding = Binding(self._module, prototype) if prototype else None
         operations = self._ffi.new("const gcb_barrier_ops **")
         if library is not None:
             self._check(self._lib.gcb_load_barrier(str(library).encode(), operations))
-        self._binding = Binding(self._module, prototype) if prototype else None
         own_bytes = _FOREIGN_BYTES if runtime else size_bytes
         self._space = self._lib.gcb_space_new(own_bytes, MEMORY_TYPES.index(memory), operations[0], verify)
         if self._space == self._ffi.NULL:

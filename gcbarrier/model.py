@@ -95,14 +95,19 @@ class Barrier:
     """It reports what stores overwrite and not where they write: for collectors that mark a snapshot."""
     fork: bool = False
     """A ``snapshot`` that the kernel's copy-on-write keeps: for collectors that fork. It reports nothing at all."""
-    memories: tuple[str, ...] = ("shmem",)
-    """The :data:`MEMORY_TYPES` that it can watch."""
+    memories: tuple[str, ...] = field(default=("shmem",))
+    """The :data:`MEMORY_TYPES` that it can watch, the first by default."""
     granule_bytes: int = PAGE_BYTES
     """What one report covers at least; results record what was measured."""
     loses: str = ""
     """In which circumstances it loses writes; "" where it never does."""
     overreports: str = ""
     """In which circumstances it reports what was not written."""
+
+    @memories.validator
+    def _known(self, _attribute: object, value: object) -> None:
+        if not isinstance(value, tuple) or not value or not set(value) <= set(MEMORY_TYPES):
+            raise ValueError(f"memories={value!r}: name one or more of {', '.join(MEMORY_TYPES)} in a tuple")
 
 
 @frozen(kw_only=True)

@@ -1,6 +1,8 @@
-"""Where things that can be made again are kept."""
+"""Where things that can be made again are kept, and what may be read for a file."""
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 from gcbarrier.errors import GcBarrierError
@@ -18,3 +20,16 @@ def cache_home() -> Path:
         raise GcBarrierError(
             "there is no home folder to keep compiled files in: set HOME or XDG_CACHE_HOME"
         ) from problem
+
+
+def regular(path: Path) -> Path:
+    """``path``, which is a file to be read, or OSError as opening it would raise.
+
+    A FIFO or a terminal is none either: opening it may wait for ever, and reading a device may never come to an end.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "It is a FIFO, a socket or a device and not a file", str(path))
+    return path

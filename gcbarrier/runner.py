@@ -5,7 +5,6 @@ Invocations of different configurations are interleaved, in an order shuffled by
 configuration has the same mutators' seed: they face the same program.
 """
 
-import contextlib
 import random
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,11 +17,13 @@ from attrs import frozen
 from gcbarrier import barriers, bench, build, collectors, host, programs, session
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.experiment import Plan
+from gcbarrier.fresh import Within
 from gcbarrier.model import Config, Finding, Invocation, Outcome, evolve, to_json
 from gcbarrier.probing import probe
 from gcbarrier.session import Job, Measured
 
 _PROBE_DEADLINE_S = 600.0
+_TRIAL_S = 30.0
 _HUNG = "it ran over its deadline of {:.0f} s: a mutator did not come to a safepoint, or the machine is too slow"
 # Starting a process, populating and building the heap.
 _OVERHEAD_S = {"native": 0.7, "kvm": 1.0, "tcg": 4.0, "tcg-icount": 6.0}
@@ -107,7 +108,7 @@ def run(
     files = {} if has_compiler else artifacts(ordered)
     for step in ordered:
         try:
-            measured = executor.submit(take, step, files).result()
+            measured = executor.submit(Within(step.deadline_s, take), step, files).result()
         except CancelledError:
             raise KeyboardInterrupt from None
         except GcBarrierError as problem:
@@ -124,10 +125,9 @@ def _told(problem: GcBarrierError, deadline_s: float) -> str:
 
 
 def take(step: Step, files: Mapping[Path, bytes]) -> Measured:
-    """Run one step in this process, which ends by SIGALRM where it takes longer than its deadline."""
+    """Run one step in this process."""
     install(files)
-    with _deadline(step.deadline_s):
-        return session.run(step.job)
+    return session.run(step.job)
 
 
 def probes(plan: Plan, *, seed: int) -> tuple[bench.Job, ...]:
@@ -155,7 +155,7 @@ def run_probes(
         if on_begin is not None:
             on_begin(job)
         try:
-            finding = executor.submit(take_probe, job, files).result()
+            finding = executor.submit(Within(_PROBE_DEADLINE_S, take_probe), job, files).result()
         except CancelledError:
             raise KeyboardInterrupt from None
         except GcBarrierError as problem:
@@ -165,21 +165,9 @@ def run_probes(
 
 
 def take_probe(job: bench.Job, files: Mapping[Path, bytes]) -> Finding:
-    """Run one probe in this process; it has a deadline as steps have."""
+    """Run one probe in this process."""
     install(files)
-    with _deadline(_PROBE_DEADLINE_S):
-        return bench.run(job)
-
-
-@contextlib.contextmanager
-def _deadline(seconds: float) -> Iterator[None]:
-    """The signal's default action: a handler in Python would wait for the very call that hangs."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    return bench.run(job)
 
 
 def artifacts(ordered: Iterable[Step], jobs: Iterable[bench.Job] = ()) -> dict[Path, bytes]:
@@ -202,7 +190,7 @@ def availability(memories: Mapping[str, str], executor: Executor) -> dict[str, G
     """Try each barrier on the executor's machine: None where it works, else why not.
 
     Unavailable where the machine lacks something, GcBarrierError where it has all that the barrier needs.
-    ``memories`` says on which memory each is to be tried.
+    ``memories`` says on which memory each is to be tried. One that crashes or never ends takes no other with it.
     """
     plugins: dict[str, build.Plugin] = {}
     broken: dict[str, GcBarrierError | None] = {}
@@ -211,13 +199,32 @@ def availability(memories: Mapping[str, str], executor: Executor) -> dict[str, G
             plugins[name] = barriers.choose(name).compile()
         except GcBarrierError as problem:
             broken[name] = problem
-    files = _contents({folder for plugin in plugins.values() for folder in (plugin.core, plugin.library.parent)})
-    return {**executor.submit(_availability, plugins, memories, files).result(), **broken}
+    return {**_tried(plugins, memories, executor), **broken}
 
 
 def manifest(executor: Executor) -> dict[str, object]:
     """What the executor's machine says of itself."""
     return executor.submit(host.manifest).result()
+
+
+def _tried(
+    plugins: Mapping[str, build.Plugin], memories: Mapping[str, str], executor: Executor
+) -> dict[str, GcBarrierError | None]:
+    """All in one process, which is quick; where that does not end well, each in a process of its own."""
+    files = _contents({folder for plugin in plugins.values() for folder in (plugin.core, plugin.library.parent)})
+    try:
+        return executor.submit(Within(_TRIAL_S, _availability), plugins, memories, files).result()
+    except GcBarrierError as problem:
+        if len(plugins) == 1:
+            (name,) = plugins
+            why = f"it does not survive being tried: {' '.join(str(problem).split())}"
+            if signal.SIGALRM.name in why:
+                why = f"it did not end within {_TRIAL_S:g} s when it was tried"
+            return {name: GcBarrierError(f"the barrier {name} can't be used: {why}")}
+    found: dict[str, GcBarrierError | None] = {}
+    for name, plugin in plugins.items():
+        found |= _tried({name: plugin}, memories, executor)
+    return found
 
 
 def _availability(

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Finding, Outcome, Scalar, evolve, from_json, to_json
+from gcbarrier.paths import regular
 from gcbarrier.reserve import MANIFEST, Reservation, reserve, writer_of
 
 T = TypeVar("T")
@@ -246,7 +247,7 @@ class Run:
         """
         path = self.event_files[index]
         try:
-            events: NDArray[Any] = np.load(path, allow_pickle=False)
+            events: NDArray[Any] = np.load(regular(path), allow_pickle=False)
         except FileNotFoundError:
             label = self.outcomes[index].invocation.config.label
             why = self.outcomes[index].error or "none were recorded"
@@ -429,7 +430,7 @@ _INCOMPLETE = {
 def _manifest(directory: Path) -> dict[str, Any]:
     path = directory / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(regular(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         what = "it has no manifest.json" if directory.is_dir() else "there is no such directory"
         if writer := writer_of(directory):
@@ -452,7 +453,7 @@ def _manifest(directory: Path) -> dict[str, Any]:
 
 def _records(path: Path, cls: type[T]) -> Iterator[T]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = regular(path).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as problem:
         raise GcBarrierError(f"{path} can't be read ({problem}): run the experiment again") from problem
     for number, line in enumerate(lines, start=1):

@@ -45,10 +45,10 @@ class Tracked:
         plugin = plugin or chosen.compile()
         self._module = build.load(plugin.core)
         ffi, lib = self._module.ffi, self._module.lib
+        self._binding = Binding(self._module, chosen.prototype) if chosen.prototype else None
         operations = ffi.new("const gcb_barrier_ops **")
         if lib.gcb_load_barrier(str(plugin.library).encode(), operations):
             raise self._failure()
-        self._binding = Binding(self._module, chosen.prototype) if chosen.prototype else None
         self._space = lib.gcb_space_new(size_bytes, MEMORY_TYPES.index(memory), operations[0], False)
         if self._space == ffi.NULL:
             raise self._failure()

@@ -153,6 +153,25 @@ def test_what_the_user_can_mend_has_no_traceback(
     assert said in sentence(capsys.readouterr().err)
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("manifest.json", ["plot", "{folder}"]),
+        ("outcomes.jsonl", ["plot", "{folder}"]),
+        ("a.heapsnapshot", ["import", "{file}"]),
+        ("a.graph.npz", ["run", "pause_times", "--set", "heap=snapshot", "--set", "snapshot.graph={file}"]),
+    ],
+)
+def test_a_fifo_is_no_file_to_wait_for(name: str, arguments: list[str], tmp_path: Path, gcbarrier: Run) -> None:
+    (tmp_path / "manifest.json").write_text('{"format": 1, "experiment": "pause_times"}')
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    words = [word.format(folder=tmp_path, file=tmp_path / name) for word in arguments]
+    done = gcbarrier(*words, timeout=60)
+    assert done.returncode == 2
+    assert "It is a FIFO, a socket or a device and not a file" in sentence(done.stderr)
+
+
 def test_a_full_disk_under_stdout_is_one_sentence(gcbarrier: Run) -> None:
     with open("/dev/full", "w") as full:
         done = gcbarrier("--version", capture_output=False, stdout=full, stderr=subprocess.PIPE)

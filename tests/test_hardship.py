@@ -23,14 +23,48 @@ def _plugins(_own_environment: None, needs) -> None:
     discovery.add_path(PLUGINS)
 
 
-def test_a_mutator_without_safepoints_ends_with_its_deadline(tmp_path: Path) -> None:
-    heap = tmp_path / "heaps" / "endless"
+def ring_that(does: str, folder: Path, *, head: str = "") -> runner.Step:
+    """The ring, whose mutator ``does`` something before its first operation."""
+    heap = folder / "heaps" / "other_ring"
     heap.mkdir(parents=True)
     for name in ("heap.py", "mutator.c"):
         text = (PLUGINS / "heaps" / "ring" / name).read_text()
-        (heap / name).write_text(text.replace("while (gcb_next(m)) {", "while (gcb_next(m)) {\n    for (;;)\n      ;"))
-    discovery.add_path(tmp_path)
-    (step,) = runner.steps(Plan(configs=(evolve(RING, heap="endless"),), invocations=1), seed=1, accelerator="native")
+        text = text.replace("while (gcb_next(m)) {", f"{does}\n  while (gcb_next(m)) {{")
+        (heap / name).write_text(head + text if name == "mutator.c" else text)
+    discovery.add_path(folder)
+    plan = Plan(configs=(evolve(RING, heap="other_ring"),), invocations=1)
+    (step,) = runner.steps(plan, seed=1, accelerator="native")
+    return step
+
+
+def test_a_mutator_that_forks_leaves_nobody_behind(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    body = f"""
+  if (fork() == 0) {{
+    FILE *note = fopen("{note}", "w");
+    fprintf(note, "%d", (int)getpid());
+    fclose(note);
+    for (;;)
+      pause();
+  }}
+  while (access("{note}", F_OK))
+    usleep(1000);"""
+    step = ring_that(body, tmp_path, head="#include <stdio.h>\n#include <unistd.h>\n")
+    with FreshExecutor() as executor:
+        (measured,) = runner.run([step], executor, machine="native")
+    assert measured.outcome.error == ""
+    assert not Path("/proc", note.read_text()).exists()
+
+
+def test_a_mutator_that_stops_itself_is_a_failed_invocation(tmp_path: Path) -> None:
+    step = ring_that("raise(SIGSTOP);", tmp_path, head="#include <signal.h>\n")
+    with FreshExecutor() as executor:
+        (measured,) = runner.run([step], executor, machine="native")
+    assert "was stopped (SIGSTOP)" in measured.outcome.error
+
+
+def test_a_mutator_without_safepoints_ends_with_its_deadline(tmp_path: Path) -> None:
+    step = ring_that("if (gcb_next(m))\n    for (;;)\n      ;", tmp_path)
     with FreshExecutor() as executor:
         (measured,) = runner.run([evolve(step, deadline_s=3.0)], executor, machine="native")
     assert measured.outcome.error.startswith("it ran over its deadline of 3 s: a mutator did not come to a safepoint")

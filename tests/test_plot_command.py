@@ -1,7 +1,10 @@
 """``gcbarrier plot``: figures and numbers out of run directories, and one sentence for every mistake."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from synthetic import make_outcome, make_outcomes, write_run
 from gcbarrier.commands import main
 from gcbarrier.model import Config, evolve
 
+CHECKOUT = Path(__file__).resolve().parent.parent
 NONE = Config(heap="gcbench", barrier="none", collector="stop-the-world")
 ASYNC = Config(heap="gcbench", barrier="uffd-wp-async", collector="mostly-concurrent")
 LAB = "lab-6.12.95-tcg"
@@ -224,3 +228,23 @@ def test_failed_invocations_and_none_at_all_are_no_error(tmp_path: Path, capsys:
     assert main(["plot", str(empty)]) == 0
     assert capsys.readouterr().out == "no invocation was recorded\n"
     assert tree(empty) == before
+
+
+def test_a_notebooks_window_system_is_not_needed_to_draw(own: Path, tmp_path: Path, gcbarrier) -> None:
+    mine = write_run(tmp_path / "run", make_outcomes([NONE], invocations=1, cycles=1), experiment="mine")
+    environment = os.environ | {"MPLBACKEND": "module://not_installed.backend_inline"}
+    done = gcbarrier("--path", str(own), "plot", str(mine), env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(path.name for path in (tmp_path / "run" / "figures").iterdir()) == [
+        "mine-native.png",
+        "mine-native.svg",
+    ]
+
+
+def test_whose_window_system_is_there_keeps_it() -> None:
+    ask = "from gcbarrier import plotting; import os, matplotlib as m; print(os.environ['MPLBACKEND'], m.get_backend())"
+    environment = os.environ | {"MPLBACKEND": "svg"}
+    done = subprocess.run(
+        [sys.executable, "-c", ask], capture_output=True, text=True, check=False, env=environment, cwd=CHECKOUT
+    )
+    assert (done.returncode, done.stdout) == (0, "svg svg\n"), done.stderr

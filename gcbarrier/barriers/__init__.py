@@ -42,10 +42,12 @@ def choose(name: str, given: Mapping[str, Scalar] | None = None) -> Chosen:
     """The barrier called ``name`` with these parameters. Raises GcBarrierError where they or its file are wrong."""
     module = discovery.load("barriers", name)
     file = discovery.find("barriers", name)
-    made = parameters.make(params_of(name), given or {}, f"the barrier {name}")
     promises = getattr(module, "BARRIER", None)
-    if callable(promises):
-        promises = promises(made)
+    with discovery.blamed("barriers", name):
+        made = parameters.make(params_of(name), given or {}, f"the barrier {name}")
+        defines = parameters.c_defines(made)
+        if callable(promises):
+            promises = promises(made)
     if not isinstance(promises, Barrier):
         raise GcBarrierError(f"the barrier {name!r} promises nothing: {file} needs BARRIER = Barrier(...)")
     source, store = file.with_suffix(".c"), file.with_suffix(".h")
@@ -55,7 +57,7 @@ def choose(name: str, given: Mapping[str, Scalar] | None = None) -> Chosen:
         promises=promises,
         source=Path(__file__).with_name("_prototype.c") if prototype else source,
         store=store if store.is_file() else None,
-        defines=parameters.c_defines(made),
+        defines=defines,
         prototype=prototype,
     )
 

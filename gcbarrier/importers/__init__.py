@@ -22,6 +22,7 @@ import numpy as np
 from gcbarrier import discovery
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.graphfile import Graph
+from gcbarrier.paths import regular
 
 Progress = Callable[[float], None]
 
@@ -69,7 +70,7 @@ def import_graph(path: Path, format_name: str | None = None, progress: Progress 
     Raises ``GcBarrierError`` where the format is unknown or the file is not what it should be.
     """
     try:
-        path.stat()  # before its name is looked at: a missing file has no format either
+        regular(path)  # before its name is looked at: a missing file has no format either
     except OSError as error:
         raise GcBarrierError(f"the snapshot {path} can't be read: {error.strerror}; check the path") from error
     graph = _importer(path, format_name).read(path, progress)

@@ -4,12 +4,23 @@ Figures are plain :class:`matplotlib.figure.Figure` objects that no window syste
 they are, and :func:`save` writes them as PNG and SVG.
 """
 
+import contextlib
 import os
+import sys
 
 from gcbarrier.paths import cache_home
 
 # Before matplotlib is imported: where it can't write to its own folder it warns, and takes longer each time.
 os.environ.setdefault("MPLCONFIGDIR", str(cache_home() / "gcbarrier" / "matplotlib"))
+
+# A notebook exports its window system to all that is started in it, and matplotlib refuses to be imported where the
+# module of that name is not installed. Where it is, whoever imports us keeps it.
+if "matplotlib" not in sys.modules and (backend := os.environ.pop("MPLBACKEND", "")):
+    import matplotlib as mpl
+
+    os.environ["MPLBACKEND"] = backend
+    with contextlib.suppress(ValueError):
+        mpl.rcParams["backend"] = backend
 
 from gcbarrier.plotting.comparison import comparison, comparisons
 from gcbarrier.plotting.files import save
