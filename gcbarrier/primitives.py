@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gcbarrier.features import open_userfaultfd
+from gcbarrier.machines.features import open_userfaultfd
 from gcbarrier.model import PAGE_BYTES
 
 UFFD_WP_BIT = 57

@@ -15,10 +15,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gcbarrier import barriers, build
+from gcbarrier import barriers
+from gcbarrier.core import build
+from gcbarrier.core.prototype import Binding, Memory
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.model import MEMORY_TYPES, PAGE_BYTES, Scalar
-from gcbarrier.prototype import Binding, Memory
 
 
 class Tracked:

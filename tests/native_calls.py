@@ -6,14 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gcbarrier import barriers, build, discovery, programs
+from gcbarrier import barriers
+from gcbarrier.core import build
 from gcbarrier.model import Config
+from gcbarrier.plugins import discovery
+from gcbarrier.session import program as programs
 
 PLUGINS = Path(__file__).parent / "plugins"
 HUGE = (1 << 32) - 1
 CONFIG = Config(heap="ring", barrier="uffd-wp-async", collector="mostly-concurrent", heap_bytes=1 << 20, verify=True)
 SIZES = (1 << 20, 1 << 20, 1 << 20, 1 << 16, 1 << 15, 0, 1, (1 << 20) + 1, 1 << 40, 1 << 63, (1 << 64) - 1)
-"""Not what is merely more than the machine has: gcbarrier.host.fits() is asked about that before."""
+"""Not what is merely more than the machine has: gcbarrier.machines.host.fits() is asked about that before."""
 
 
 def play(seed: int, sequences: int, tracked: bool) -> dict[str, int]:

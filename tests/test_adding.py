@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import barriers, campaign, discovery, measure
+from gcbarrier import barriers, measure
+from gcbarrier.campaign import experiments as campaign
+from gcbarrier.campaign.settings import read
 from gcbarrier.model import Config
-from gcbarrier.settings import read
+from gcbarrier.plugins import discovery
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PLUGINS = Path(__file__).parent / "plugins"

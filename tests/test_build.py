@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import build
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
 
-BARRIER = Path(build.__file__).with_name("barriers") / "uffd_wp_async.c"
+BARRIER = build.NATIVE.with_name("barriers") / "uffd_wp_async.c"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.fresh import FreshExecutor
+from gcbarrier.machines.fresh import FreshExecutor
 
 
 def who(value: int) -> tuple[int, int, int]:

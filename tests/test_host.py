@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gcbarrier import features, host
 from gcbarrier.errors import GcBarrierError, Unavailable
+from gcbarrier.machines import features, host
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -168,7 +168,7 @@ def test_an_ordinary_user_has_the_same_tracking(needs: Callable[..., None]) -> N
     needs("async-uffd-wp", "pagemap-scan")
     ask = """
 import ctypes, os
-from gcbarrier import features
+from gcbarrier.machines import features
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
     # Changing identity hides /proc/self from its own process until it is dumpable again.

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gcbarrier import barriers, build, features, host, measure
+from gcbarrier import barriers, measure
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
+from gcbarrier.machines import features, host
 from gcbarrier.model import MEMORY_TYPES, Config, Outcome, evolve
 from gcbarrier.tracked import Tracked
 

@@ -17,7 +17,7 @@ import pytest
 from race import build, run
 
 from gcbarrier import barriers
-from gcbarrier import build as core
+from gcbarrier.core import build as core
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import MEMORY_TYPES, PAGE_BYTES
 from gcbarrier.tracked import Tracked

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import collectors, discovery, measure
+from gcbarrier import collectors, measure
+from gcbarrier.bench.trial import probe
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, Outcome
-from gcbarrier.probing import probe
+from gcbarrier.plugins import discovery
 from gcbarrier.tracked import Tracked
 
 PLUGINS = Path(__file__).parent / "plugins"

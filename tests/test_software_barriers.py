@@ -10,10 +10,12 @@ from pathlib import Path
 import attrs
 import pytest
 
-from gcbarrier import barriers, discovery, measure, settings
+from gcbarrier import barriers, measure
 from gcbarrier.barriers.cards import CARD_BYTES
+from gcbarrier.campaign import settings
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, evolve
+from gcbarrier.plugins import discovery
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 NATIVE = CHECKOUT / "gcbarrier/native"

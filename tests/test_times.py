@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcbarrier import build, discovery, measure, runner, store, times
-from gcbarrier.events import EVENT, Kind
+from gcbarrier import measure
+from gcbarrier.campaign import runner
+from gcbarrier.core import build, times
+from gcbarrier.core.events import EVENT, Kind
 from gcbarrier.experiment import Plan
-from gcbarrier.metrics import IN_CYCLE, cause, causes, histogram
 from gcbarrier.model import PHASES, Config, Invocation, OperationTimes, Outcome, SlowOperation, from_json, to_json
-from gcbarrier.session import Job, run
+from gcbarrier.plugins import discovery
+from gcbarrier.results import IN_CYCLE, cause, causes, histogram, store
+from gcbarrier.session.ours import Job, run
 
 PLUGINS = Path(__file__).parent / "plugins"
 MIB = 1 << 20

@@ -5,7 +5,7 @@ promises and needs. ``x.c`` beside it defines ``GCB_BARRIER``; ``native/barrier.
 ``Params``, a frozen attrs class: its numbers are constants ``GCB_PARAM_<field>`` in the C files, and ``BARRIER`` may
 then be a function of them. A software barrier brings a third file, ``x.h``, with what ``gcb_store()`` does beside
 storing (``native/gcbarrier.h`` says how). A file without C, but with a class ``Prototype``, is a prototype
-(:mod:`gcbarrier.prototype`). Nothing else names them.
+(:mod:`gcbarrier.core.prototype`). Nothing else names them.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,10 +14,12 @@ from typing import Any
 
 from attrs import frozen
 
-from gcbarrier import build, discovery, features
-from gcbarrier import params as parameters
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
+from gcbarrier.machines import features
 from gcbarrier.model import MEMORY_TYPES, Barrier, Config, Scalar
+from gcbarrier.plugins import discovery
+from gcbarrier.plugins import params as parameters
 
 
 @frozen(kw_only=True)
@@ -31,7 +33,7 @@ class Chosen:
     """The header with its inline store; None: a plain store."""
     defines: tuple[str, ...]
     prototype: Callable[[Any], Any] | None = None
-    """The class of a barrier in Python alone (:mod:`gcbarrier.prototype`)."""
+    """The class of a barrier in Python alone (:mod:`gcbarrier.core.prototype`)."""
 
     def compile(self) -> build.Plugin:
         """Its C file, compiled if need be."""

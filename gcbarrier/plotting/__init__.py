@@ -6,7 +6,7 @@ they are, and :func:`save` writes them as PNG and SVG.
 
 import os
 
-from gcbarrier.paths import cache_home
+from gcbarrier.machines.cache import cache_home
 
 # Before matplotlib is imported: where it can't write to its own folder it warns, and takes longer each time.
 os.environ.setdefault("MPLCONFIGDIR", str(cache_home() / "gcbarrier" / "matplotlib"))

@@ -17,10 +17,13 @@ from conformance.apart import Died, apart, become_nobody, begin
 from conformance.known import known_losses
 from conformance.life import Seen
 from conformance.subject import Subject, notices_any_write
-from gcbarrier import barriers, build, discovery, runner
+from gcbarrier import barriers
+from gcbarrier.campaign import runner
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.lab import report_progress
+from gcbarrier.machines.lab import report_progress
 from gcbarrier.model import MEMORY_TYPES
+from gcbarrier.plugins import discovery
 
 PASS = "pass"
 HUGETLB_PAGES = 64
