@@ -12,6 +12,7 @@ from gcbarrier import measure
 from gcbarrier.campaign import runner
 from gcbarrier.core import build, times
 from gcbarrier.core.events import EVENT, Kind
+from gcbarrier.core.library import open_core
 from gcbarrier.experiment import Plan
 from gcbarrier.model import PHASES, Config, Invocation, OperationTimes, Outcome, SlowOperation, from_json, to_json
 from gcbarrier.plugins import discovery
@@ -25,7 +26,7 @@ CONFIG = Config(heap="graph_edits", barrier="none", collector="never", heap_byte
 
 @pytest.fixture(scope="module")
 def core():
-    return build.load(build.core())
+    return open_core(build.core())
 
 
 def outcome(*found: OperationTimes, slow: tuple[SlowOperation, ...] = ()) -> Outcome:

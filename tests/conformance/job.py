@@ -17,7 +17,7 @@ from conformance.apart import Died, apart, become_nobody, begin
 from conformance.known import known_losses
 from conformance.life import Seen
 from conformance.subject import Subject, notices_any_write
-from gcbarrier import barriers
+from gcbarrier.bench.trial import try_out
 from gcbarrier.campaign import runner
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
@@ -116,7 +116,7 @@ def _part(keys: Sequence[Key], plugins: Mapping[str, build.Plugin], racing: Raci
         began = time.monotonic()
         barrier, memory = key
         try:
-            barriers.probe(barrier, plugins[barrier], memory)
+            try_out(barrier, plugins[barrier], memory)
         except Unavailable as problem:
             results.unavailable[key] = problem.why
             continue
