@@ -20,14 +20,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gcbarrier.circumstances import CIRCUMSTANCES, GROWN, PAGES, page_barriers
+from gcbarrier.bench.circumstances import CIRCUMSTANCES, GROWN, PAGES, page_barriers
 from gcbarrier.experiment import Plan
-from gcbarrier.metrics.probes import points
 from gcbarrier.model import Machine, Probe
 from gcbarrier.plotting.layout import text_width
 from gcbarrier.plotting.sheet import sheet
 from gcbarrier.plotting.style import DASH, INK, RC, sort_key, styled
-from gcbarrier.store import Run
+from gcbarrier.results.points import points
+from gcbarrier.results.store import Run
 
 MIB = 1 << 20
 EXACT, FALSE, LOST, REFUSED = "#DDEFE5", "#F6D9A8", "#E8867C", "#E4E4E4"
@@ -37,7 +37,13 @@ _CELL_WIDTH, _CELL_HEIGHT = 0.98, 0.42
 def plan(*, machine: Machine, quick: bool) -> Plan:  # noqa: ARG001 - counts are the same anywhere
     """Every page barrier on shared and on private memory."""
     probes = [
-        Probe(function="gcbarrier.circumstances:accuracy", barrier=name, memory=memory, heap_bytes=MIB, estimate_s=0.2)
+        Probe(
+            function="gcbarrier.bench.circumstances:accuracy",
+            barrier=name,
+            memory=memory,
+            heap_bytes=MIB,
+            estimate_s=0.2,
+        )
         for name in page_barriers()
         for memory in ("shmem", "anonymous")
     ]

@@ -19,14 +19,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gcbarrier.costs import measurable
+from gcbarrier.bench.costs import measurable
 from gcbarrier.experiment import Plan
-from gcbarrier.metrics.probes import Point, points
 from gcbarrier.model import Machine, Probe, format_bytes
 from gcbarrier.plotting.layout import text_width
 from gcbarrier.plotting.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
 from gcbarrier.plotting.style import INK, RC, SMALL, barrier_colours, sort_key, styled
-from gcbarrier.store import Run
+from gcbarrier.results.points import Point, points
+from gcbarrier.results.store import Run
 
 MIB = 1 << 20
 QUICK = "0.03 1 10 100"
@@ -46,7 +46,7 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
         # What repeats need not be repeated often.
         arguments |= {"budget_s": 0.005, "least": 3}
     probes = [
-        Probe(function="gcbarrier.costs:operations", barrier=name, heap_bytes=heap_bytes, arguments=arguments)
+        Probe(function="gcbarrier.bench.costs:operations", barrier=name, heap_bytes=heap_bytes, arguments=arguments)
         for name in measurable()
     ]
     # Two boots, or nobody would know whether counts repeat.

@@ -19,13 +19,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gcbarrier.costs import is_software, measurable
+from gcbarrier.bench.costs import is_software, measurable
 from gcbarrier.experiment import Plan
-from gcbarrier.metrics.probes import Point, points
 from gcbarrier.model import Machine, Probe
 from gcbarrier.plotting.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
 from gcbarrier.plotting.style import DASH, FAINT, INK, SMALL, barrier_colours, format_number, sort_key, styled
-from gcbarrier.store import Run
+from gcbarrier.results.points import Point, points
+from gcbarrier.results.store import Run
 
 MIB = 1 << 20
 QUICK = "1 10 100 1000 10000 100000"
@@ -39,7 +39,7 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
     most = 1 << 17 if machine.emulated else 1 << 20
     arguments: dict[str, Any] = {"rates": QUICK if quick else FULL, "budget_s": budget_s, "most_stores": most}
     probes = [
-        Probe(function="gcbarrier.costs:store_rates", barrier=name, heap_bytes=4 * MIB, arguments=arguments)
+        Probe(function="gcbarrier.bench.costs:store_rates", barrier=name, heap_bytes=4 * MIB, arguments=arguments)
         for name in measurable()
     ]
     return Plan(probes=tuple(probes), invocations=2 if machine.emulated else 1 if quick else 3, counted=True)

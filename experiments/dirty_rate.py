@@ -22,12 +22,12 @@ from rich.table import Table
 from rich.text import Text
 
 from gcbarrier.experiment import Plan
-from gcbarrier.metrics import Cell, Spread, cells, operations_per_second, percentile, spread
 from gcbarrier.model import Config, Machine, Outcome, format_bytes
 from gcbarrier.plotting.curves import Place, curve_keys, draw_curve, looks
 from gcbarrier.plotting.sheet import cost_axis, sheet
 from gcbarrier.plotting.style import DASH, INK, format_ns, format_number, sort_key, styled
-from gcbarrier.store import Run
+from gcbarrier.results import Cell, Spread, cells, operations_per_second, percentile, spread
+from gcbarrier.results.store import Run
 
 MIB = 1 << 20
 BARRIERS = ("uffd-wp-log", "uffd-wp-async", "uffd-wp-pagemap", "mprotect", "cards", "soft-dirty")

@@ -19,14 +19,14 @@ from rich.text import Text
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.experiment import Plan
-from gcbarrier.host import fits
-from gcbarrier.metrics import Cell, Spread, cells, cpu_ns_per_operation, percentile, spread
-from gcbarrier.metrics.operations import IN_CYCLE, histogram
-from gcbarrier.metrics.probes import points
+from gcbarrier.machines.host import fits
 from gcbarrier.model import Config, Machine, Probe
 from gcbarrier.plotting.sheet import sheet
 from gcbarrier.plotting.style import DASH, INK, SMALL, barrier_colours, format_ns, format_number, styled
-from gcbarrier.store import Run
+from gcbarrier.results import Cell, Spread, cells, cpu_ns_per_operation, percentile, spread
+from gcbarrier.results.operations import IN_CYCLE, histogram
+from gcbarrier.results.points import points
+from gcbarrier.results.store import Run
 
 MIB, GIB = 1 << 20, 1 << 30
 LOG, ASYNC, BOEHM = "uffd-wp-log", "uffd-wp-async", "bdwgc"
@@ -78,7 +78,9 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
     configs += [_allocating(hot, boehm) for hot in HOT for boehm in (False, True) if not quick]
     configs += [_marking(boehm) for boehm in (False, True) if not quick]
     arguments = {"densities": "1", "budget_s": 0.2}
-    probes = [Probe(function="gcbarrier.costs:operations", barrier=each, arguments=arguments) for each in (LOG, ASYNC)]
+    probes = [
+        Probe(function="gcbarrier.bench.costs:operations", barrier=each, arguments=arguments) for each in (LOG, ASYNC)
+    ]
     return Plan(configs=tuple(configs), probes=tuple(probes), invocations=1 if quick else 5)
 
 

@@ -20,13 +20,13 @@ from rich.text import Text
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.experiment import Plan
-from gcbarrier.host import fits
-from gcbarrier.metrics import Cell, Spread, cells, percentile, spread
+from gcbarrier.machines.host import fits
 from gcbarrier.model import Config, Machine, format_bytes
 from gcbarrier.plotting.curves import Place, curve_keys, draw_curve, looks
 from gcbarrier.plotting.sheet import cost_axis, sheet
 from gcbarrier.plotting.style import DASH, INK, format_ns, format_number, format_ratio, sort_key, styled
-from gcbarrier.store import Run
+from gcbarrier.results import Cell, Spread, cells, percentile, spread
+from gcbarrier.results.store import Run
 
 MIB, GIB = 1 << 20, 1 << 30
 BARRIERS = ("uffd-wp-log", "uffd-wp-async", "uffd-wp-pagemap", "mprotect", "cards", "soft-dirty")

@@ -18,12 +18,12 @@ from rich.text import Text
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.experiment import Plan
-from gcbarrier.host import fits
-from gcbarrier.metrics.probes import Point, points
+from gcbarrier.machines.host import fits
 from gcbarrier.model import Machine, Probe, format_bytes
 from gcbarrier.plotting.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
 from gcbarrier.plotting.style import INK, format_number, styled
-from gcbarrier.store import Run
+from gcbarrier.results.points import Point, points
+from gcbarrier.results.store import Run
 
 MIB = 1 << 20
 QUICK = (64, 256)
@@ -39,7 +39,7 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
     sizes = (16,) if machine.emulated else QUICK if quick else FULL
     probes = [
         Probe(
-            function="gcbarrier.marking:marking",
+            function="gcbarrier.bench.marker:marking",
             barrier="none",
             heap_bytes=size * MIB,
             arguments={

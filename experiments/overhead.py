@@ -17,11 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gcbarrier.experiment import Plan
-from gcbarrier.metrics.probes import Point, points
 from gcbarrier.model import Machine, Probe, format_bytes
 from gcbarrier.plotting.sheet import cost_axis, format_cost, sheet
 from gcbarrier.plotting.style import INK, RC, SMALL, barrier_colours, format_number, styled
-from gcbarrier.store import Run
+from gcbarrier.results.points import Point, points
+from gcbarrier.results.store import Run
 
 MIB = 1 << 20
 BARRIER = "uffd-wp-async"
@@ -36,7 +36,7 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
     sizes = [64 * MIB] if quick or machine.emulated else [64 * MIB, 1024 * MIB]
     probes = [
         Probe(
-            function="gcbarrier.costs:framework",
+            function="gcbarrier.bench.costs:framework",
             barrier=BARRIER,
             heap_bytes=size,
             arguments={"densities": DENSITIES, "budget_s": 0.3 if quick else 4.0, "least": 7 if quick else 15},

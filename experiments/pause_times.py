@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from gcbarrier.experiment import Plan
 from gcbarrier.model import Config, Machine
 from gcbarrier.plotting import comparisons, pause_table
-from gcbarrier.store import Run
+from gcbarrier.results.store import Run
 
 BARRIERS = ("uffd-wp-log", "uffd-wp-async", "uffd-wp-pagemap", "soft-dirty")
 MIB = 1 << 20

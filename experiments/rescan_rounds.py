@@ -19,13 +19,13 @@ from rich.text import Text
 
 from gcbarrier import collectors
 from gcbarrier.experiment import Plan
-from gcbarrier.metrics import Cell, Spread, cells, cpu_ns_per_operation, percentile, spread
 from gcbarrier.model import Config, Machine, Scalar, format_bytes
 from gcbarrier.plotting.curves import Looks, curve_keys, looks
 from gcbarrier.plotting.layout import text_width
 from gcbarrier.plotting.sheet import cost_axis, sheet
 from gcbarrier.plotting.style import DASH, INK, RC, format_ns, format_number, sort_key, styled
-from gcbarrier.store import Run
+from gcbarrier.results import Cell, Spread, cells, cpu_ns_per_operation, percentile, spread
+from gcbarrier.results.store import Run
 
 MIB = 1 << 20
 COLLECTOR = "mostly-concurrent"

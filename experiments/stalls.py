@@ -21,12 +21,12 @@ from rich.table import Table
 from rich.text import Text
 
 from gcbarrier.experiment import Plan
-from gcbarrier.metrics import IN_CYCLE, Cell, Histogram, Spread, causes, cells, histogram, spread
 from gcbarrier.model import Config, Machine, Outcome, format_bytes
 from gcbarrier.plotting.curves import Looks, curve_keys, looks
 from gcbarrier.plotting.sheet import sheet
 from gcbarrier.plotting.style import DASH, INK, format_ns, format_number, format_ratio, sort_key, styled, time_axis
-from gcbarrier.store import Run
+from gcbarrier.results import IN_CYCLE, Cell, Histogram, Spread, causes, cells, histogram, spread
+from gcbarrier.results.store import Run
 
 MIB = 1 << 20
 BARRIERS = ("uffd-wp-log", "uffd-wp-async", "uffd-wp-pagemap", "mprotect", "cards", "soft-dirty")

@@ -18,28 +18,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gcbarrier.campaign import measure
-    from gcbarrier.campaign import run as run_experiment
+    from gcbarrier.campaign.experiments import measure
+    from gcbarrier.campaign.experiments import run as run_experiment
     from gcbarrier.errors import GcBarrierError, Unavailable
     from gcbarrier.experiment import Plan
-    from gcbarrier.metrics import pauses
     from gcbarrier.model import Barrier, Config, Outcome, Pause
-    from gcbarrier.store import Run, load
+    from gcbarrier.results import pauses
+    from gcbarrier.results.store import Run, load
 
 # Imported when first asked for: `gcbarrier list` needs none of what `measure` does.
 _PLACES = {
-    "measure": ("campaign", "measure"),
-    "run_experiment": ("campaign", "run"),
+    "measure": ("campaign.experiments", "measure"),
+    "run_experiment": ("campaign.experiments", "run"),
     "GcBarrierError": ("errors", "GcBarrierError"),
     "Unavailable": ("errors", "Unavailable"),
     "Plan": ("experiment", "Plan"),
-    "pauses": ("metrics", "pauses"),
+    "pauses": ("results.pauses", "pauses"),
     "Barrier": ("model", "Barrier"),
     "Config": ("model", "Config"),
     "Outcome": ("model", "Outcome"),
     "Pause": ("model", "Pause"),
-    "Run": ("store", "Run"),
-    "load": ("store", "load"),
+    "Run": ("results.store", "Run"),
+    "load": ("results.store", "load"),
 }
 
 

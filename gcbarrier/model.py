@@ -86,7 +86,7 @@ class Barrier:
     """What a barrier promises and needs: its capabilities."""
 
     needs: tuple[str, ...] = ()
-    """Kernel features, by their names in :mod:`gcbarrier.features`."""
+    """Kernel features, by their names in :mod:`gcbarrier.machines.features`."""
     tracks: bool = True
     """False: it reports nothing, and only a stopped world can be marked."""
     atomic: bool = False
@@ -283,7 +283,7 @@ class Probe:
     """A measurement that is no session: a function that looks at one barrier by itself, in a fresh process."""
 
     function: str = field(validator=validators.matches_re(r"[\w.]+:\w+"))
-    """``module:name``, importable where it runs; :mod:`gcbarrier.bench` says what it is called with."""
+    """``module:name``, importable where it runs; :mod:`gcbarrier.bench.probes` says what it is called with."""
     barrier: str
     barrier_params: Mapping[str, Scalar] = field(factory=dict)
     memory: str = field(default="shmem", validator=validators.in_(MEMORY_TYPES))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import discovery, features
+from gcbarrier.machines import features
+from gcbarrier.plugins import discovery
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -26,7 +27,7 @@ def needs() -> Callable[..., None]:
     """``needs("async-uffd-wp", "lab")``: skip where the machine lacks one, saying why.
 
     A feature named in the environment variable GCBARRIER_REQUIRE (separated by commas) fails the test instead, so
-    that a run which promises a feature can't pass without it. Any name of gcbarrier.features, ``lab``, or
+    that a run which promises a feature can't pass without it. Any name of gcbarrier.machines.features, ``lab``, or
     ``public-checkout`` (an ordinary user can read it).
     """
 
@@ -55,7 +56,7 @@ def gcbarrier() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 def _lab_lacks() -> str:
-    from gcbarrier.lab.status import status
+    from gcbarrier.machines.lab.status import status
 
     return status().missing
 

@@ -4,8 +4,8 @@ import ctypes
 import mmap
 from pathlib import Path
 
-from gcbarrier import session
 from gcbarrier.model import PAGE_BYTES
+from gcbarrier.session import ours as session
 
 LIMIT = Path("/proc/sys/vm/max_map_count")
 

@@ -7,9 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from gcbarrier import discovery, host
 from gcbarrier.errors import Unavailable
-from gcbarrier.lab import report_progress
+from gcbarrier.machines import host
+from gcbarrier.machines.lab import report_progress
+from gcbarrier.plugins import discovery
 
 
 def add(left: int, right: int) -> int:

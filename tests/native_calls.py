@@ -6,14 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gcbarrier import barriers, build, discovery, programs
+from gcbarrier import barriers
+from gcbarrier.core import build
+from gcbarrier.core.library import open_core
 from gcbarrier.model import Config
+from gcbarrier.plugins import discovery
+from gcbarrier.session import program as programs
 
 PLUGINS = Path(__file__).parent / "plugins"
 HUGE = (1 << 32) - 1
 CONFIG = Config(heap="ring", barrier="uffd-wp-async", collector="mostly-concurrent", heap_bytes=1 << 20, verify=True)
 SIZES = (1 << 20, 1 << 20, 1 << 20, 1 << 16, 1 << 15, 0, 1, (1 << 20) + 1, 1 << 40, 1 << 63, (1 << 64) - 1)
-"""Not what is merely more than the machine has: gcbarrier.host.fits() is asked about that before."""
+"""Not what is merely more than the machine has: gcbarrier.machines.host.fits() is asked about that before."""
 
 
 def play(seed: int, sequences: int, tracked: bool) -> dict[str, int]:
@@ -78,7 +82,7 @@ class _Caller:
     def __init__(self, seed: int, tracked: bool) -> None:
         self.chance = random.Random(seed)
         self.counts: dict[str, int] = {}
-        module = build.load(build.core())
+        module = open_core(build.core())
         self.ffi, self.lib = module.ffi, module.lib
         prepared = programs.prepare(CONFIG)
         self.params = self.ffi.from_buffer(prepared.params)

@@ -13,12 +13,15 @@ from typing import Self
 
 from attrs import frozen
 
-from gcbarrier import build, discovery, runner, session
+from gcbarrier.campaign import runner
+from gcbarrier.core import build
+from gcbarrier.core.heap import Heap
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.experiment import Plan
-from gcbarrier.fresh import FreshExecutor
-from gcbarrier.heap import Heap
+from gcbarrier.machines.fresh import FreshExecutor
 from gcbarrier.model import Config, evolve
+from gcbarrier.plugins import discovery
+from gcbarrier.session import ours as session
 
 _PATIENCE_S = 15.0
 PLUGINS = Path(__file__).parent / "plugins"

@@ -6,8 +6,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from gcbarrier import build as core
-from gcbarrier.build import CFLAGS, NATIVE
+from gcbarrier.core import build as core
+from gcbarrier.core.build import CFLAGS, NATIVE
 
 RACE = Path(__file__).parent / "native/race.c"
 

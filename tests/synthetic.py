@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gcbarrier.model import Config, Invocation, Outcome, Pause, Stall
-from gcbarrier.store import Run, RunWriter
+from gcbarrier.results.store import Run, RunWriter
 
 EVENT = np.dtype([("t_ns", "<u8"), ("kind", "<u2"), ("thread", "<u2"), ("value", "<i8")])
 

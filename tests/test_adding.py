@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import barriers, campaign, discovery, measure
+from gcbarrier import measure
+from gcbarrier.bench.trial import try_out
+from gcbarrier.campaign import experiments as campaign
+from gcbarrier.campaign.settings import read
+from gcbarrier.errors import Unavailable
 from gcbarrier.model import Config
-from gcbarrier.settings import read
+from gcbarrier.plugins import discovery
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PLUGINS = Path(__file__).parent / "plugins"
@@ -121,5 +125,5 @@ def test_a_barrier_that_does_nothing_is_not_believed(tmp_path: Path, needs) -> N
         target.parent.mkdir(exist_ok=True)
         target.write_text(text)
     discovery.add_path(tmp_path)
-    with pytest.raises(barriers.Unavailable, match="a written page was not reported"):
-        barriers.probe("idle")
+    with pytest.raises(Unavailable, match="a written page was not reported"):
+        try_out("idle")

@@ -6,11 +6,11 @@ import pytest
 from rich.console import Console
 from synthetic import make_outcome, make_run
 
-from gcbarrier import campaign
+from gcbarrier.campaign import experiments as campaign
+from gcbarrier.campaign.settings import check
 from gcbarrier.experiment import Plan
 from gcbarrier.model import Machine, Outcome, Pause, evolve, from_json, to_json
-from gcbarrier.settings import check
-from gcbarrier.store import Run
+from gcbarrier.results.store import Run
 
 NATIVE = Machine(name="native")
 WHO = {"mostly-concurrent": 1, "stop-the-world": 1, "bdwgc": 10}

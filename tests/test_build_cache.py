@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import build
+from gcbarrier.core import build
 
 KINDS: dict[str, Callable[[Path], build.Plugin]] = {
     "mutator": lambda source: build.mutator(source, "", verify=False),

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import commands, discovery
+from gcbarrier import commands
 from gcbarrier.commands import main
+from gcbarrier.plugins import discovery
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]

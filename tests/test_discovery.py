@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import discovery
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.plugins import discovery
 
 Maker = Callable[..., Path]
 
@@ -160,7 +160,7 @@ def test_summary_reads_without_executing(own: Maker) -> None:
 
 def test_a_child_process_searches_the_same_folders(own: Maker) -> None:
     own("collectors/inherited.py")
-    ask = "from gcbarrier import discovery; print(*discovery.names('collectors'))"
+    ask = "from gcbarrier.plugins import discovery; print(*discovery.names('collectors'))"
     child = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert "inherited" in child.stdout.split()
 

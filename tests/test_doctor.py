@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import barriers, discovery, lab, runner
+from gcbarrier import barriers
+from gcbarrier.campaign import runner
 from gcbarrier.commands import main
+from gcbarrier.machines import lab
+from gcbarrier.plugins import discovery
 
 NONE = (Path(barriers.__file__).parent / "none.c").read_text()
 

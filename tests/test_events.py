@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gcbarrier import build
-from gcbarrier.events import EVENT, PREEMPTED, Kind, cycles, pauses
-from gcbarrier.heap import Heap, Wanted
+from gcbarrier.core import build
+from gcbarrier.core.events import EVENT, PREEMPTED, Kind, cycles, pauses
+from gcbarrier.core.heap import Heap, Wanted
 
 
 def event(kind: Kind, start: int, end: int, value: int = 0, *, cycle: int = 1, pause: int = 0, flags: int = 0) -> tuple:

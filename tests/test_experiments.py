@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gcbarrier import bench, campaign, discovery, settings, store
-from gcbarrier.circumstances import CIRCUMSTANCES, page_barriers
-from gcbarrier.costs import is_software, measurable
+from gcbarrier.bench import probes as bench
+from gcbarrier.bench.circumstances import CIRCUMSTANCES, page_barriers
+from gcbarrier.bench.costs import is_software, measurable
+from gcbarrier.campaign import experiments as campaign
+from gcbarrier.campaign import settings
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.experiment import Plan
-from gcbarrier.metrics.probes import points
 from gcbarrier.model import Finding, Machine, Probe, Reading, converter, evolve, from_json, to_json
+from gcbarrier.plugins import discovery
+from gcbarrier.results import store
+from gcbarrier.results.points import points
 
 MIB = 1 << 20
 EXPERIMENTS = ("accuracy", "barrier_costs", "crossover", "marking", "overhead")
@@ -29,7 +33,7 @@ NATIVE = ("machine=native",)
 
 
 def probe(function: str, barrier: str, **arguments: Any) -> Probe:
-    return Probe(function=f"gcbarrier.{function}", barrier=barrier, heap_bytes=MIB, arguments=arguments)
+    return Probe(function=f"gcbarrier.bench.{function}", barrier=barrier, heap_bytes=MIB, arguments=arguments)
 
 
 def found(function: str, barrier: str, **arguments: Any) -> dict[tuple[str, float], Reading]:
@@ -117,7 +121,7 @@ def test_the_framework_is_measured_against_bare_calls_turn_by_turn(needs) -> Non
 
 def test_however_many_mark_they_reach_what_the_plain_loop_reaches() -> None:
     # The probe compares the counts, and fails where they differ.
-    graph = evolve(probe("marking:marking", "none", markers="1 2 5", pages="100", rounds=3), heap_bytes=64 * MIB)
+    graph = evolve(probe("marker:marking", "none", markers="1 2 5", pages="100", rounds=3), heap_bytes=64 * MIB)
     finding = bench.run(bench.job(graph, index=0))
     assert finding.error == ""
     read = {(reading.what, reading.x): reading for reading in finding.readings}
@@ -151,7 +155,7 @@ def test_async_write_protection_is_exact_or_refuses(needs) -> None:
 def test_what_goes_wrong_in_a_probe_is_its_finding(needs) -> None:
     needs("async-uffd-wp")
     gone = bench.run(bench.job(probe("costs:nothing", "none"), index=3))
-    assert (gone.error, gone.index) == ("there is no function nothing in gcbarrier.costs", 3)
+    assert (gone.error, gone.index) == ("there is no function nothing in gcbarrier.bench.costs", 3)
     with pytest.raises(ValueError, match="must match regex"):
         Probe(function="costs", barrier="none")
 

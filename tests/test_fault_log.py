@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import race
 
-from gcbarrier import Config, barriers, build, measure
+from gcbarrier import Config, barriers, measure
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import PAGE_BYTES, Scalar
 from gcbarrier.tracked import Tracked

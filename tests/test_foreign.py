@@ -13,12 +13,17 @@ import pytest
 from rich.console import Console
 from synthetic import make_run
 
-from gcbarrier import campaign, collectors, discovery, features, measure, runner, session, settings
+from gcbarrier import collectors, measure
+from gcbarrier.campaign import experiments as campaign
+from gcbarrier.campaign import runner, settings
 from gcbarrier.commands import doctor, list_
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.metrics import workloads
+from gcbarrier.machines import features
 from gcbarrier.model import Config, Outcome, evolve
 from gcbarrier.plotting import verification_table
+from gcbarrier.plugins import discovery
+from gcbarrier.results import workloads
+from gcbarrier.session import ours as session
 
 PLUGINS = Path(__file__).parent / "plugins"
 MIB = 1 << 20

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import build, discovery, measure
+from gcbarrier import measure
+from gcbarrier.campaign.settings import check
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, Outcome
-from gcbarrier.settings import check
+from gcbarrier.plugins import discovery
 from gcbarrier.tracked import Tracked
 
 PLUGINS = Path(__file__).parent / "plugins"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import gcbarrier
-from gcbarrier import fresh
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.fresh import FreshExecutor, Within
+from gcbarrier.machines import fresh
+from gcbarrier.machines.fresh import FreshExecutor, Within
 
 
 def who(value: int) -> tuple[int, int, int]:

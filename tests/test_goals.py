@@ -4,10 +4,11 @@ import pytest
 from synthetic import make_manifest, make_run
 from test_scaling import GUEST, MACHINES, NATIVE, looks_measured, planned, told
 
-from gcbarrier import campaign, settings
-from gcbarrier.metrics import spread
+from gcbarrier.campaign import experiments as campaign
+from gcbarrier.campaign import settings
 from gcbarrier.model import Finding, Machine, Reading, evolve, to_json
-from gcbarrier.store import Run
+from gcbarrier.results import spread
+from gcbarrier.results.store import Run
 
 SCRIPT = campaign.script_of("goals")
 

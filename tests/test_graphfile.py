@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.graphfile import FORMAT, Graph, GraphFault, Source, load, save
+from gcbarrier.graphs.graphfile import FORMAT, Graph, GraphFault, Source, load, save
 
 SHIPPED = Path(__file__).parents[1] / "heaps" / "snapshot" / "typescript.graph.npz"
 

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import campaign, discovery, lab, measure, runner
+from gcbarrier import measure
+from gcbarrier.campaign import experiments as campaign
+from gcbarrier.campaign import runner
 from gcbarrier.experiment import Plan
-from gcbarrier.fresh import FreshExecutor
+from gcbarrier.machines import lab
+from gcbarrier.machines.fresh import FreshExecutor
 from gcbarrier.model import Config, evolve
+from gcbarrier.plugins import discovery
 
 PLUGINS = Path(__file__).parent / "plugins"
 MIB = 1 << 20

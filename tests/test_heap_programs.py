@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcbarrier import discovery, graphfile
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.graphfile import Graph
+from gcbarrier.graphs import graphfile
+from gcbarrier.graphs.graphfile import Graph
+from gcbarrier.plugins import discovery
 
 MIB = 1 << 20
 HEAPS = ("bursts", "gcbench", "graph_edits", "snapshot")

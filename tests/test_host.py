@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gcbarrier import features, host
 from gcbarrier.errors import GcBarrierError, Unavailable
+from gcbarrier.machines import features, host
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -137,7 +137,7 @@ def test_require_says_what_why_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -
 def test_a_kernel_without_tracking_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     """All bits read zero, as soft-dirty's do where clear_refs succeeds and tracks nothing; then all read one."""
     for constant in (0, 1):
-        monkeypatch.setattr(features, "_page_bit", lambda _address, _bit, constant=constant: constant)
+        monkeypatch.setattr(features.Pagemap, "bit", lambda *_, constant=constant: bool(constant))
         for name in ("soft-dirty", "async-uffd-wp"):
             answer = features.feature.__wrapped__(name)
             assert not answer.works
@@ -168,7 +168,7 @@ def test_an_ordinary_user_has_the_same_tracking(needs: Callable[..., None]) -> N
     needs("async-uffd-wp", "pagemap-scan")
     ask = """
 import ctypes, os
-from gcbarrier import features
+from gcbarrier.machines import features
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
     # Changing identity hides /proc/self from its own process until it is dumpable again.

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gcbarrier import graphfile, importers
 from gcbarrier.commands import main
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.importers import v8
+from gcbarrier.graphs import graphfile, importers
+from gcbarrier.graphs.importers import v8
 
 NODE_FIELDS = ["type", "name", "id", "self_size", "edge_count", "trace_node_id"]
 EDGE_TYPES = ["context", "element", "property", "internal", "hidden", "shortcut", "weak"]
@@ -246,7 +246,7 @@ def test_formats_are_found_by_suffix_or_name(tmp_path: Path) -> None:
 def test_one_more_file_is_one_more_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "plain_list.py").write_text(
         "import numpy as np\n"
-        "from gcbarrier.graphfile import Graph\n"
+        "from gcbarrier.graphs.graphfile import Graph\n"
         "NAME, SUFFIXES = 'plain-list', ('.plain',)\n"
         "def read(path, progress):\n"
         "    n = len(path.read_text().split())\n"

@@ -14,10 +14,10 @@ import pytest
 from attrs import frozen
 
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.lab import image, overlay
-from gcbarrier.lab.cpio import CpioWriter
-from gcbarrier.lab.files import new_file
-from gcbarrier.lab.status import Kernel
+from gcbarrier.machines.lab import image, overlay
+from gcbarrier.machines.lab.cpio import CpioWriter
+from gcbarrier.machines.lab.files import new_file
+from gcbarrier.machines.lab.status import Kernel
 
 
 @frozen(kw_only=True)
@@ -141,7 +141,7 @@ def overlaid(kernel: Kernel, include: tuple[Path, ...] = (), search: tuple[Path,
 def test_the_overlay_holds_the_package_and_of_the_checkout_only_plugins(kernel: Kernel) -> None:
     found = overlaid(kernel)
     package = overlay.package_folder()
-    assert relative(package / "lab" / "agent.py") in found
+    assert relative(package / "machines" / "lab" / "agent.py") in found
     for root in overlay.checkout_folders():
         inside = {
             Path(name).relative_to(relative(root)).parts[0] for name in found if name.startswith(relative(root) + "/")

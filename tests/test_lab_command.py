@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from attrs import define, evolve, field
 
-from gcbarrier import lab
 from gcbarrier.commands import main
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.lab import Kernel, LabStatus
+from gcbarrier.machines import lab
+from gcbarrier.machines.lab import Kernel, LabStatus
 
 READY = LabStatus(
     ready=True,

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from attrs import define, evolve, field
 
-from gcbarrier import discovery
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.lab import LabExecutor
-from gcbarrier.lab import executor as executor_module
-from gcbarrier.lab.guest import GuestLost, GuestSpec
-from gcbarrier.lab.qemu import command, explain_kvm, tail
-from gcbarrier.lab.status import Kernel, Qemu, known_accelerator
-from gcbarrier.lab.wire import Call, Done, Hello, Message, Output, Progress
+from gcbarrier.machines.lab import LabExecutor
+from gcbarrier.machines.lab import executor as executor_module
+from gcbarrier.machines.lab.guest import GuestLost, GuestSpec
+from gcbarrier.machines.lab.qemu import command, explain_kvm, tail
+from gcbarrier.machines.lab.status import Kernel, Qemu, known_accelerator
+from gcbarrier.machines.lab.wire import Call, Done, Hello, Message, Output, Progress
+from gcbarrier.plugins import discovery
 
-BOOT_MODULE = importlib.import_module("gcbarrier.lab.boot")
+BOOT_MODULE = importlib.import_module("gcbarrier.machines.lab.boot")
 HELLO = Hello(kernel_release="6.12.9-cloud", cpus=2, memory_bytes=2 << 30, clocksource="tsc")
 
 

@@ -15,15 +15,16 @@ import lab_jobs
 import pytest
 from attrs import define, field
 
-from gcbarrier import discovery, features, host
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.lab import LabExecutor, run_command, status
-from gcbarrier.lab.boot import boot
-from gcbarrier.lab.guest import GuestLost, GuestSpec
-from gcbarrier.lab.overlay import checkout_folders
-from gcbarrier.lab.paths import lab_home
-from gcbarrier.lab.status import find_kernel, find_qemu
-from gcbarrier.lab.wire import Call
+from gcbarrier.machines import features, host
+from gcbarrier.machines.lab import LabExecutor, run_command, status
+from gcbarrier.machines.lab.boot import boot
+from gcbarrier.machines.lab.guest import GuestLost, GuestSpec
+from gcbarrier.machines.lab.overlay import checkout_folders
+from gcbarrier.machines.lab.paths import lab_home
+from gcbarrier.machines.lab.status import find_kernel, find_qemu
+from gcbarrier.machines.lab.wire import Call
+from gcbarrier.plugins import discovery
 
 Needs = Callable[..., None]
 

@@ -10,12 +10,12 @@ import pytest
 
 from gcbarrier.commands import main
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.lab import image, plan, setup, status
-from gcbarrier.lab.sources import Source
-from gcbarrier.lab.status import accelerator_note, find_kernel, find_qemu
+from gcbarrier.machines.lab import image, plan, setup, status
+from gcbarrier.machines.lab.sources import Source
+from gcbarrier.machines.lab.status import accelerator_note, find_kernel, find_qemu
 
-# The function of that name is what `gcbarrier.lab.setup` means to everyone else.
-SETUP_MODULE = importlib.import_module("gcbarrier.lab.setup")
+# The function of that name is what `gcbarrier.machines.lab.setup` means to everyone else.
+SETUP_MODULE = importlib.import_module("gcbarrier.machines.lab.setup")
 SUITE = "bookworm-backports"
 Tool = Callable[[str, str], None]
 

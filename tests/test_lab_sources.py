@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gcbarrier.errors import Unavailable
-from gcbarrier.lab.sources import Source, archive_source, debian_codename, parse_deb822, parse_one_line
+from gcbarrier.machines.lab.sources import Source, archive_source, debian_codename, parse_deb822, parse_one_line
 
 DEB822 = """\
 # The distribution itself

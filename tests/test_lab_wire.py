@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.lab import report_progress, run_command
-from gcbarrier.lab.wire import Call, Decoder, Done, Failed, Message, Output, Progress, encode
+from gcbarrier.machines.lab import report_progress, run_command
+from gcbarrier.machines.lab.wire import Call, Decoder, Done, Failed, Message, Output, Progress, encode
 
 values = st.recursive(st.none() | st.integers() | st.text() | st.binary(), lambda inner: st.lists(inner, max_size=4))
 messages = st.one_of(
@@ -68,7 +68,7 @@ def test_exceptions_survive_the_way(error: Exception) -> None:
 
 BE_THE_JOB = """
 import pickle, sys
-from gcbarrier.lab.jobs import run_job
+from gcbarrier.machines.lab.jobs import run_job
 run_job(pickle.load(sys.stdin.buffer), int(sys.argv[1]), 1, 2)
 """
 

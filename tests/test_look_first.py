@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import campaign, discovery
+from gcbarrier.campaign import experiments as campaign
+from gcbarrier.campaign.runner import Step
+from gcbarrier.campaign.settings import read
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.runner import Step
-from gcbarrier.settings import read
+from gcbarrier.plugins import discovery
 
 PLUGINS = Path(__file__).parent / "plugins"
 
@@ -22,7 +23,7 @@ def session(heap="ring", barrier="none"):
     return Config(heap=heap, barrier=barrier, collector="stop-the-world", heap_bytes=8 << 20, duration_s=0.1)
 
 def probe(barrier):
-    return Probe(function="gcbarrier.costs:arming", barrier=barrier, heap_bytes=1 << 20)
+    return Probe(function="gcbarrier.bench.costs:arming", barrier=barrier, heap_bytes=1 << 20)
 
 def plan(*, machine, quick):
     return Plan(invocations=1, **({here}))

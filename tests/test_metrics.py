@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import make_outcome, make_outcomes
 
-from gcbarrier import metrics
+from gcbarrier import results as metrics
 from gcbarrier.model import Config, Outcome, Pause, evolve
-from gcbarrier.store import PAUSE_COLUMNS
+from gcbarrier.results.store import PAUSE_COLUMNS
 
 NONE = Config(heap="graph_edits", barrier="none", collector="stop-the-world")
 ASYNC = Config(heap="graph_edits", barrier="uffd-wp-async", collector="mostly-concurrent")

@@ -6,7 +6,7 @@ import native_calls
 import pytest
 
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.fresh import FreshExecutor
+from gcbarrier.machines.fresh import FreshExecutor
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from gcbarrier import barriers
-from gcbarrier import params as parameters
+from gcbarrier.plugins import params as parameters
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 NATIVE = CHECKOUT / "gcbarrier/native"

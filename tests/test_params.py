@@ -7,8 +7,8 @@ import attrs
 import pytest
 from attrs import validators
 
-from gcbarrier import params
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.plugins import params
 
 
 @attrs.frozen(kw_only=True)

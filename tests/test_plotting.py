@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from synthetic import make_outcome, make_outcomes, make_run
 
-from gcbarrier import metrics, plotting
-from gcbarrier.metrics import Cell
+from gcbarrier import plotting
+from gcbarrier import results as metrics
 from gcbarrier.model import Config, Outcome, evolve
 from gcbarrier.plotting.style import DASH, TIMES, barrier_colours, format_ns
-from gcbarrier.store import Run
+from gcbarrier.results import Cell
+from gcbarrier.results.store import Run
 
 LAB = "lab-6.12.95-tcg"
 PANELS = ["distribution", "phases", "throughput", "cpu", "faults"]

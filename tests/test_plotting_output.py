@@ -9,12 +9,13 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from synthetic import make_outcome, make_outcomes, make_run
 
-from gcbarrier import metrics, plotting
+from gcbarrier import plotting
+from gcbarrier import results as metrics
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, evolve
 from gcbarrier.plotting.layout import fold
 from gcbarrier.plotting.style import DASH, format_ns, format_number, format_ratio
-from gcbarrier.store import Run
+from gcbarrier.results.store import Run
 
 NONE = Config(heap="gcbench", barrier="none", collector="stop-the-world")
 PAGEMAP = Config(heap="gcbench", barrier="uffd-wp-pagemap", collector="mostly-concurrent")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import gcbarrier
-from gcbarrier import Config, discovery, measure, pauses
+from gcbarrier import Config, measure, pauses
+from gcbarrier.plugins import discovery
 
 
 def test_every_public_name_is_there_and_documented() -> None:

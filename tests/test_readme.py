@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import discovery, measure
+from gcbarrier import measure
 from gcbarrier.model import Config
+from gcbarrier.plugins import discovery
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 from synthetic import make_manifest, make_outcome, write_run
 
-from gcbarrier import reserve
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config
-from gcbarrier.store import RunWriter, load
+from gcbarrier.results import reserve
+from gcbarrier.results.store import RunWriter, load
 
 CONFIG = Config(heap="graph_edits", barrier="uffd-wp-async", collector="mostly-concurrent")
 
 WRITER = """
 import sys
 from pathlib import Path
-from gcbarrier.store import RunWriter
+from gcbarrier.results.store import RunWriter
 with RunWriter(Path(sys.argv[1]), or_next=len(sys.argv) > 2) as writer:
     (writer._target / "events" / "0.npy").write_bytes(b"half")
     print(writer._target, flush=True)

@@ -13,9 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gcbarrier import campaign, discovery, metrics, settings, store
-from gcbarrier.events import EVENT
-from gcbarrier.lab.paths import lab_home
+from gcbarrier import results as metrics
+from gcbarrier.campaign import experiments as campaign
+from gcbarrier.campaign import settings
+from gcbarrier.core.events import EVENT
+from gcbarrier.machines.lab.paths import lab_home
+from gcbarrier.plugins import discovery
+from gcbarrier.results import store
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PLUGINS = Path(__file__).parent / "plugins"

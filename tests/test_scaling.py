@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 from synthetic import make_manifest, make_outcome, make_run
 
-from gcbarrier import campaign, discovery, settings
+from gcbarrier.campaign import experiments as campaign
+from gcbarrier.campaign import settings
 from gcbarrier.experiment import Plan
-from gcbarrier.metrics import cells
 from gcbarrier.model import (
     PHASES,
     Config,
@@ -24,7 +24,9 @@ from gcbarrier.model import (
     from_json,
     to_json,
 )
-from gcbarrier.store import Run
+from gcbarrier.plugins import discovery
+from gcbarrier.results import cells
+from gcbarrier.results.store import Run
 
 EXPERIMENTS = ("heap_scaling", "dirty_rate", "rescan_rounds", "stalls")
 MIB, GIB = 1 << 20, 1 << 30
@@ -128,7 +130,7 @@ def test_what_failed_is_named_and_not_drawn(name: str) -> None:
 
 def test_sizes_that_do_not_fit_are_left_out_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     script = campaign.script_of("heap_scaling")
-    monkeypatch.setattr("gcbarrier.host.available_bytes", lambda: 400 * MIB)
+    monkeypatch.setattr("gcbarrier.machines.host.available_bytes", lambda: 400 * MIB)
     plan = script.plan(machine=NATIVE, quick=True)
     assert {config.heap_bytes for config in plan.configs} == {64 * MIB, 256 * MIB}
     run = make_run([looks_measured(c, 0) for c in plan.configs], {**make_manifest("heap_scaling"), "quick": True})

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import barriers, discovery, measure
-from gcbarrier.events import PAUSE_KINDS
+from gcbarrier import barriers, measure
+from gcbarrier.core.events import PAUSE_KINDS
 from gcbarrier.model import Config, Outcome, evolve
+from gcbarrier.plugins import discovery
 
 PLUGINS = Path(__file__).parent / "plugins"
 MIB = 1 << 20
@@ -216,13 +217,14 @@ def test_the_number_of_rounds_the_threshold_and_the_trigger_are_obeyed() -> None
 
 
 def test_operations_are_counted_and_the_same_seed_ends_the_same() -> None:
-    from gcbarrier import campaign, runner
+    from gcbarrier.campaign import experiments as campaign
+    from gcbarrier.campaign import runner
 
     config = Config(heap="ring", barrier="none", collector="stop-the-world", mutators=2, **HEAPS["ring"])
     (step,) = runner.steps(campaign.Plan(configs=(config,), invocations=1), seed=5, accelerator="native")
     job = evolve(step.job, invocation=evolve(step.job.invocation, operations=20_000))
     with campaign.FreshExecutor() as executor:
-        from gcbarrier import session
+        from gcbarrier.session import ours as session
 
         first, again = (executor.submit(session.run, job).result().outcome for _ in range(2))
     assert first.operations == again.operations == 40_000

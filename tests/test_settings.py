@@ -2,10 +2,10 @@
 
 import pytest
 
+from gcbarrier.campaign.settings import read
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.experiment import Plan
 from gcbarrier.model import Config
-from gcbarrier.settings import read
 
 GIB = 1 << 30
 PLAN = Plan(

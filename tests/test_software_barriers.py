@@ -10,10 +10,12 @@ from pathlib import Path
 import attrs
 import pytest
 
-from gcbarrier import barriers, discovery, measure, settings
+from gcbarrier import barriers, measure
 from gcbarrier.barriers.cards import CARD_BYTES
+from gcbarrier.campaign import settings
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, evolve
+from gcbarrier.plugins import discovery
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 NATIVE = CHECKOUT / "gcbarrier/native"
@@ -43,8 +45,8 @@ def gcc(*arguments: str | Path) -> None:
 
 def options(barrier: str, **params: int) -> tuple[str, ...]:
     chosen = barriers.choose(barrier, params)
-    assert chosen.store is not None
-    return (*chosen.defines, f'-DGCB_STORE_HEADER="{chosen.store.name}"', f"-I{chosen.store.parent}")
+    assert chosen.store_header is not None
+    return (*chosen.defines, f'-DGCB_STORE_HEADER="{chosen.store_header.name}"', f"-I{chosen.store_header.parent}")
 
 
 def instructions(folder: Path, *extra: str) -> int:

@@ -15,7 +15,7 @@ from synthetic import make_events, make_manifest, make_outcome, make_outcomes, w
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, Cycle, Invocation, Outcome, Pause, Verification, evolve
-from gcbarrier.store import FORMAT, PAUSE_COLUMNS, RunWriter, load, unite
+from gcbarrier.results.store import FORMAT, PAUSE_COLUMNS, RunWriter, load, unite
 
 CONFIG = Config(heap="graph_edits", barrier="uffd-wp-async", collector="mostly-concurrent")
 

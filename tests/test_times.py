@@ -8,12 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcbarrier import build, discovery, measure, runner, store, times
-from gcbarrier.events import EVENT, Kind
+from gcbarrier import measure
+from gcbarrier.campaign import runner
+from gcbarrier.core import build, times
+from gcbarrier.core.events import EVENT, Kind
+from gcbarrier.core.library import open_core
 from gcbarrier.experiment import Plan
-from gcbarrier.metrics import IN_CYCLE, cause, causes, histogram
 from gcbarrier.model import PHASES, Config, Invocation, OperationTimes, Outcome, SlowOperation, from_json, to_json
-from gcbarrier.session import Job, run
+from gcbarrier.plugins import discovery
+from gcbarrier.results import IN_CYCLE, cause, causes, histogram, store
+from gcbarrier.session.ours import Job, run
 
 PLUGINS = Path(__file__).parent / "plugins"
 MIB = 1 << 20
@@ -22,7 +26,7 @@ CONFIG = Config(heap="graph_edits", barrier="none", collector="never", heap_byte
 
 @pytest.fixture(scope="module")
 def core():
-    return build.load(build.core())
+    return open_core(build.core())
 
 
 def outcome(*found: OperationTimes, slow: tuple[SlowOperation, ...] = ()) -> Outcome:

@@ -8,21 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from gcbarrier import campaign, discovery, runner
+from gcbarrier.campaign import experiments as campaign
+from gcbarrier.campaign import runner
 from gcbarrier.model import Config, Outcome, from_json
+from gcbarrier.plugins import discovery
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PLUGINS = Path(__file__).parent / "plugins"
 
 AS_NOBODY = """
 import ctypes, os, pickle, sys
-from gcbarrier import barriers, collectors, discovery, session
+from gcbarrier import barriers, collectors
+from gcbarrier.plugins import discovery
+from gcbarrier.session import ours as session
 from gcbarrier.model import to_json
 job = pickle.load(sys.stdin.buffer)
 config = job.invocation.config
 # Modules are loaded first: the interpreter's own files may be root's alone.
 barriers.load(config.barrier), collectors.load(config.collector)
-import encodings.ascii, gcbarrier.oracle, numpy.lib.format
+import encodings.ascii, gcbarrier.session.oracle, numpy.lib.format
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
     # Changing identity hides /proc/self from its own process until it is dumpable again.

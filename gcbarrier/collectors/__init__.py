@@ -1,7 +1,7 @@
 """Collectors: what is done about the writes a barrier noticed. One Python file each, which reads like pseudocode.
 
 ``x.py`` has a docstring, whose first line is its summary; ``collect(heap, params)``, one cycle in terms of the phases
-of :class:`gcbarrier.heap.Heap`; ``Params``, a frozen attrs class that inherits :class:`Triggered` or
+of :class:`gcbarrier.core.heap.Heap`; ``Params``, a frozen attrs class that inherits :class:`Triggered` or
 :class:`Marking`; and
 ``NEEDS_TRACKING``: whether it marks while mutators run, and so needs a barrier that tracks (``NEEDS_SNAPSHOT``: one
 that reports what stores overwrite; with ``NEEDS_FORK`` too: one whose snapshot is a forked child's). With
@@ -19,10 +19,12 @@ from typing import Any
 
 from attrs import field, frozen, validators
 
-from gcbarrier import build, discovery, features
-from gcbarrier import params as parameters
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
+from gcbarrier.machines import features
 from gcbarrier.model import Config
+from gcbarrier.plugins import discovery
+from gcbarrier.plugins import params as parameters
 
 
 @frozen(kw_only=True)
@@ -56,7 +58,7 @@ class Runtime:
     """What a collector that brings its own memory is made of."""
 
     needs: tuple[str, ...] = ()
-    """By their names in :mod:`gcbarrier.features`."""
+    """By their names in :mod:`gcbarrier.machines.features`."""
     libraries: tuple[str, ...] = ()
     """What its C file and the mutators are linked with, as in ``-lNAME``."""
 

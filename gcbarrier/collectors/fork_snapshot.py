@@ -7,7 +7,7 @@ Practice and Experience 1997). There is no remark. The long pause is the fork it
 from attrs import frozen
 
 from gcbarrier.collectors import Triggered
-from gcbarrier.heap import Heap
+from gcbarrier.core.heap import Heap
 
 NEEDS_SNAPSHOT = True
 NEEDS_FORK = True

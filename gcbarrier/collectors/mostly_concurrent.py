@@ -8,7 +8,7 @@ does a little of the rescanning at its safepoints, and so writes less meanwhile,
 from attrs import field, frozen, validators
 
 from gcbarrier.collectors import Marking
-from gcbarrier.heap import Heap
+from gcbarrier.core.heap import Heap
 
 
 @frozen(kw_only=True)

@@ -6,7 +6,7 @@ The baseline of their operations' times. Over a program that allocates it stops 
 from attrs import frozen
 
 from gcbarrier.collectors import Triggered
-from gcbarrier.heap import Heap
+from gcbarrier.core.heap import Heap
 
 NEEDS_TRACKING = False
 NEVER_DUE = True

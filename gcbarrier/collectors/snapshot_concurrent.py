@@ -7,7 +7,7 @@ Yuasa, "Real-time garbage collection on general-purpose machines" (1990), with t
 from attrs import field, frozen, validators
 
 from gcbarrier.collectors import Marking
-from gcbarrier.heap import Heap
+from gcbarrier.core.heap import Heap
 
 NEEDS_SNAPSHOT = True
 

@@ -6,7 +6,7 @@ Sweeping is lazy or concurrent, as for every collector here, so the pause is mar
 from attrs import frozen
 
 from gcbarrier.collectors import Marking
-from gcbarrier.heap import Heap
+from gcbarrier.core.heap import Heap
 
 NEEDS_TRACKING = False
 

@@ -21,9 +21,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from gcbarrier import discovery
 from gcbarrier.commands._usage import Parser, add_path_option
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.plugins import discovery
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -79,7 +79,7 @@ def _dispatch(argv: list[str]) -> int:
     top.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     chosen = top.parse_args(argv)
     if chosen.version:
-        from gcbarrier.host import gcbarrier_version
+        from gcbarrier.machines.host import gcbarrier_version
 
         print(f"gcbarrier {gcbarrier_version()}")
         return 0

@@ -8,10 +8,10 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gcbarrier.campaign import Watch
+from gcbarrier.campaign.experiments import Watch
+from gcbarrier.campaign.runner import Step
 from gcbarrier.errors import Unavailable
-from gcbarrier.runner import Step
-from gcbarrier.session import Measured
+from gcbarrier.session.ours import Measured
 
 
 class RunProgress:
@@ -46,7 +46,7 @@ class RunProgress:
 
     @property
     def watch(self) -> Watch:
-        """What :func:`gcbarrier.campaign.run` is to be watched with."""
+        """What :func:`gcbarrier.campaign.experiments.run` is to be watched with."""
         return Watch(note=self._note, steps=self._begin, done=self._advance, lacking=self._tell)
 
     def _tell(self, name: str, problem: Unavailable) -> None:

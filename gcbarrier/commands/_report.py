@@ -3,9 +3,11 @@
 from pathlib import Path
 from types import ModuleType
 
-from gcbarrier import discovery, plotting, store
+from gcbarrier import plotting
 from gcbarrier.commands._progress import waiting
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.plugins import discovery
+from gcbarrier.results import store
 
 
 def report(run: store.Run, directory: Path) -> None:

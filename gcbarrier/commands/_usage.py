@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from gcbarrier import discovery
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.plugins import discovery
 
 
 class Parser(argparse.ArgumentParser):

@@ -8,11 +8,14 @@ from typing import Any
 
 from rich.table import Table
 
-from gcbarrier import barriers, collectors, discovery, lab, plotting, runner
+from gcbarrier import barriers, collectors, plotting
+from gcbarrier.campaign import runner
 from gcbarrier.commands._progress import waiting
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.fresh import FreshExecutor
+from gcbarrier.machines import lab
+from gcbarrier.machines.fresh import FreshExecutor
 from gcbarrier.model import MEMORY_TYPES, Barrier
+from gcbarrier.plugins import discovery
 
 HELP = "try every barrier, here and in the lab; say why one does not work and what would mend it"
 

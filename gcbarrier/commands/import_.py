@@ -10,8 +10,8 @@ import attrs
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gcbarrier import graphfile, importers
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.graphs import graphfile, importers
 
 HELP = "turn a program's heap snapshot into a graph to run on"
 

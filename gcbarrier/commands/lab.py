@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gcbarrier import lab
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.machines import lab
 from gcbarrier.model import parse_bytes
 
 HELP = "fetch a stock kernel and QEMU, and run commands on that kernel"

@@ -3,8 +3,8 @@
 import argparse
 import json
 
-from gcbarrier import discovery
 from gcbarrier.errors import GcBarrierError, Unavailable
+from gcbarrier.plugins import discovery
 
 HELP = "list the heaps, barriers, collectors or experiments that can be named"
 

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcbarrier import store
 from gcbarrier.commands._report import report
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.results import store
 
 HELP = "draw the figures of one or more runs again and print their numbers"
 

@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
-from gcbarrier import campaign, discovery, settings
+from gcbarrier.campaign import experiments as campaign
+from gcbarrier.campaign import settings
 from gcbarrier.commands._progress import RunProgress
 from gcbarrier.commands._report import report
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.plugins import discovery
 
 HELP = "run an experiment and draw its figures"
 

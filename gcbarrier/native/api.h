@@ -1,4 +1,4 @@
-/* What Python calls (gcbarrier.build reads it as cffi's cdef). Each call releases the GIL.
+/* What Python calls (gcbarrier.core.build reads it as cffi's cdef). Each call releases the GIL.
  * Functions returning int give 0, or -1 with the reason in gcb_error(). */
 
 typedef struct gcb_space gcb_space;

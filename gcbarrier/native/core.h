@@ -40,7 +40,7 @@ typedef enum gcb_block_kind {
   GCB_RESERVED, /* of a large object that is still being zeroed: no sweep may free it */
 } gcb_block_kind;
 
-typedef struct gcb_event { /* mirrored by gcbarrier.events in Python */
+typedef struct gcb_event { /* mirrored by gcbarrier.core.events in Python */
   uint64_t start_ns, end_ns, value;
   uint32_t cycle, pause; /* pause 0: mutators ran */
   uint16_t kind, flags;

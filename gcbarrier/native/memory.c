@@ -70,7 +70,7 @@ static int make_file(gcb_space *space, unsigned flags) {
 
 /* Every page present, so that a fault counted later is the barrier's, and so that memory runs short here,
  * where it is an error, and not at a store, where it would be a signal. The caller has asked whether there is
- * so much (gcbarrier.host.fits): with no memory left at all the kernel may kill instead of failing. */
+ * so much (gcbarrier.machines.host.fits): with no memory left at all the kernel may kill instead of failing. */
 static int populate(void *view, size_t bytes, int advice) {
   while (madvise(view, bytes, advice))
     if (errno != EINTR)

@@ -8,7 +8,7 @@ import contextlib
 import os
 import sys
 
-from gcbarrier.paths import cache_home
+from gcbarrier.machines.cache import cache_home
 
 # Before matplotlib is imported: where it can't write to its own folder it warns, and takes longer each time.
 os.environ.setdefault("MPLCONFIGDIR", str(cache_home() / "gcbarrier" / "matplotlib"))

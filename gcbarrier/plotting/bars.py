@@ -6,9 +6,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from gcbarrier.metrics import PHASES, Cell, Spread, phase_split
 from gcbarrier.plotting.distribution import say_empty
 from gcbarrier.plotting.style import DASH, FAINT, INK, PHASE_COLOURS, SMALL, format_ns, format_number
+from gcbarrier.results import PHASES, Cell, Spread, phase_split
 
 _BAR = 0.78
 _ROWS = 3  # at least, or the bars of a single barrier would fill its panel

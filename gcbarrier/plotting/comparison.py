@@ -7,17 +7,6 @@ from typing import Any
 from attrs import evolve, frozen
 from matplotlib.figure import Figure
 
-from gcbarrier.metrics import (
-    Cell,
-    Spread,
-    Workload,
-    cpu_ns_per_operation,
-    faults_per_operation,
-    operations_per_second,
-    relative,
-    spread,
-    workloads,
-)
 from gcbarrier.model import format_bytes
 from gcbarrier.plotting import keys
 from gcbarrier.plotting.bars import draw_cost, draw_phases, ratio_limits, row_label, words
@@ -36,7 +25,18 @@ from gcbarrier.plotting.style import (
     sort_key,
     styled,
 )
-from gcbarrier.store import Run
+from gcbarrier.results import (
+    Cell,
+    Spread,
+    Workload,
+    cpu_ns_per_operation,
+    faults_per_operation,
+    operations_per_second,
+    relative,
+    spread,
+    workloads,
+)
+from gcbarrier.results.store import Run
 
 # Inches.
 _MARGIN, _GAP = 0.12, 0.28

@@ -7,9 +7,9 @@ from attrs import frozen
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gcbarrier.metrics import Spread
 from gcbarrier.plotting.sheet import MARKERS
 from gcbarrier.plotting.style import barrier_colours, sort_key
+from gcbarrier.results import Spread
 
 
 @frozen(kw_only=True)

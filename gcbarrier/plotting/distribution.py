@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from gcbarrier.metrics import Cell, tail
 from gcbarrier.plotting.style import FAINT, LINES, MARKERS, time_axis
+from gcbarrier.results import Cell, tail
 
 
 def time_limits(cells: Iterable[Cell]) -> tuple[float, float]:

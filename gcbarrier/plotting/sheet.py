@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from gcbarrier.metrics.probes import Point
 from gcbarrier.plotting import keys
 from gcbarrier.plotting.footer import footer
 from gcbarrier.plotting.layout import place, spot, text_width
 from gcbarrier.plotting.style import FAINT, INK, SMALL, format_ns, format_number
-from gcbarrier.store import Run
+from gcbarrier.results.points import Point
+from gcbarrier.results.store import Run
 
 _MARGIN, _TITLE, _HEADINGS, _X_LABEL, _FOOT_LINE = 0.12, 0.3, 0.42, 0.52, 0.135
 _TITLE_SIZE = 11

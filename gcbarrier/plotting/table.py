@@ -9,7 +9,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from gcbarrier.metrics import (
+from gcbarrier.model import format_bytes
+from gcbarrier.plotting.layout import fold
+from gcbarrier.plotting.style import DASH, format_ns, format_number, sort_key
+from gcbarrier.results import (
     Cell,
     Spread,
     Workload,
@@ -22,10 +25,7 @@ from gcbarrier.metrics import (
     spread,
     workloads,
 )
-from gcbarrier.model import format_bytes
-from gcbarrier.plotting.layout import fold
-from gcbarrier.plotting.style import DASH, format_ns, format_number, sort_key
-from gcbarrier.store import Run
+from gcbarrier.results.store import Run
 
 FALLBACK = "fallbacks: "
 """How the names of such tallies begin."""

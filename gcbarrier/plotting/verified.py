@@ -4,10 +4,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gcbarrier.metrics import cells
 from gcbarrier.model import format_bytes
 from gcbarrier.plotting.style import sort_key
-from gcbarrier.store import Run
+from gcbarrier.results import cells
+from gcbarrier.results.store import Run
 
 _COUNTS = ("cycles_checked", "objects_checked", "written_granules", "reported_granules", "false_dirty_granules")
 

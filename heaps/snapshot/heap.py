@@ -33,9 +33,9 @@ import numpy as np
 import numpy.typing as npt
 from attrs import evolve, field, frozen, validators
 
-from gcbarrier import graphfile
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.graphfile import Graph
+from gcbarrier.graphs import graphfile
+from gcbarrier.graphs.graphfile import Graph
 from gcbarrier.model import PAGE_BYTES, format_bytes
 
 _SHIPPED = Path(__file__).with_name("typescript.graph.npz")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from attrs import frozen
 
 from conformance import kernel
-from gcbarrier import features
+from gcbarrier.machines import features
 from gcbarrier.model import PAGE_BYTES
 
 PAGES = 64

@@ -17,10 +17,13 @@ from conformance.apart import Died, apart, become_nobody, begin
 from conformance.known import known_losses
 from conformance.life import Seen
 from conformance.subject import Subject, notices_any_write
-from gcbarrier import barriers, build, discovery, runner
+from gcbarrier.bench.trial import try_out
+from gcbarrier.campaign import runner
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.lab import report_progress
+from gcbarrier.machines.lab import report_progress
 from gcbarrier.model import MEMORY_TYPES
+from gcbarrier.plugins import discovery
 
 PASS = "pass"
 HUGETLB_PAGES = 64
@@ -113,7 +116,7 @@ def _part(keys: Sequence[Key], plugins: Mapping[str, build.Plugin], racing: Raci
         began = time.monotonic()
         barrier, memory = key
         try:
-            barriers.probe(barrier, plugins[barrier], memory)
+            try_out(barrier, plugins[barrier], memory)
         except Unavailable as problem:
             results.unavailable[key] = problem.why
             continue

@@ -13,9 +13,11 @@ from attrs import evolve, fields
 
 from conformance import job
 from conformance.job import Racing, Results
-from gcbarrier import barriers, build, lab
-from gcbarrier.fresh import FreshExecutor
-from gcbarrier.lab import LabExecutor
+from gcbarrier import barriers
+from gcbarrier.core import build
+from gcbarrier.machines import lab
+from gcbarrier.machines.fresh import FreshExecutor
+from gcbarrier.machines.lab import LabExecutor
 
 TESTS = Path(__file__).resolve().parent.parent
 NEWEST = "trixie-backports"

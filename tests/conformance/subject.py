@@ -7,7 +7,8 @@ import numpy as np
 from attrs import evolve, field, frozen
 from numpy.typing import ArrayLike, NDArray
 
-from gcbarrier import barriers, build
+from gcbarrier import barriers
+from gcbarrier.core import build
 from gcbarrier.model import PAGE_BYTES
 from gcbarrier.model import Barrier as Promises
 from gcbarrier.tracked import Tracked

@@ -9,8 +9,9 @@ from conformance import job, machines
 from conformance.job import Key, Results
 from conformance.kernel_stores import SEEN
 from conformance.known import LOSSES
-from gcbarrier import barriers, discovery
+from gcbarrier import barriers
 from gcbarrier.model import MEMORY_TYPES
+from gcbarrier.plugins import discovery
 
 TABLE = Path(barriers.__file__).with_name("CONFORMANCE.md")
 DEFAULT = "The lab's first kernel"

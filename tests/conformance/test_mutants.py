@@ -11,7 +11,9 @@ import race
 from attrs import frozen
 
 from conformance import job, machines
-from gcbarrier import barriers, build, discovery
+from gcbarrier import barriers
+from gcbarrier.core import build
+from gcbarrier.plugins import discovery
 
 Needs = Callable[..., None]
 

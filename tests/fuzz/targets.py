@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from gcbarrier import graphfile, importers, settings, store
+from gcbarrier.campaign import settings
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.experiment import Plan
+from gcbarrier.graphs import graphfile, importers
 from gcbarrier.model import Config, Cycle, Invocation, Outcome, Pause, Verification, to_json
+from gcbarrier.results import store
 
 SEPARATOR = b"\n---\n"
 """Between the two files of a run directory."""

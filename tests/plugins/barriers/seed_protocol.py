@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from gcbarrier import Barrier
+from gcbarrier.core.prototype import Memory
 from gcbarrier.model import PAGE_BYTES
 from gcbarrier.primitives import UFFD_WP_BIT, Pagemap, Userfaultfd
-from gcbarrier.prototype import Memory
 
 BARRIER = Barrier(needs=("async-uffd-wp",))
 

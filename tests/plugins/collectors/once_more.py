@@ -3,7 +3,7 @@
 from attrs import frozen
 
 from gcbarrier.collectors import Triggered
-from gcbarrier.heap import Heap
+from gcbarrier.core.heap import Heap
 
 
 @frozen(kw_only=True)

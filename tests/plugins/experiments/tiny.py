@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from gcbarrier.experiment import Plan
 from gcbarrier.model import Config, Machine
 from gcbarrier.plotting import comparisons, pause_table
-from gcbarrier.store import Run
+from gcbarrier.results.store import Run
 
 
 def plan(*, machine: Machine, quick: bool) -> Plan:  # noqa: ARG001

@@ -1,0 +1,6 @@
+"""One barrier, or the marker, by itself: what an experiment's probes measure, and whether a barrier works here at all.
+
+``probes`` is a probe in its own process; ``costs``, ``marker`` and ``circumstances`` are the functions that plans name;
+``trial`` writes known pages and demands them back. May import barriers and what is below them, and
+:mod:`gcbarrier.tracked`; sessions are next door in ``session``.
+"""

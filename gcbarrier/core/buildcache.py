@@ -1,0 +1,154 @@
+"""The cache of compiled things: each in a folder whose name is a hash of everything that went into it.
+
+Which files that were, the compiler says itself. Its list is noted under what is known beforehand (the recipe), and
+whoever asks again hashes what the listed files hold by now: a folder's name stands for its content, on every machine.
+A note is only a short cut; without one the compiler is asked again, which is quick.
+"""
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from attrs import asdict, frozen
+
+from gcbarrier.core.includes import Reading
+from gcbarrier.errors import GcBarrierError
+
+_KEPT_S = 30 * 86400.0
+_SETTLED_NS = 2_000_000_000
+_TRIES = 3
+
+
+@frozen(kw_only=True)
+class Recipe:
+    """How something is compiled: its ``results`` out of files that the compiler finds by itself.
+
+    ``words`` change the results, ``where`` only which files are found. Each step is given the work folder:
+    ``prepare`` writes there what is generated (``words`` tell all of it), ``reading`` lists what is read, ``make``
+    compiles. Temporary files may lie beside the work folder.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    where: tuple[str, ...]
+    results: tuple[str, ...]
+    prepare: Callable[[Path], None]
+    reading: Callable[[Path], Reading]
+    make: Callable[[Path], None]
+
+
+def folder(home: Path, recipe: Recipe) -> Path:
+    """The folder in ``home`` with the recipe's results, compiled if need be.
+
+    Raises GcBarrierError where it can't be written, and whatever the recipe's steps raise.
+    """
+    note = home.parent / "reads" / f"{recipe.name}-{_digest([*recipe.words, *recipe.where])}"
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+        listed = Reading(**json.loads(note.read_text(encoding="utf-8")))
+        if not any(map(os.path.exists, listed.absent)) and _whole(known := _target(home, recipe, listed), recipe):
+            with contextlib.suppress(OSError):  # another user's
+                os.utime(known)
+            return known
+    with _new_folder(home) as work:
+        recipe.prepare(work)
+        for _ in range(_TRIES):
+            listed = _outside(work, recipe.reading(work))
+            target = _target(home, recipe, listed)
+            _write(note, listed)
+            if _whole(target, recipe):
+                return target
+            recipe.make(work)
+            # Somebody may have been writing while the compiler was reading.
+            if _target(home, recipe, listed) == target:
+                break
+        else:
+            raise GcBarrierError(f"what {recipe.name} is compiled from changes all the time: try again later")
+        _place(work, target, recipe)
+    _forget_unused(home)
+    _forget_unused(note.parent)
+    return target
+
+
+def _target(home: Path, recipe: Recipe, listed: Reading) -> Path:
+    digest = hashlib.sha256(repr(recipe.words).encode())
+    for file in listed.files:
+        digest.update(os.fsencode(os.path.basename(file)) + b"\0" + _content(file))
+    return home / f"{recipe.name}-{digest.hexdigest()[:16]}"
+
+
+def _content(file: str) -> bytes:
+    there = os.stat(file)
+    stamps = (there.st_dev, there.st_ino, there.st_size, there.st_mtime_ns, there.st_ctime_ns)
+    # What was written a moment ago may be written again within the same tick of the file system's clock.
+    settled = time.time_ns() - there.st_ctime_ns > _SETTLED_NS
+    return _hashed(file, stamps) if settled else _hashed.__wrapped__(file, stamps)
+
+
+@functools.cache
+def _hashed(file: str, _stamps: tuple[int, ...]) -> bytes:
+    return hashlib.sha256(Path(file).read_bytes()).digest()
+
+
+def _digest(words: list[str]) -> str:
+    return hashlib.sha256(repr(words).encode()).hexdigest()[:16]
+
+
+def _whole(target: Path, recipe: Recipe) -> bool:
+    return all(os.path.isfile(target / name) for name in recipe.results)
+
+
+def _outside(work: Path, listed: Reading) -> Reading:
+    """Without what the work folder has, which the recipe's words tell."""
+    return Reading(
+        files=tuple(file for file in listed.files if not file.startswith(f"{work}{os.sep}")),
+        absent=tuple(file for file in listed.absent if not file.startswith(f"{work}{os.sep}")),
+    )
+
+
+def _write(note: Path, listed: Reading) -> None:
+    # Without it the compiler is asked again.
+    with contextlib.suppress(OSError):
+        note.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=note.parent, prefix=".new-", delete=False) as new:
+            json.dump(asdict(listed), new)
+        os.replace(new.name, note)
+
+
+@contextlib.contextmanager
+def _new_folder(home: Path) -> Iterator[Path]:
+    """A folder to fill; what is still there at the end is gone afterwards."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        outer = tempfile.TemporaryDirectory(prefix=".new-", dir=home)
+    except OSError as problem:
+        reason = os.strerror(problem.errno or 0)
+        raise GcBarrierError(f"{home} can't be made: {reason}; set XDG_CACHE_HOME to a folder of yours") from problem
+    with outer as name:
+        work = Path(name, "work")
+        work.mkdir()
+        yield work
+
+
+def _place(work: Path, target: Path, recipe: Recipe) -> None:
+    try:
+        work.rename(target)
+    except OSError:
+        # Another process was faster, and made the same.
+        if not _whole(target, recipe):
+            raise
+
+
+def _forget_unused(home: Path) -> None:
+    # Somebody else may be cleaning up as well.
+    with contextlib.suppress(OSError):
+        for old in home.iterdir():
+            with contextlib.suppress(OSError):
+                if time.time() - old.stat().st_mtime > _KEPT_S:
+                    shutil.rmtree(old) if old.is_dir() else old.unlink()

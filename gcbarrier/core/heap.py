@@ -1,0 +1,317 @@
+"""The managed heap, as collectors and sessions drive it: memory, barrier, mutators, the phases of a cycle.
+
+Mechanism is in C (``native/``); every phase is one call that releases the GIL, and none that stops the world returns to
+Python before it has let it go again.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gcbarrier.core.events import EVENT
+from gcbarrier.core.library import Space
+from gcbarrier.core.prototype import Memory, Prototype
+from gcbarrier.core.times import SLOW, SLOW_AT_MOST
+from gcbarrier.model import Barrier
+
+NO_BARRIER = Barrier(tracks=False, atomic=True)
+_EVENTS_AT_ONCE = 1 << 16
+_SLICE_NS = 50_000_000
+# A space that holds no objects.
+_FOREIGN_BYTES = 1 << 20
+
+
+class Wanted(IntEnum):
+    """What :meth:`Heap.wait` says the collector's thread is wanted for."""
+
+    NOTHING = 0
+    TRIGGER = 1
+    """So much has been allocated as :meth:`Heap.set_trigger` said."""
+    MEMORY = 2
+    """A mutator waits for a collection."""
+    BUILT = 3
+    """The program's heap is built and the mutators run."""
+    ENDED = 4
+    """All mutators have ended."""
+
+
+class Heap(Space):
+    """A heap of ``size_bytes`` (whole MiB) over a barrier; a context manager.
+
+    ``core`` is the compiled core's folder, ``library`` the compiled barrier (None: no barrier) and ``promises`` what
+    that promises. With ``verify`` the oracle checks every cycle; mutators must then be compiled to log their writes.
+    ``runtime`` is the compiled runtime of a collector that brings its own memory: mutators allocate from that, and none
+    of a cycle's phases is there to be called.
+    Raises GcBarrierError where the memory can't be had.
+
+    One thread, the collector's, calls everything here.
+    """
+
+    def __init__(
+        self,
+        size_bytes: int,
+        *,
+        core: Path,
+        library: Path | None = None,
+        promises: Barrier = NO_BARRIER,
+        memory: str = "shmem",
+        prototype: Callable[[Memory], Prototype] | None = None,
+        verify: bool = False,
+        runtime: Path | None = None,
+    ) -> None:
+        self._program: Any = None
+        self.promises = promises
+        super().__init__(
+            _FOREIGN_BYTES if runtime else size_bytes,
+            core=core,
+            library=library,
+            memory=memory,
+            prototype=prototype,
+            verify=verify,
+        )
+        self.size_bytes = size_bytes
+        if runtime and self._lib.gcb_adopt(self._space, str(runtime).encode(), size_bytes):
+            problem = self._failure()
+            self.close()
+            raise problem
+        self._kept: list[Any] = []
+        self._mutators = 0
+
+    def close(self) -> None:
+        """End what still runs and give the memory back. Again does nothing."""
+        if self._space is not None and self._program is not None:
+            self._lib.gcb_abandon(self._space)
+            self._lib.gcb_join(self._space, self._program, self._ffi.new("uint64_t *"))
+        super().close()
+
+    @property
+    def alias_huge(self) -> bool:
+        """Whether huge pages map the collector's view."""
+        return bool(self._lib.gcb_alias_huge(self._space))
+
+    @property
+    def mapped(self) -> str:
+        """What maps the mutators' view just now: ``4 KiB pages``, ``2 MiB pages``, both, or ``unknown``."""
+        huge_bytes = int(self._lib.gcb_tracked_huge_bytes(self._space))
+        if huge_bytes < 0:
+            return "unknown"
+        sizes = ["2 MiB"] * (huge_bytes > 0) + ["4 KiB"] * (huge_bytes < self.size_bytes)
+        return " and ".join(sizes) + " pages"
+
+    # Mutators
+
+    def time_operations(self) -> None:
+        """Time every operation of a program that is compiled for it; before :meth:`start`."""
+        self._lib.gcb_time_operations(self._space)
+
+    def start(
+        self,
+        library: Path,
+        *,
+        mutators: int,
+        seed: int,
+        params: bytes,
+        blob: bytes | NDArray[Any] = b"",
+        operations: Sequence[int] = (),
+    ) -> None:
+        """Start a compiled mutator program; mutator 0 builds the heap, then all run.
+
+        ``params`` is the packed struct that it was compiled for, ``blob`` what its heap.py made for it,
+        ``operations`` a limit for each mutator (empty: until :meth:`finish`).
+        """
+        program = self._ffi.new("gcb_program *")
+        self._check(self._lib.gcb_load_program(str(library).encode(), program))
+        held = [self._ffi.from_buffer(params), self._ffi.from_buffer(blob)]
+        limits = self._ffi.new("uint64_t[]", list(operations)) if operations else self._ffi.NULL
+        # The mutators read these for as long as they run.
+        self._kept += held
+        self._mutators = mutators
+        self._check(self._lib.gcb_start(self._space, program, mutators, seed, limits, held[0], held[1], len(held[1])))
+        self._program = program
+
+    def wait(self, timeout_s: float) -> Wanted:
+        """Wait until the collector's thread is wanted, or for ``timeout_s``."""
+        return Wanted(self._lib.gcb_wait(self._space, max(int(timeout_s * 1e9), 0)))
+
+    def set_trigger(self, allocated_bytes: int) -> None:
+        """Be wanted (once) when so much has been allocated since the last remark."""
+        self._lib.gcb_set_trigger(self._space, allocated_bytes)
+
+    def finish(self) -> None:
+        """Ask the mutators to end at their next operation."""
+        self._lib.gcb_finish(self._space)
+
+    def join(self) -> int:
+        """Wait for the mutators, all of which must be about to end, and return the program's checksum.
+
+        Raises GcBarrierError with the reason where a mutator failed: out of memory, above all.
+        """
+        checksum = self._ffi.new("uint64_t *")
+        program, self._program = self._program, None
+        self._check(self._lib.gcb_join(self._space, program, checksum))
+        return int(checksum[0])
+
+    @property
+    def allocated_bytes(self) -> int:
+        """By all mutators so far."""
+        return int(self._lib.gcb_allocated_bytes(self._space))
+
+    def operations(self) -> tuple[int, ...]:
+        """Completed by each mutator; after :meth:`join`."""
+        each = self._ffi.new("uint64_t[]", self._mutators)
+        self._lib.gcb_get_operations(self._space, each)
+        return tuple(int(count) for count in each)
+
+    def totals(self) -> dict[str, int]:
+        """``gcb_totals``: operations, cpu_ns, minor_faults, wall_ns, live_bytes ...; after :meth:`join`."""
+        return self._record("gcb_totals", self._lib.gcb_get_totals)
+
+    def operation_times(self) -> NDArray[np.uint64]:
+        """How many operations fell into each bucket, shape ``(phases, buckets)``; after :meth:`join`."""
+        counts = np.zeros((self._lib.gcb_time_phases(), self._lib.gcb_time_buckets()), np.uint64)
+        self._lib.gcb_get_operation_times(self._space, self._ffi.from_buffer("uint64_t[]", counts))
+        return counts
+
+    def slow_operations(self) -> NDArray[Any]:
+        """The slowest operations of each mutator, of dtype :data:`gcbarrier.core.times.SLOW`; after :meth:`join`."""
+        slow = np.empty(SLOW_AT_MOST * self._mutators, SLOW)
+        buffer = self._ffi.from_buffer("gcb_slow_operation[]", slow)
+        return slow[: self._lib.gcb_get_slow_operations(self._space, buffer, len(slow))]
+
+    @property
+    def timing_cost_ns(self) -> float:
+        """What timing adds to an operation, measured now."""
+        return float(self._lib.gcb_timing_cost_ns())
+
+    def verification(self) -> dict[str, int]:
+        """``gcb_verification``: what the oracle has counted."""
+        return self._record("gcb_verification", self._lib.gcb_get_verification)
+
+    def take_events(self) -> NDArray[Any]:
+        """The events recorded since the last call, of dtype :data:`gcbarrier.core.events.EVENT`."""
+        buffer = np.empty(_EVENTS_AT_ONCE, dtype=EVENT)
+        count = self._lib.gcb_take_events(self._space, self._ffi.from_buffer(buffer), len(buffer))
+        return buffer[:count].copy()
+
+    def set_markers(self, markers: int) -> None:
+        """So many threads mark from now on, 1 to 8, the caller's among them. Not while a phase is under way."""
+        self._check(self._lib.gcb_set_markers(self._space, markers))
+
+    @property
+    def markers_cpu_ns(self) -> int:
+        """CPU time of the threads that have marked for the collector's so far."""
+        return int(self._lib.gcb_markers_cpu_ns(self._space))
+
+    # A collector that brings its own memory
+
+    def collect_foreign(self) -> None:
+        """Make it collect everything, now."""
+        self._check(self._lib.gcb_foreign_collect(self._space))
+
+    def check_foreign(self) -> None:
+        """Raises GcBarrierError where it did not stay what it was asked to be."""
+        self._check(self._lib.gcb_foreign_check(self._space))
+
+    @property
+    def foreign_allocated_bytes(self) -> int:
+        """From it, by all mutators so far."""
+        return int(self._lib.gcb_foreign_allocated_bytes(self._space))
+
+    @property
+    def foreign_collecting_ns(self) -> int:
+        """The processor time that its collections have taken in mutators' threads."""
+        return int(self._lib.gcb_foreign_collecting_ns(self._space))
+
+    @property
+    def foreign_facts(self) -> dict[str, str]:
+        """What it says of itself."""
+        text = self._ffi.string(self._lib.gcb_foreign_facts(self._space)).decode()
+        return dict(pair.split("=", 1) for pair in text.split())
+
+    # The phases of a cycle
+
+    def begin_cycle(self) -> None:
+        """Clear the marks; sweep what the last cycle left."""
+        self._check(self._lib.gcb_begin_cycle(self._space))
+
+    def snapshot(self) -> None:
+        """In a pause: arm, and mark from the roots as they are then. For barriers that promise a ``snapshot``."""
+        self._check(self._lib.gcb_snapshot(self._space))
+
+    def fork(self) -> None:
+        """In a pause: fork a child that marks from the roots as they are now. For barriers that promise a ``fork``."""
+        self._check(self._lib.gcb_fork(self._space))
+
+    def await_child(self) -> None:
+        """Wait until the child has marked everything, while mutators run. Raises GcBarrierError where it died."""
+        # In slices: signal handlers (Ctrl-C) are Python's, and run between two calls.
+        while self._check(self._lib.gcb_await_child(self._space, _SLICE_NS)) == 0:
+            pass
+
+    def flip(self) -> None:
+        """The pause that takes over the awaited child's marks; nothing is marked in it."""
+        self._check(self._lib.gcb_flip(self._space))
+
+    def arm(self) -> None:
+        """Let the barrier track every page from now on, and allocate black: what is new lives through this cycle."""
+        self._check(self._lib.gcb_arm(self._space))
+
+    def mark(self, *, roots: bool = True) -> None:
+        """Mark from the roots (and from what a rescan found) until nothing is left, while mutators run."""
+        self._check(self._lib.gcb_mark(self._space, roots))
+
+    def collect(self, *, rearm: bool, stopped: bool = False) -> int:
+        """Take the dirty set from the barrier and return its size in granules; a rescan must follow.
+
+        Where it is ``stopped``, and for a barrier that can't re-arm atomically, in a pause of the kind ``rearm``.
+        """
+        stopped = stopped or (rearm and not self.promises.atomic)
+        return self._check(self._lib.gcb_collect(self._space, rearm, stopped))
+
+    def ask_for_help(self, granules: int, *, wait_ns: int = 0) -> None:
+        """From now on until the remark has each mutator rescan so many granules at each of its safepoints.
+
+        It writes less, and the rescans are over sooner. If no granules wait to be rescanned, it waits for some for up
+        to ``wait_ns``. Stopped mutators help in any case.
+        """
+        self._lib.gcb_ask_to_help(self._space, granules, wait_ns)
+
+    def rescan(self) -> None:
+        """Look again at the marked objects on dirty granules and mark from there, while mutators run."""
+        self._check(self._lib.gcb_rescan(self._space))
+
+    def remark(self, *, look: bool = False) -> None:
+        """The pause: stop, roots, collect, rescan, mark, resume. Then the marks are complete.
+
+        With ``look``, and over a barrier that re-arms atomically, up to eight more rounds go right before it.
+        """
+        self._check(self._lib.gcb_remark(self._space, look and self.promises.atomic))
+
+    def full(self) -> None:
+        """A pause in which everything is marked."""
+        self._check(self._lib.gcb_full(self._space))
+
+    def sweep(self) -> None:
+        """Find the free blocks, while mutators run (who sweep for themselves what they need before)."""
+        self._check(self._lib.gcb_sweep(self._space))
+
+    def end_cycle(self) -> None:
+        """Let those go on who waited for memory."""
+        self._lib.gcb_end_cycle(self._space)
+
+    def stop(self) -> None:
+        """Stop the world from Python, for prototypes: results of such a pause say so. Only :meth:`resume` ends it."""
+        self._lib.gcb_stop(self._space)
+
+    def resume(self) -> None:
+        """Let the mutators go again after :meth:`stop`."""
+        self._lib.gcb_resume(self._space)
+
+    def _record(self, name: str, get: Any) -> dict[str, int]:
+        record = self._ffi.new(f"{name} *")
+        get(self._space, record)
+        return {field: int(getattr(record, field)) for field, _ in self._ffi.typeof(name).fields}

@@ -1,0 +1,5 @@
+"""Object graphs of real programs: the file that the heap ``snapshot`` replays, and what makes such files.
+
+``graphfile`` reads and writes it, ``importers/`` holds a file for each foreign format. May import the records and
+``plugins``; nothing here runs anything.
+"""

@@ -1,0 +1,127 @@
+"""The archive made for each boot: the checkout as it is now, what the caller includes, the first program."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import IO
+
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.machines.cache import cache_home
+from gcbarrier.machines.lab.cpio import CpioWriter
+from gcbarrier.machines.lab.image import distribution_folders
+from gcbarrier.machines.lab.status import Kernel
+from gcbarrier.plugins.discovery import KINDS
+
+AGENT = "gcbarrier.machines.lab.agent"
+_LEFT_OUT = {".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", "node_modules"}
+_GUESTS_OWN = (("dev",), ("proc",), ("sys",))
+_ACCOUNTS = {
+    "/etc/passwd": b"root:x:0:0:root:%s:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n",
+    "/etc/group": b"root:x:0:\nnogroup:x:65534:\n",
+}
+
+
+def write_overlay(out: IO[bytes], *, include: Sequence[Path], search: Sequence[Path], kernel: Kernel) -> None:
+    """Write the overlay: the package, ``include`` (files and whole folders), plug-ins and the first program.
+
+    ``search`` are folders whose heaps/, experiments/ and so on are taken, and nothing else in them: they may be large.
+    ``GcBarrierError`` if a path in ``include`` does not exist or can't be read.
+    """
+    package = package_folder()
+    archive = CpioWriter(out)
+    home = str(Path.home())
+    for folder in ("/proc", "/sys", "/dev", "/run", "/root", "/etc", "/var"):
+        archive.add_folder(folder)
+    for folder in ("/tmp", "/var/tmp"):
+        archive.add_folder(folder, 0o1777)
+    for name, content in _ACCOUNTS.items():
+        archive.add_bytes(name, content % os.fsencode(home) if b"%s" in content else content)
+    for path in (package, *include):
+        _add_tree(archive, Path(os.path.abspath(path)))
+    for root in (*search, *checkout_folders()):
+        archive.add_path(str(root))
+        for kind in KINDS:
+            if (root / kind).is_dir():
+                _add_tree(archive, root / kind)
+    archive.add_bytes(f"/boot/config-{kernel.release}", kernel.config.read_bytes())
+    for file in _own_metadata():
+        archive.add_path(file)
+    command = f"#!{sys.executable}\nimport sys\nfrom gcbarrier.commands import main\nsys.exit(main())\n"
+    archive.add_bytes("/usr/local/bin/gcbarrier", command.encode(), 0o755)
+    archive.add_link("/lab-python", os.path.realpath(sys.executable))
+    first = Path(__file__).with_name("first.py").read_bytes()
+    archive.add_bytes("/init", b"#!/lab-python -IS\n" + first, 0o755)
+    archive.add_bytes("/lab.json", json.dumps(_start(package, include)).encode())
+    archive.finish()
+
+
+def check_includable(path: Path) -> None:
+    """``GcBarrierError`` if the guest can't have what is at ``path``."""
+    if not path.exists():
+        raise GcBarrierError(f"{path} does not exist, so the guest can't be given it: correct the path")
+    if Path(os.path.abspath(path)).parts[1:2] in _GUESTS_OWN:
+        raise GcBarrierError(f"{path} can't be included, as the guest mounts its own file system there: copy it")
+
+
+def package_folder() -> Path:
+    """The folder of this package, wherever it is imported from."""
+    return Path(os.path.abspath(__file__)).parents[2]
+
+
+def checkout_folders() -> list[Path]:
+    """The checkout that this package is in; none where it was installed among other people's packages."""
+    root = package_folder().parent
+    return [] if root.name in ("site-packages", "dist-packages") else [root]
+
+
+def _start(package: Path, include: Sequence[Path]) -> dict[str, object]:
+    """What the first program starts the agent with."""
+    included = [Path(os.path.abspath(path)) for path in include]
+    # Modules of the caller's own are found in the guest if they are there at all.
+    own = [entry for entry in sys.path if entry and any(path.is_relative_to(entry) for path in included)]
+    python_path = dict.fromkeys([str(package.parent), *own, *distribution_folders()])
+    bin_folder = os.path.dirname(sys.executable)
+    environment = {
+        "PATH": f"{bin_folder}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "HOME": str(Path.home()),
+        "PYTHONPATH": os.pathsep.join(python_path),
+        "XDG_CACHE_HOME": str(cache_home()),
+        "TMPDIR": "/tmp",
+        "LANG": "C.UTF-8",
+    }
+    folders = [str(Path.home()), str(cache_home())]
+    return {"command": [sys.executable, "-m", AGENT], "environment": environment, "folders": folders}
+
+
+def _add_tree(archive: CpioWriter, path: Path) -> None:
+    check_includable(path)
+    _add(archive, str(path))
+    if path.is_dir():
+        for parent, folders, names in os.walk(path):
+            folders[:] = sorted(folder for folder in folders if folder not in _LEFT_OUT)
+            for name in (*folders, *sorted(names)):
+                child = os.path.join(parent, name)
+                if os.path.exists(child):
+                    _add(archive, child)
+
+
+def _add(archive: CpioWriter, path: str) -> None:
+    try:
+        archive.add_path(path)
+    except PermissionError as error:
+        raise GcBarrierError(
+            f"{path} can't be read, so the guest can't be given it: make it readable or leave it out"
+        ) from error
+
+
+def _own_metadata() -> list[str]:
+    """The package's own metadata, for whoever asks which version runs."""
+    # A checkout may hold another description of itself, which an interpreter started there finds first.
+    for distribution in metadata.distributions(name="gcbarrier"):
+        files = [str(distribution.locate_file(file)) for file in distribution.files or () if ".dist-info" in str(file)]
+        if found := [os.path.abspath(file) for file in files if os.path.exists(file)]:
+            return found
+    return []

@@ -1,0 +1,106 @@
+"""Parameters of heaps and collectors: attrs classes, filled from what a user set, and handed to C as a struct.
+
+A plug-in's ``Params`` is a frozen attrs class whose fields are ``int``, ``float``, ``bool`` or ``str``, each with a
+default.
+"""
+
+import struct
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import attrs
+
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.model import Scalar, parse_bytes
+from gcbarrier.plugins.discovery import nearest
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class NoParams:
+    """Of a plug-in that has none."""
+
+
+def make(cls: type[T], given: Mapping[str, Scalar], owner: str) -> T:
+    """An instance of ``cls`` with what was ``given``, the rest at its defaults.
+
+    Text is read as the field's type (``"64MiB"`` where the name ends in ``_bytes``). Raises GcBarrierError naming
+    ``owner`` for a parameter that isn't there, of the wrong type or out of range.
+    """
+    fields = {field.name: field for field in attrs.fields(cls)}  # type: ignore[arg-type]
+    values: dict[str, Scalar] = {}
+    for name, value in given.items():
+        if name not in fields:
+            known = ", ".join(fields) or "none"
+            raise GcBarrierError(f"{owner} has no parameter {name!r}; {nearest(name, fields)}it has {known}")
+        values[name] = _typed(name, value, fields[name].type, owner)
+    try:
+        return cls(**values)
+    except (ValueError, TypeError) as problem:
+        why = str(problem.args[0]) if problem.args else str(problem)
+        raise GcBarrierError(f"{owner} can't be run like that: {why}; choose another value") from problem
+
+
+def parse(text: str) -> Scalar:
+    """What a user typed as a value: a truth, a whole number, a number, else the text itself."""
+    truths = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+    if text.lower() in truths:
+        return truths[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def c_header(cls: type[Any]) -> str:
+    """The text of ``gcb_params.h``: the fields of ``cls`` in order as members of 8 bytes, texts left out."""
+    kinds = {int: "int64_t", bool: "int64_t", float: "double"}
+    members = [f"  {kinds[field.type]} {field.name};" for field in attrs.fields(cls) if field.type in kinds]
+    # C has no empty structs.
+    body = "\n".join(members or ["  int64_t none;"])
+    return f"#include <stdint.h>\n\ntypedef struct gcb_params {{\n{body}\n}} gcb_params;\n"
+
+
+def c_defines(params: Any) -> tuple[str, ...]:
+    """The fields as ``-DGCB_PARAM_<field>=<value>``: constants for a barrier and for the store that it inlines."""
+    return tuple(
+        f"-DGCB_PARAM_{field.name}={int(value) if field.type in (int, bool) else value!r}"
+        for field in attrs.fields(type(params))
+        if field.type is not str and (value := getattr(params, field.name)) is not None
+    )
+
+
+def pack(params: Any) -> bytes:
+    """The bytes of the struct that :func:`c_header` declares."""
+    packed = b""
+    for field in attrs.fields(type(params)):
+        value = getattr(params, field.name)
+        if field.type in (int, bool):
+            packed += struct.pack("=q", int(value))
+        elif field.type is float:
+            packed += struct.pack("=d", float(value))
+    return packed or bytes(8)
+
+
+def _typed(name: str, value: Scalar, wanted: object, owner: str) -> Scalar:
+    what = f"{owner}: {name}"
+    if wanted is str:
+        return str(value)
+    if wanted is bool:
+        if isinstance(value, bool) or value in (0, 1):
+            return bool(value)
+        raise GcBarrierError(f"{what} is true or false, not {value!r}")
+    if wanted is int and isinstance(value, str) and name.endswith("_bytes"):
+        return parse_bytes(value)
+    if isinstance(value, bool | str):
+        raise GcBarrierError(f"{what} is a number, not {value!r}")
+    if not abs(value) < 1 << 63:  # infinity and not-a-number too
+        raise GcBarrierError(f"{what} is a number that fits into 64 bits, not {str(value)[:24]}")
+    if wanted is int:
+        if value != int(value):
+            raise GcBarrierError(f"{what} is a whole number, not {value!r}")
+        return int(value)
+    return float(value)

@@ -1,0 +1,45 @@
+"""The run directory, and numbers out of it, as numpy arrays; no drawing here.
+
+``store`` writes and reads a run; ``pauses``, ``cells``, ``operations``, ``points``, ``cost`` and ``spread`` are what
+figures and tables are made of. May import the records only; figures are next door in ``report``.
+
+::
+
+    run = gcbarrier.load("runs/...")
+    p = pauses(run)                              # structured array, a row per pause
+    p["pause_ns"][p["barrier"] == "soft-dirty"]
+    for cell in cells(run.outcomes):
+        print(cell.label, percentile(cell.pauses("remark")["pause_ns"], 99))
+"""
+
+from gcbarrier.results.cells import Cell, Workload, cells, workloads
+from gcbarrier.results.cost import Cost, cpu_ns_per_operation, faults_per_operation, operations_per_second, relative
+from gcbarrier.results.operations import IN_CYCLE, Histogram, cause, causes, histogram
+from gcbarrier.results.pauses import PHASES, pauses, phase_split, stopped_per_cycle
+from gcbarrier.results.spread import Spread, geometric_mean, percentile, spread, tail
+
+__all__ = [
+    "IN_CYCLE",
+    "PHASES",
+    "Cell",
+    "Cost",
+    "Histogram",
+    "Spread",
+    "Workload",
+    "cause",
+    "causes",
+    "cells",
+    "cpu_ns_per_operation",
+    "faults_per_operation",
+    "geometric_mean",
+    "histogram",
+    "operations_per_second",
+    "pauses",
+    "percentile",
+    "phase_split",
+    "relative",
+    "spread",
+    "stopped_per_cycle",
+    "tail",
+    "workloads",
+]

@@ -1,0 +1,122 @@
+"""Outcomes in groups: the invocations of one configuration, and the configurations that may be compared."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from gcbarrier.model import Config, Outcome, evolve, to_json
+from gcbarrier.results.pauses import pauses, stopped_per_cycle
+from gcbarrier.results.spread import Spread, percentile, spread
+
+
+# With a __dict__, for the cached array.
+@frozen(kw_only=True, eq=False, slots=False)
+class Cell:
+    """All invocations of one configuration on one machine."""
+
+    machine: str
+    config: Config
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def label(self) -> str:
+        """``heap/barrier/collector``."""
+        return self.config.label
+
+    @property
+    def good(self) -> tuple[Outcome, ...]:
+        """The invocations that did not fail; only these count in any statistic."""
+        return tuple(outcome for outcome in self.outcomes if not outcome.error)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether its collector brings its own memory: it compares with others, and is nobody's baseline."""
+        return any(outcome.facts.get("foreign") for outcome in self.good)
+
+    @cached_property
+    def _table(self) -> NDArray[Any]:
+        return pauses(self.good)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of pauses seen: those that end a cycle (``full``, ``remark``) first, then the rest by name."""
+        kinds = [str(kind) for kind in np.unique(self._table["kind"])]
+        return tuple(sorted(kinds, key=lambda kind: (kind not in ("full", "remark"), kind)))
+
+    def pauses(self, kind: str = "") -> NDArray[Any]:
+        """The pauses (of one ``kind``) of the good invocations, as :func:`gcbarrier.results.pauses` gives them."""
+        return self._table[self._table["kind"] == kind] if kind else self._table
+
+    def medians(self, kind: str = "", column: str = "pause_ns") -> Spread:
+        """The median of ``column`` over the pauses of each invocation; one without such pauses adds nothing."""
+        table = self.pauses(kind)
+        return spread(
+            [percentile(table[column][table["invocation"] == outcome.invocation.index], 50) for outcome in self.good]
+        )
+
+    @property
+    def stalls_ns(self) -> NDArray[np.int64]:
+        """How long each wait of a mutator for memory took, in the good invocations."""
+        return np.array([stall.stall_ns for outcome in self.good for stall in outcome.stalls], np.int64)
+
+    def stopped(self) -> Spread:
+        """The median over the cycles of each invocation of the time that all pauses of a cycle take together, in ns."""
+        by = self._table["invocation"]
+        return spread([percentile(stopped_per_cycle(self._table[by == one.invocation.index]), 50) for one in self.good])
+
+
+@frozen(kw_only=True)
+class Workload:
+    """Cells that differ in nothing but barrier and collector, on one machine: what a panel compares."""
+
+    machine: str
+    config: Config
+    """Of any of its cells; barrier and collector say nothing here."""
+    cells: tuple[Cell, ...]
+
+    @property
+    def baseline(self) -> Cell | None:
+        """The cell whose mutators pay for no barrier (``none``), if it has a good invocation."""
+        plain = (cell for cell in self.cells if cell.config.barrier == "none" and cell.good and not cell.foreign)
+        return next(plain, None)
+
+
+def cells(outcomes: Iterable[Outcome]) -> tuple[Cell, ...]:
+    """``outcomes`` by machine and configuration, in order of first appearance."""
+    groups: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault((outcome.machine, _key(outcome.invocation.config)), []).append(outcome)
+    return tuple(
+        Cell(machine=machine, config=members[0].invocation.config, outcomes=tuple(members))
+        for (machine, _), members in groups.items()
+    )
+
+
+def workloads(outcomes: Iterable[Outcome]) -> tuple[Workload, ...]:
+    """The cells of ``outcomes`` by what may be compared, sorted by heap and size."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells(outcomes):
+        same = evolve(cell.config, barrier="", barrier_params={}, collector="", collector_params={})
+        groups.setdefault((cell.machine, _key(same)), []).append(cell)
+    found = [
+        Workload(machine=machine, config=members[0].config, cells=tuple(members))
+        for (machine, _), members in groups.items()
+    ]
+    return tuple(sorted(found, key=lambda work: (work.machine, work.config.heap, work.config.heap_bytes)))
+
+
+def _key(config: Config) -> str:
+    # Parameters are mappings and can't be hashed; sorted, their order does not matter either.
+    ordered = {
+        name: dict(sorted(getattr(config, name).items()))
+        for name in ("heap_params", "barrier_params", "collector_params")
+    }
+    changes: dict[str, Any] = dict(ordered)
+    return to_json(evolve(config, **changes))
+
+
+__all__ = ["Cell", "Workload", "cells", "workloads"]

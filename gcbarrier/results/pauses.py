@@ -1,0 +1,70 @@
+"""Pauses as an array, and what a typical one is made of."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gcbarrier.model import Outcome
+from gcbarrier.results.store import PAUSE_COLUMNS, Run, pause_rows
+
+PHASES = ("ttsp", "roots", "collect", "rescan", "mark", "resume")
+"""The phases of a pause in the order in which they happen; column ``<phase>_ns`` holds each."""
+
+_TEXT = {"machine", "experiment", "heap", "memory", "barrier", "collector", "kind", "settings"}
+_TRUTH = {"preempted", "prototype", "failed", "fell_back"}
+
+
+def pauses(source: Run | Iterable[Outcome]) -> NDArray[Any]:
+    """Every pause as a row of a structured array, shape ``(n,)``, with the columns of ``pauses.csv``.
+
+    Order is that of the outcomes, then of time. Times are nanoseconds (int64). Failed invocations are included.
+    """
+    rows = list(pause_rows(source.outcomes, source.experiment) if isinstance(source, Run) else pause_rows(source))
+    dtype = []
+    for column, name in enumerate(PAUSE_COLUMNS):
+        if name in _TEXT:
+            width = max((len(str(row[column])) for row in rows), default=1)
+            dtype.append((name, f"U{max(width, 1)}"))
+        else:
+            dtype.append((name, "?" if name in _TRUTH else "i8"))
+    return np.array(rows, dtype=dtype)
+
+
+def phase_split(table: NDArray[Any]) -> NDArray[np.float64]:
+    """What the typical pause of ``table`` (see :func:`pauses`) is made of, in ns, shape ``(len(PHASES) + 1,)``.
+
+    The last element is time in no phase. Medians of phases do not add up to the median of the pause, so this takes
+    the mean of each phase over the middle half of the pauses and scales the lot to the median pause: the sum is the
+    median. All zeros where there are no pauses.
+    """
+    if not len(table):
+        return np.zeros(len(PHASES) + 1)
+    total = table["pause_ns"].astype(np.float64)
+    low, median, high = np.percentile(total, (25, 50, 75))
+    middle = table[(total >= low) & (total <= high)]
+    if not len(middle):  # two pauses: both quartiles lie strictly between them
+        middle = table
+    parts = np.array([middle[f"{phase}_ns"].mean() for phase in PHASES])
+    other = max(float(middle["pause_ns"].mean() - parts.sum()), 0.0)
+    split = np.append(parts, other)
+    whole = split.sum()
+    return np.asarray(split * (median / whole) if whole else split)
+
+
+def stopped_per_cycle(table: NDArray[Any]) -> NDArray[np.int64]:
+    """How long each cycle stopped the mutators in all its pauses together, in ns, shape ``(number of cycles,)``.
+
+    ``table`` (see :func:`pauses`) must be of one configuration on one machine: a cycle is told apart by its
+    invocation and number. Order is that of both. Cycles without a pause are not in it.
+    """
+    cycles = table[["invocation", "cycle"]]
+    distinct, which = np.unique(cycles, return_inverse=True)
+    # Not bincount's weights: they are floats, which drop nanoseconds in sums beyond 2**53.
+    total = np.zeros(len(distinct), np.int64)
+    np.add.at(total, which, table["pause_ns"])
+    return total
+
+
+__all__ = ["PHASES", "pauses", "phase_split", "stopped_per_cycle"]

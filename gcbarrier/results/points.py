@@ -1,0 +1,66 @@
+"""What probes read, by what it is of."""
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from gcbarrier.model import Finding, Reading
+from gcbarrier.results.spread import Spread, spread
+from gcbarrier.results.store import Run
+
+
+@frozen(kw_only=True)
+class Point:
+    """The readings of one thing in all invocations on one machine."""
+
+    barrier: str
+    memory: str
+    heap_bytes: int
+    what: str
+    x: float
+    unit: str
+    value: Spread
+    """Of the invocations' values."""
+    low: float
+    high: float
+    """The range of what was sampled: the least ``low`` and the greatest ``high``."""
+    notes: tuple[str, ...]
+
+    @property
+    def disagreement(self) -> float:
+        """How far the invocations lie apart, as a share of the smallest; nan below two of them."""
+        if len(self.value.each) < 2 or not self.value.low:
+            return float("nan")
+        return self.value.high / self.value.low - 1
+
+
+def points(run: Run, machine: str) -> tuple[Point, ...]:
+    """The readings of one machine, put together over the invocations, in order of first appearance."""
+    groups: dict[tuple[str, str, int, str, float], list[Reading]] = {}
+    for finding, reading in _readings(run.found(machine)):
+        probe = finding.probe
+        groups.setdefault((probe.barrier, probe.memory, probe.heap_bytes, reading.what, reading.x), []).append(reading)
+    return tuple(
+        Point(
+            barrier=barrier,
+            memory=memory,
+            heap_bytes=heap_bytes,
+            what=what,
+            x=x,
+            unit=members[0].unit,
+            value=spread([member.value for member in members]),
+            low=min(member.value if member.low is None else member.low for member in members),
+            high=max(member.value if member.high is None else member.high for member in members),
+            notes=tuple(dict.fromkeys(member.note for member in members if member.note)),
+        )
+        for (barrier, memory, heap_bytes, what, x), members in groups.items()
+    )
+
+
+def _readings(findings: tuple[Finding, ...]) -> Iterator[tuple[Finding, Reading]]:
+    for finding in findings:
+        for reading in finding.readings:
+            yield finding, reading
+
+
+__all__ = ["Point", "points"]
