@@ -2,8 +2,9 @@
 
 A heap is a folder ``heaps/x/`` with ``heap.py`` and ``mutator.c``; a barrier is ``barriers/x.py`` with ``x.c`` beside
 it; a collector is ``collectors/x.py``; an experiment is ``experiments/x.py``. The user's own folders (``--path`` or the
-environment variable ``GCBARRIER_PATH``) come first, then the checkout and the package. Names starting with ``_`` or
-``.`` are helpers, not plug-ins. Two places with one name are refused: results must say which code made them.
+environment variable ``GCBARRIER_PATH``) come first, then what comes with gcbarrier: an installed package holds all
+four folders, a checkout has ``heaps/`` and ``experiments/`` beside it. Names starting with ``_`` or ``.`` are helpers,
+not plug-ins. Two places with one name are refused: results must say which code made them.
 """
 
 import ast
@@ -23,7 +24,6 @@ KINDS = ("heaps", "barriers", "collectors", "experiments")
 PATH_VARIABLE = "GCBARRIER_PATH"
 
 _PACKAGE = Path(__file__).resolve().parent
-_CHECKOUT = _PACKAGE.parent
 _loaded: dict[Path, ModuleType] = {}
 
 
@@ -54,9 +54,9 @@ def load(kind: str, name: str) -> ModuleType:
     Raises GcBarrierError as :func:`find` does, and with file and line where the file itself fails.
     """
     file = find(kind, name)
-    if file.parent.parent == _PACKAGE:
+    if file.is_relative_to(_PACKAGE):
         # Under its package name it is the same module that anyone else importing it gets.
-        return importlib.import_module(f"gcbarrier.{kind}.{file.stem}")
+        return importlib.import_module(".".join(("gcbarrier", *file.relative_to(_PACKAGE).with_suffix("").parts)))
     if file not in _loaded:
         _loaded[file] = _execute(kind, name, file)
     return _loaded[file]
@@ -112,6 +112,13 @@ def paths() -> list[Path]:
     return roots
 
 
+def shipped(kind: str) -> Path:
+    """The folder of what comes with gcbarrier: in the package, or beside it where that is a checkout's."""
+    inside = _PACKAGE / kind
+    # An installed package has all four; its neighbours are other people's.
+    return inside if inside.is_dir() else _PACKAGE.parent / kind
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """``"did you mean 'x'? "`` for the closest of ``known``, or "" where none is close: a clause for an error."""
     matches = difflib.get_close_matches(name, list(known), n=1)
@@ -121,11 +128,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def _folders(kind: str) -> Iterator[Path]:
     for root in paths():
         yield root / kind
-    if kind in ("barriers", "collectors"):
-        yield _PACKAGE / kind
-    elif _CHECKOUT.name not in ("site-packages", "dist-packages"):
-        # Installed without a checkout, the parent is a folder of other people's packages.
-        yield _CHECKOUT / kind
+    yield shipped(kind)
 
 
 def _found(kind: str) -> dict[str, Path]:
@@ -138,7 +141,9 @@ def _found(kind: str) -> dict[str, Path]:
             name = _name(kind, match)
             other = files.setdefault(name, file)
             if other != file:
-                raise GcBarrierError(f"two {kind} are called {name!r}: {other} and {file}; rename one of them")
+                ours = folder == shipped(kind)
+                whose, which = (", which comes with gcbarrier", "yours") if ours else ("", "one of them")
+                raise GcBarrierError(f"two {kind} are called {name!r}: {other} and {file}{whose}; rename {which}")
     return files
 
 

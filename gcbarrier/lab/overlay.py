@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO
 
-from gcbarrier.discovery import KINDS
+from gcbarrier.discovery import KINDS, shipped
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.lab.cpio import CpioWriter
 from gcbarrier.lab.image import distribution_folders
@@ -72,9 +72,9 @@ def package_folder() -> Path:
 
 
 def checkout_folders() -> list[Path]:
-    """The checkout that this package is in; none where it was installed among other people's packages."""
-    root = package_folder().parent
-    return [] if root.name in ("site-packages", "dist-packages") else [root]
+    """The checkout that this package is in; none where it is installed, and holds all that comes with it."""
+    package = package_folder()
+    return [] if shipped("heaps").parent.samefile(package) else [package.parent]
 
 
 def _start(package: Path, include: Sequence[Path]) -> dict[str, object]:
