@@ -81,9 +81,7 @@ def test_the_guest_gets_the_package_alone(built: Path, python: Python) -> None:
     assert python("-c", ask) == f"{built / 'gcbarrier'} []\n"
 
 
-def test_a_heap_of_ones_own_with_a_name_that_is_taken_is_told_whose(
-    built: Path, python: Python, tmp_path: Path
-) -> None:
+def test_a_name_that_is_taken_is_said_to_be_ours(built: Path, python: Python, tmp_path: Path) -> None:
     own = tmp_path / "own" / "heaps" / "bursts"
     own.mkdir(parents=True)
     (own / "heap.py").touch()
