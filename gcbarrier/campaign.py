@@ -3,7 +3,7 @@
 import contextlib
 import datetime
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from gcbarrier import barriers, bench, discovery, host, lab, runner, store
+from gcbarrier import barriers, bench, collectors, discovery, host, lab, runner, store
 from gcbarrier.discovery import nearest
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.experiment import Plan
@@ -47,6 +47,8 @@ class Watch:
     done: Callable[[Step, Measured], None] = _silent
     lacking: Callable[[str, Unavailable], None] = _silent
     """A barrier of the plan that this kernel does not have: it runs in the lab."""
+    left_out: Callable[[str, str, Unavailable], None] = _silent
+    """The machine's name, and what of the plan is not run there because it can't be had."""
 
 
 _AS_PLANNED, _UNWATCHED = Settings(), Watch()
@@ -72,9 +74,10 @@ def run(
 ) -> store.Run:
     """Run the experiment called ``name`` and write the run directory ``out``, which it returns loaded.
 
-    Barriers that this kernel lacks send the whole plan to the lab as well, so that one machine has them all. Raises
-    Unavailable where the lab would be needed and isn't set up, GcBarrierError where the plan can't be run; an
-    invocation that fails is recorded with its error.
+    Barriers that this kernel lacks send the whole plan to the lab as well, so that one machine has them all. Collectors
+    whose library is not there are left out. Raises Unavailable where the lab would be needed and isn't set up or where
+    what is left out was asked for or leaves nothing, GcBarrierError where the plan can't be run; an invocation that
+    fails is recorded with its error.
     """
     script = script_of(name)
     seed = secrets.randbelow(1 << 31) if settings.seed is None else settings.seed
@@ -82,9 +85,10 @@ def run(
     machines: dict[str, dict[str, object]] = {}
     with store.RunWriter(out) as writer:
 
-        def on(place: _Place, plan: Plan, only: int | None = None) -> None:
+        def on(place: _Place, plan: Plan, lacking: Mapping[str, Unavailable], only: int | None = None) -> None:
             plans[place.machine.name] = plan
-            machines[place.machine.name] = {**runner.manifest(place.executor), **place.about}
+            about = {**runner.manifest(place.executor), **place.about, "lacking": _told(lacking)}
+            machines[place.machine.name] = about
             if plan.configs:
                 for measured in _measure(place, plan, seed, watch):
                     writer.add(measured.outcome, measured.events)
@@ -103,7 +107,7 @@ def run(
         counted = False
         if settings.machine != "lab":
             with _here() as place:
-                here = planned(NATIVE)
+                here, absent = _equipped(planned(NATIVE), place, settings, watch)
                 host.fits(_largest_bytes(here))
                 lacking = _lacking(here, place.executor, watch)
                 # Sessions want one machine with all of them, and so does who has named them.
@@ -113,7 +117,7 @@ def run(
                 for barrier, problem in lacking.items():
                     watch.lacking(barrier, problem)
                 if present := _without(here, lacking):
-                    on(place, present)
+                    on(place, present, {**lacking, **absent})
                 counted = here.counted and not settings.machine and lab.status().ready
         if settings.machine != "native" and (lacking or counted or settings.machine == "lab"):
             # The accelerator is known once a guest runs, and its memory must be known before.
@@ -125,10 +129,10 @@ def run(
                 boots = list(range(either[0].invocations))
             for only in boots:
                 with _guest(either, watch) as guest:
-                    there = planned(guest.machine)
+                    there, absent = _equipped(planned(guest.machine), guest, settings, watch)
                     missing = _lacking(there, guest.executor, watch)
                     _refuse(missing, there, settings)
-                    on(guest, _without(there, missing) or there, only)
+                    on(guest, _without(there, missing) or there, {**missing, **absent}, only)
         writer.commit(
             {
                 "experiment": name,
@@ -139,7 +143,7 @@ def run(
                 "settings": converter.unstructure(settings),
                 "plans": {machine: converter.unstructure(plan) for machine, plan in plans.items()},
                 "machines": machines,
-                "lacking": {name: {"why": problem.why, "remedy": problem.remedy} for name, problem in lacking.items()},
+                "lacking": _told(lacking),
             }
         )
     return store.load(out)
@@ -159,7 +163,7 @@ def measure(
         check(config)
     plan = Plan(configs=configs, invocations=invocations)
     with _guest([plan], watch) if machine == "lab" else _here() as place:
-        for problem in _lacking(plan, place.executor, watch).values():
+        for problem in (*_absent(plan, place).values(), *_lacking(plan, place.executor, watch).values()):
             raise problem
         return tuple(measured.outcome for measured in _measure(place, plan, seed, watch))
 
@@ -241,6 +245,35 @@ def _refuse(missing: dict[str, Unavailable], plan: Plan, settings: Settings) -> 
     for name, problem in missing.items():
         if plan.configs or name in settings.choices.get("barrier", ()) or _without(plan, missing) is None:
             raise problem
+
+
+def _equipped(plan: Plan, place: _Place, settings: Settings, watch: Watch) -> tuple[Plan, dict[str, Unavailable]]:
+    """The plan without the collectors whose library is not on that machine, and these.
+
+    Raises Unavailable where one of them was named by the user, or nothing is left that answers the plan's question.
+    """
+    absent = _absent(plan, place)
+    configs = tuple(config for config in plan.configs if config.collector not in absent)
+    for name, problem in absent.items():
+        asked_for = name in settings.choices.get("collector", ())
+        if asked_for or name in plan.essential or not (configs or plan.probes):
+            raise problem
+        watch.left_out(place.machine.name, name, problem)
+    return attrs.evolve(plan, configs=configs), absent
+
+
+def _absent(plan: Plan, place: _Place) -> dict[str, Unavailable]:
+    names = {config.collector for config in plan.configs if collectors.of(config).runtime is not None}
+    # It is compiled here, wherever it runs.
+    absent = collectors.lacking(names)
+    rest = sorted(names - set(absent))
+    if rest and place.machine != NATIVE:
+        absent |= place.executor.submit(collectors.lacking, rest).result()
+    return absent
+
+
+def _told(lacking: Mapping[str, Unavailable]) -> dict[str, dict[str, str]]:
+    return {name: {"what": one.what, "why": one.why, "remedy": one.remedy} for name, one in lacking.items()}
 
 
 def _lacking(plan: Plan, executor: Executor, watch: Watch) -> dict[str, Unavailable]:

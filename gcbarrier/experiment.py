@@ -8,7 +8,8 @@ it defines three functions::
     def table(run: Run) -> RenderableType                        # the same numbers, for the terminal
 
 ``plan`` is asked once for every machine it may run on, and may answer differently: an emulated machine is slower by an
-order of magnitude. Barriers that a machine lacks are taken out by the runner, which says so; a plan lists all it wants.
+order of magnitude. Barriers that a machine lacks, and collectors whose library is not there, are taken out by the
+runner, which says so; a plan lists all it wants.
 
 A plan holds configurations (sessions: a heap over a barrier under a collector, whose pauses come back) or probes
 (functions that look at one barrier by itself, whose readings come back), or both.
@@ -27,6 +28,8 @@ class Plan:
     probes: tuple[Probe, ...] = ()
     invocations: int = field(default=3, validator=validators.ge(1))
     """The unit of statistics is the invocation: below three, a figure shows no spread to speak of."""
+    essential: tuple[str, ...] = ()
+    """Collectors without which the others answer nothing: where the machine lacks one, nothing is run."""
     counted: bool = False
     """Wants instructions counted as well: the lab's guest is emulated with a clock that counts them, and each
     invocation is a boot of its own. Asked of the plan for this machine, that is one more reason to go to the lab."""

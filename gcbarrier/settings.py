@@ -133,7 +133,6 @@ def check(config: Config) -> None:
             f"the collector {config.collector} brings its own memory, which {config.barrier} on {config.memory} memory "
             f"does not watch: choose the barrier none and {MEMORY_TYPES[0]}"
         )
-    collector.require()
     if config.memory not in barrier.memories:
         raise Unavailable(
             f"the barrier {config.barrier} on {config.memory} memory",

@@ -13,7 +13,7 @@ constants ``GCB_PARAM_<field>`` in the C file, and inherit :class:`Timed`. The s
 barrier of ours.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,17 @@ class Collector:
             tried = features.feature(need)
             if not tried.works:
                 raise Unavailable(f"the collector {self.name}", tried.why, tried.remedy)
+
+
+def lacking(names: Iterable[str]) -> dict[str, Unavailable]:
+    """Those of the collectors that can't be had on this machine, and why."""
+    found: dict[str, Unavailable] = {}
+    for name in sorted(set(names)):
+        try:
+            load(name).require()
+        except Unavailable as problem:
+            found[name] = problem
+    return found
 
 
 def of(config: Config) -> Collector:
