@@ -159,12 +159,15 @@ def measure(
     """
     if machine not in MACHINES:
         raise GcBarrierError(f"machine={machine!r}: {nearest(machine, MACHINES)}there are {' and '.join(MACHINES)}")
+    try:
+        plan = Plan(configs=configs, invocations=invocations)
+    except (TypeError, ValueError) as problem:
+        raise GcBarrierError(f"that can't be measured: {problem.args[0]}") from problem
     for config in configs:
         check(config)
-    plan = Plan(configs=configs, invocations=invocations)
     with _guest([plan], watch) if machine == "lab" else _here() as place:
-        for problem in (*_absent(plan, place).values(), *_lacking(plan, place.executor, watch).values()):
-            raise problem
+        for lacking in (*_absent(plan, place).values(), *_lacking(plan, place.executor, watch).values()):
+            raise lacking
         return tuple(measured.outcome for measured in _measure(place, plan, seed, watch))
 
 
@@ -223,10 +226,23 @@ def _applied(settings: Settings, plan: Plan, *, verify: bool) -> Plan:
     # What has been set of a probe's barrier is not without effect, though there is no session.
     probed = {probe.barrier for probe in probes} if not plan.configs else set()
     others = {owner: params for owner, params in settings.params.items() if owner not in probed}
+    if probes and not plan.configs:
+        _refuse_ignored(settings, verify)
     sessions = attrs.evolve(settings, params=others).apply(plan, verify=verify)
     if not (sessions.configs or probes):
         raise GcBarrierError("the experiment plans nothing: its plan needs configs or probes")
     return attrs.evolve(plan, configs=sessions.configs, probes=tuple(probes), invocations=sessions.invocations)
+
+
+def _refuse_ignored(settings: Settings, verify: bool) -> None:
+    """Raises GcBarrierError for what would be set without effect on a plan that has no sessions."""
+    ignored = [f"{key}=" for key in (*settings.choices, *settings.fields) if key not in ("barrier", *_PROBED)]
+    ignored += ["--verify"] * verify
+    if ignored:
+        raise GcBarrierError(
+            f"this experiment looks at barriers by themselves, without heap, mutators and collector, so "
+            f"{' and '.join(ignored)} would change nothing: leave {'it' if len(ignored) == 1 else 'them'} out"
+        )
 
 
 def _largest_bytes(*plans: Plan) -> int:

@@ -14,7 +14,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -24,6 +24,8 @@ KINDS = ("heaps", "barriers", "collectors", "experiments")
 PATH_VARIABLE = "GCBARRIER_PATH"
 
 _PACKAGE = Path(__file__).resolve().parent
+# A plug-in that ends the interpreter would end a run without a word, and as if all were well.
+_MISTAKES = (Exception, SystemExit)
 _loaded: dict[Path, ModuleType] = {}
 
 
@@ -69,8 +71,18 @@ def blamed(kind: str, name: str) -> Iterator[None]:
         yield
     except GcBarrierError:
         raise
-    except Exception as problem:
+    except _MISTAKES as problem:
         raise _failed(kind, name, find(kind, name), problem) from problem
+
+
+def misshapen(kind: str, name: str, what: str, *within: str) -> GcBarrierError:
+    """What to raise where a plug-in's file can be executed and isn't what it must be.
+
+    ``within`` says where in the file: ``"Params", "rate_per_s"`` is that field of that class.
+    """
+    file = find(kind, name)
+    line = _line_of(file, within)
+    return GcBarrierError(f"the {kind[:-1]} {name!r} can't be used: {file}{f', line {line}' if line else ''}: {what}")
 
 
 def summary(kind: str, name: str) -> str:
@@ -180,20 +192,51 @@ def _execute(kind: str, name: str, file: Path) -> ModuleType:
     sys.modules[title] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as problem:
+    except _MISTAKES as problem:
         del sys.modules[title]
         raise _failed(kind, name, file, problem) from problem
     return module
 
 
-def _failed(kind: str, name: str, file: Path, problem: Exception) -> GcBarrierError:
+def _failed(kind: str, name: str, file: Path, problem: BaseException) -> GcBarrierError:
     what = problem.msg if isinstance(problem, SyntaxError) else str(problem)
+    if type(problem) in (TypeError, ValueError) and problem.args:
+        what = str(problem.args[0])  # attrs' validators hand over the field and the value besides
     line = _line_in(file, problem)
     where = f"{file}, line {line}" if line else str(file)
     return GcBarrierError(f"the {kind[:-1]} {name!r} can't be used: {where}: {type(problem).__name__}: {what}")
 
 
-def _line_in(file: Path, problem: Exception) -> int | None:
+def _line_of(file: Path, within: Sequence[str]) -> int | None:
+    """Where a definition begins, told without executing the file; of what is not found, where the last begins that is.
+
+    What was inherited or computed is not in it.
+    """
+    try:
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+    except (SyntaxError, ValueError, OSError):
+        return None
+    line = None
+    for wanted in within:
+        found = next((each for each in body if wanted in _defined(each)), None)
+        if found is None:
+            break
+        line, body = found.lineno, getattr(found, "body", [])
+    return line
+
+
+def _defined(statement: ast.stmt) -> list[str]:
+    match statement:
+        case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
+            return [name]
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            return [name]
+        case ast.Assign(targets=targets):
+            return [target.id for target in targets if isinstance(target, ast.Name)]
+    return []
+
+
+def _line_in(file: Path, problem: BaseException) -> int | None:
     """The last line of the user's own file that the failure went through."""
     if isinstance(problem, SyntaxError) and problem.filename in (str(file), "<unknown>"):
         return problem.lineno

@@ -196,6 +196,9 @@ def _known_owner(owner: str, name: str) -> None:
             f"no heap, barrier or collector is called {owner!r}; {nearest(owner, everyone)}"
             "a parameter is set as HEAP.NAME=VALUE"
         )
+    if len(kinds) > 1:
+        both = " and ".join(f"a {kind[:-1]} ({discovery.find(kind, owner)})" for kind in kinds)
+        raise GcBarrierError(f"{owner}.{name} is ambiguous, as {owner} is the name of {both}: rename yours")
     cls: Any
     match kinds[0]:
         case "heaps":

@@ -42,10 +42,11 @@ def choose(name: str, given: Mapping[str, Scalar] | None = None) -> Chosen:
     """The barrier called ``name`` with these parameters. Raises GcBarrierError where they or its file are wrong."""
     module = discovery.load("barriers", name)
     file = discovery.find("barriers", name)
-    made = parameters.make(params_of(name), given or {}, f"the barrier {name}")
     promises = getattr(module, "BARRIER", None)
-    if callable(promises):
-        promises = promises(made)
+    with discovery.blamed("barriers", name):
+        made = parameters.make(params_of(name), given or {}, f"the barrier {name}")
+        if callable(promises):
+            promises = promises(made)
     if not isinstance(promises, Barrier):
         raise GcBarrierError(f"the barrier {name!r} promises nothing: {file} needs BARRIER = Barrier(...)")
     source, store = file.with_suffix(".c"), file.with_suffix(".h")
@@ -72,8 +73,9 @@ def load(name: str) -> Barrier:
 
 def params_of(name: str) -> type[Any]:
     """The class of its parameters."""
-    cls: type[Any] = getattr(discovery.load("barriers", name), "Params", parameters.NoParams)
-    return cls
+    return parameters.of_plugin(
+        "barriers", name, getattr(discovery.load("barriers", name), "Params", parameters.NoParams)
+    )
 
 
 def probe(name: str, plugin: build.Plugin | None = None, memory: str = "shmem") -> int:

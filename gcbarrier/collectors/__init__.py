@@ -108,7 +108,8 @@ def of(config: Config) -> Collector:
 
 def params_of(config: Config) -> Any:
     """The parameters of its collector. Raises GcBarrierError where one is wrong."""
-    return parameters.make(of(config).params, config.collector_params, f"the collector {config.collector}")
+    with discovery.blamed("collectors", config.collector):
+        return parameters.make(of(config).params, config.collector_params, f"the collector {config.collector}")
 
 
 def compiled(config: Config) -> build.Plugin | None:
@@ -135,12 +136,14 @@ def load(name: str) -> Collector:
             raise GcBarrierError(f"the collector {name!r} lacks its C files: write {' and '.join(missing)} beside it")
         if not isinstance(params, type) or not issubclass(params, Timed):
             raise GcBarrierError(f"the collector {name!r} is incomplete: {file} needs class Params(Timed)")
+        parameters.of_plugin("collectors", name, params)
         return Collector(
             name=name, collect=None, params=params, needs_tracking=False, needs_snapshot=False, runtime=runtime
         )
     if not callable(collect) or not isinstance(params, type) or not issubclass(params, Triggered):
         lacking = "collect(heap, params) and class Params(Triggered)"
         raise GcBarrierError(f"the collector {name!r} is incomplete: {file} needs {lacking}")
+    parameters.of_plugin("collectors", name, params)
     needs_tracking = bool(getattr(module, "NEEDS_TRACKING", True))
     needs_snapshot = bool(getattr(module, "NEEDS_SNAPSHOT", False))
     return Collector(
