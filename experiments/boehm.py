@@ -48,7 +48,8 @@ _ENTRIES = 1 << 12
 def plan(*, machine: Machine, quick: bool) -> Plan:
     """Nothing for an emulated machine: the library is not in the lab's guest."""
     configs = [*_pauses(quick), *_marking(quick), *_allocation(quick)]
-    return Plan(configs=() if machine.emulated else tuple(configs), invocations=1 if quick else 5)
+    configs = [] if machine.emulated else configs
+    return Plan(configs=tuple(configs), invocations=1 if quick else 5, essential=("bdwgc",))
 
 
 def figures(run: Run) -> dict[str, Figure]:

@@ -2,16 +2,17 @@
 
 From a notebook::
 
-    from gcbarrier import Config, measure, pauses
+    from gcbarrier import Config, measure, pauses, save
 
     outcomes = measure(
         Config(heap="graph_edits", barrier="uffd-wp-async", collector="mostly-concurrent", heap_bytes=256 << 20),
         invocations=5,
     )
     pauses(outcomes)["pause_ns"]        # numpy arrays, a row per pause, with the columns of pauses.csv
+    save(outcomes, "runs/mine")         # as a run directory, for load() and `gcbarrier plot`
 
     from gcbarrier import run_experiment
-    run = run_experiment("pause_times", out=Path("runs/mine"), quick=True)
+    run = run_experiment("pause_times", out=Path("runs/first"), quick=True)
 """
 
 import importlib
@@ -20,16 +21,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gcbarrier.campaign.experiments import measure
     from gcbarrier.campaign.experiments import run as run_experiment
+    from gcbarrier.campaign.saving import save
     from gcbarrier.errors import GcBarrierError, Unavailable
     from gcbarrier.experiment import Plan
     from gcbarrier.model import Barrier, Config, Outcome, Pause
+    from gcbarrier.plugins.discovery import add_path
     from gcbarrier.results import pauses
     from gcbarrier.results.store import Run, load
+    from gcbarrier.tracked import Tracked
+    from gcbarrier.write_watch import WriteWatch
 
 # Imported when first asked for: `gcbarrier list` needs none of what `measure` does.
 _PLACES = {
     "measure": ("campaign.experiments", "measure"),
     "run_experiment": ("campaign.experiments", "run"),
+    "add_path": ("plugins.discovery", "add_path"),
     "GcBarrierError": ("errors", "GcBarrierError"),
     "Unavailable": ("errors", "Unavailable"),
     "Plan": ("experiment", "Plan"),
@@ -40,6 +46,9 @@ _PLACES = {
     "Pause": ("model", "Pause"),
     "Run": ("results.store", "Run"),
     "load": ("results.store", "load"),
+    "save": ("campaign.saving", "save"),
+    "Tracked": ("tracked", "Tracked"),
+    "WriteWatch": ("write_watch", "WriteWatch"),
 }
 
 
@@ -50,6 +59,11 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(f"gcbarrier.{module}"), attribute)
 
 
+def __dir__() -> list[str]:
+    # help() shows what is listed here, with its documentation.
+    return sorted({*globals(), *_PLACES})
+
+
 __all__ = [
     "Barrier",
     "Config",
@@ -58,9 +72,13 @@ __all__ = [
     "Pause",
     "Plan",
     "Run",
+    "Tracked",
     "Unavailable",
+    "WriteWatch",
+    "add_path",
     "load",
     "measure",
     "pauses",
     "run_experiment",
+    "save",
 ]

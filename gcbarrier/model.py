@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import cattrs
-from attrs import evolve, field, frozen, validators
+from attrs import Attribute, evolve, field, frozen, validators
 
 from gcbarrier.errors import GcBarrierError
 
@@ -52,19 +52,36 @@ def format_bytes(count: int) -> str:
     raise AssertionError
 
 
+def whole(_record: object, attribute: "Attribute[Any]", value: object) -> None:
+    """A validator: a whole number, and none that only looks like one."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{attribute.name} must be a whole number, not {value!r:.40}")
+
+
+def _scalars(_record: object, attribute: "Attribute[Any]", value: object) -> None:
+    fits = isinstance(value, Mapping) and all(
+        isinstance(name, str) and isinstance(each, Scalar) for name, each in value.items()
+    )
+    if not fits:
+        raise TypeError(f"{attribute.name} must map names to numbers, truths or texts, not be {value!r:.40}")
+
+
+_TEXT = validators.instance_of(str)
+
+
 @frozen(kw_only=True)
 class Config:
     """One point of an experiment: a heap over a barrier under a collector."""
 
-    heap: str
-    barrier: str
-    collector: str
-    heap_bytes: int = field(default=64 << 20, validator=validators.ge(1 << 20))
-    heap_params: Mapping[str, Scalar] = field(factory=dict)
-    barrier_params: Mapping[str, Scalar] = field(factory=dict)
-    collector_params: Mapping[str, Scalar] = field(factory=dict)
+    heap: str = field(validator=_TEXT)
+    barrier: str = field(validator=_TEXT)
+    collector: str = field(validator=_TEXT)
+    heap_bytes: int = field(default=64 << 20, validator=[whole, validators.ge(1 << 20)])
+    heap_params: Mapping[str, Scalar] = field(factory=dict, validator=_scalars)
+    barrier_params: Mapping[str, Scalar] = field(factory=dict, validator=_scalars)
+    collector_params: Mapping[str, Scalar] = field(factory=dict, validator=_scalars)
     memory: str = field(default="shmem", validator=validators.in_(MEMORY_TYPES))
-    mutators: int = field(default=1, validator=[validators.ge(1), validators.le(64)])
+    mutators: int = field(default=1, validator=[whole, validators.ge(1), validators.le(64)])
     duration_s: float = field(default=1.0, validator=validators.gt(0))
     verify: bool = False
     timed: bool = False
@@ -284,12 +301,12 @@ class Probe:
 
     function: str = field(validator=validators.matches_re(r"[\w.]+:\w+"))
     """``module:name``, importable where it runs; :mod:`gcbarrier.bench.probes` says what it is called with."""
-    barrier: str
-    barrier_params: Mapping[str, Scalar] = field(factory=dict)
+    barrier: str = field(validator=_TEXT)
+    barrier_params: Mapping[str, Scalar] = field(factory=dict, validator=_scalars)
     memory: str = field(default="shmem", validator=validators.in_(MEMORY_TYPES))
     heap_bytes: int = field(default=64 << 20, validator=validators.ge(1 << 20))
     """Of memory that it may track; the machine has so much."""
-    arguments: Mapping[str, Scalar] = field(factory=dict)
+    arguments: Mapping[str, Scalar] = field(factory=dict, validator=_scalars)
     """What the function is called with besides."""
     estimate_s: float = field(default=1.0, validator=validators.ge(0))
     """A guess at how long it takes, for progress."""
@@ -379,4 +396,5 @@ __all__ = [
     "from_json",
     "parse_bytes",
     "to_json",
+    "whole",
 ]

@@ -100,7 +100,7 @@ def test_a_shipped_name_cannot_be_shadowed(own: Maker, tmp_path: Path, monkeypat
     monkeypatch.setattr(discovery, "_PACKAGE", package)
     assert discovery.find("collectors", "shipped") == shipped
     own("collectors/shipped.py")
-    with pytest.raises(GcBarrierError, match="rename one"):
+    with pytest.raises(GcBarrierError, match="which comes with gcbarrier; rename yours"):
         discovery.find("collectors", "shipped")
 
 

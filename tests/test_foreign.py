@@ -235,15 +235,13 @@ def _hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_hidden")
-def test_without_the_library_everybody_says_so() -> None:
+def test_without_the_library_everybody_says_so(tmp_path: Path) -> None:
     sentence = r"the collector bdwgc is not available here: .* \(have root run `apt install libgc-dev`\)"
     with pytest.raises(Unavailable, match=sentence) as caught:
         measure(boehm("ring"))
     assert caught.value.remedy == "have root run `apt install libgc-dev`"
     with pytest.raises(Unavailable, match=sentence):
-        settings.read(["collector=bdwgc"]).apply(
-            campaign.script_of("pause_times").plan(machine=campaign.NATIVE, quick=True)
-        )
+        campaign.run("pause_times", out=tmp_path / "run", settings=settings.read(["collector=bdwgc"]))
     assert "apt install libgc-dev" in list_._summary("collectors", "bdwgc")
     assert list_._summary("collectors", "stop-the-world") == discovery.summary("collectors", "stop-the-world")
     (entry,) = [each for each in doctor._foreign() if each["name"] == "bdwgc"]

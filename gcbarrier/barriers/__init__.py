@@ -90,8 +90,9 @@ def load(name: str) -> Barrier:
 
 def params_of(name: str) -> type[Any]:
     """The class of its parameters."""
-    cls: type[Any] = getattr(discovery.load("barriers", name), "Params", parameters.NoParams)
-    return cls
+    return parameters.of_plugin(
+        "barriers", name, getattr(discovery.load("barriers", name), "Params", parameters.NoParams)
+    )
 
 
 __all__ = ["Barrier", "Chosen", "choose", "load", "of", "params_of"]

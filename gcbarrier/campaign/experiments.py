@@ -4,7 +4,7 @@ import contextlib
 import datetime
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from gcbarrier import barriers
+from gcbarrier import barriers, collectors
 from gcbarrier.bench import probes as bench
 from gcbarrier.campaign import runner
 from gcbarrier.campaign.runner import Step
@@ -53,6 +53,8 @@ class Watch:
     done: Callable[[Step, Measured], None] = _silent
     lacking: Callable[[str, Unavailable], None] = _silent
     """A barrier of the plan that this kernel does not have: it runs in the lab."""
+    left_out: Callable[[str, str, Unavailable], None] = _silent
+    """The machine's name, and what of the plan is not run there because it can't be had."""
 
 
 _AS_PLANNED, _UNWATCHED = Settings(), Watch()
@@ -80,9 +82,10 @@ def run(
 
     By default that is ``runs/NAME-TIME``, with a number behind it where another run has just taken that.
 
-    Barriers that this kernel lacks send the whole plan to the lab as well, so that one machine has them all. Raises
-    Unavailable where the lab would be needed and isn't set up, GcBarrierError where the plan can't be run; an
-    invocation that fails is recorded with its error.
+    Barriers that this kernel lacks send the whole plan to the lab as well, so that one machine has them all. Collectors
+    whose library is not there are left out. Raises Unavailable where the lab would be needed and isn't set up or where
+    what is left out was asked for or leaves nothing, GcBarrierError where the plan can't be run; an invocation that
+    fails is recorded with its error.
     """
     script = script_of(name)
     seed = secrets.randbelow(1 << 31) if settings.seed is None else settings.seed
@@ -91,9 +94,10 @@ def run(
     target = out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     with store.RunWriter(target, or_next=out is None) as writer:
 
-        def on(place: _Place, plan: Plan, only: int | None = None) -> None:
+        def on(place: _Place, plan: Plan, lacking: Mapping[str, Unavailable], only: int | None = None) -> None:
             plans[place.machine.name] = plan
-            machines[place.machine.name] = {**runner.manifest(place.executor), **place.about}
+            about = {**runner.manifest(place.executor), **place.about, "lacking": _told(lacking)}
+            machines[place.machine.name] = about
             if plan.configs:
                 for measured in _measure(place, plan, seed, watch):
                     writer.add(measured.outcome, measured.events)
@@ -120,7 +124,7 @@ def run(
         either = lab_plans() if settings.machine == "lab" else []
         if settings.machine != "lab":
             with _here() as place:
-                here = planned(NATIVE)
+                here, absent = _equipped(planned(NATIVE), place, settings, watch)
                 host.fits(_largest_bytes(here))
                 _compile([here], watch)
                 lacking = _lacking(here, place.executor, watch)
@@ -133,16 +137,16 @@ def run(
                 if settings.machine != "native" and (lacking or (here.counted and lab.status().ready)):
                     either = lab_plans()
                 if present := _without(here, lacking):
-                    on(place, present)
+                    on(place, present, {**lacking, **absent})
         if either:
             # If counts vary from anything, then from boot to boot.
             boots = range(either[0].invocations) if either[0].counted else [None]
             for only in boots:
                 with _guest(either, watch) as guest:
-                    there = planned(guest.machine)
+                    there, absent = _equipped(planned(guest.machine), guest, settings, watch)
                     missing = _lacking(there, guest.executor, watch)
                     _refuse(missing, there, settings)
-                    on(guest, _without(there, missing) or there, only)
+                    on(guest, _without(there, missing) or there, {**missing, **absent}, only)
         written = writer.commit(
             {
                 "experiment": name,
@@ -153,7 +157,7 @@ def run(
                 "settings": converter.unstructure(settings),
                 "plans": {machine: converter.unstructure(plan) for machine, plan in plans.items()},
                 "machines": machines,
-                "lacking": {name: {"why": problem.why, "remedy": problem.remedy} for name, problem in lacking.items()},
+                "lacking": _told(lacking),
             }
         )
     return store.load(out or target.with_name(written.name))
@@ -169,12 +173,15 @@ def measure(
     """
     if machine not in MACHINES:
         raise GcBarrierError(f"machine={machine!r}: {nearest(machine, MACHINES)}there are {' and '.join(MACHINES)}")
+    try:
+        plan = Plan(configs=configs, invocations=invocations)
+    except (TypeError, ValueError) as problem:
+        raise GcBarrierError(f"that can't be measured: {problem.args[0]}") from problem
     for config in configs:
         check(config)
-    plan = Plan(configs=configs, invocations=invocations)
     with _guest([plan], watch) if machine == "lab" else _here() as place:
-        for problem in _lacking(plan, place.executor, watch).values():
-            raise problem
+        for lacking in (*_absent(plan, place).values(), *_lacking(plan, place.executor, watch).values()):
+            raise lacking
         return tuple(measured.outcome for measured in _measure(place, plan, seed, watch))
 
 
@@ -233,10 +240,23 @@ def _applied(settings: Settings, plan: Plan, *, verify: bool) -> Plan:
     # What has been set of a probe's barrier is not without effect, though there is no session.
     probed = {probe.barrier for probe in probes} if not plan.configs else set()
     others = {owner: params for owner, params in settings.params.items() if owner not in probed}
+    if probes and not plan.configs:
+        _refuse_ignored(settings, verify)
     sessions = attrs.evolve(settings, params=others).apply(plan, verify=verify)
     if not (sessions.configs or probes):
         raise GcBarrierError("the experiment plans nothing: its plan needs configs or probes")
     return attrs.evolve(plan, configs=sessions.configs, probes=tuple(probes), invocations=sessions.invocations)
+
+
+def _refuse_ignored(settings: Settings, verify: bool) -> None:
+    """Raises GcBarrierError for what would be set without effect on a plan that has no sessions."""
+    ignored = [f"{key}=" for key in (*settings.choices, *settings.fields) if key not in ("barrier", *_PROBED)]
+    ignored += ["--verify"] * verify
+    if ignored:
+        raise GcBarrierError(
+            f"this experiment looks at barriers by themselves, without heap, mutators and collector, so "
+            f"{' and '.join(ignored)} would change nothing: leave {'it' if len(ignored) == 1 else 'them'} out"
+        )
 
 
 def _largest_bytes(*plans: Plan) -> int:
@@ -255,6 +275,35 @@ def _refuse(missing: dict[str, Unavailable], plan: Plan, settings: Settings) -> 
     for name, problem in missing.items():
         if plan.configs or name in settings.choices.get("barrier", ()) or _without(plan, missing) is None:
             raise problem
+
+
+def _equipped(plan: Plan, place: _Place, settings: Settings, watch: Watch) -> tuple[Plan, dict[str, Unavailable]]:
+    """The plan without the collectors whose library is not on that machine, and these.
+
+    Raises Unavailable where one of them was named by the user, or nothing is left that answers the plan's question.
+    """
+    absent = _absent(plan, place)
+    configs = tuple(config for config in plan.configs if config.collector not in absent)
+    for name, problem in absent.items():
+        asked_for = name in settings.choices.get("collector", ())
+        if asked_for or name in plan.essential or not (configs or plan.probes):
+            raise problem
+        watch.left_out(place.machine.name, name, problem)
+    return attrs.evolve(plan, configs=configs), absent
+
+
+def _absent(plan: Plan, place: _Place) -> dict[str, Unavailable]:
+    names = {config.collector for config in plan.configs if collectors.of(config).runtime is not None}
+    # It is compiled here, wherever it runs.
+    absent = collectors.lacking(names)
+    rest = sorted(names - set(absent))
+    if rest and place.machine != NATIVE:
+        absent |= place.executor.submit(collectors.lacking, rest).result()
+    return absent
+
+
+def _told(lacking: Mapping[str, Unavailable]) -> dict[str, dict[str, str]]:
+    return {name: {"what": one.what, "why": one.why, "remedy": one.remedy} for name, one in lacking.items()}
 
 
 def _lacking(plan: Plan, executor: Executor, watch: Watch) -> dict[str, Unavailable]:

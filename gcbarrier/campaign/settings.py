@@ -136,7 +136,6 @@ def check(config: Config) -> None:
             f"the collector {config.collector} brings its own memory, which {config.barrier} on {config.memory} memory "
             f"does not watch: choose the barrier none and {MEMORY_TYPES[0]}"
         )
-    collector.require()
     chosen.require_memory(config.memory)
     wanted, promised = (collector.needs_snapshot, collector.needs_fork), (barrier.snapshot, barrier.fork)
     if collector.needs_tracking and barrier.tracks and wanted != promised:
@@ -195,6 +194,9 @@ def _known_owner(owner: str, name: str) -> None:
             f"no heap, barrier or collector is called {owner!r}; {nearest(owner, everyone)}"
             "a parameter is set as HEAP.NAME=VALUE"
         )
+    if len(kinds) > 1:
+        both = " and ".join(f"a {kind[:-1]} ({discovery.find(kind, owner)})" for kind in kinds)
+        raise GcBarrierError(f"{owner}.{name} is ambiguous, as {owner} is the name of {both}: rename yours")
     cls: Any
     match kinds[0]:
         case "heaps":

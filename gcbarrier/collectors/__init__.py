@@ -13,7 +13,7 @@ constants ``GCB_PARAM_<field>`` in the C file, and inherit :class:`Timed`. The s
 barrier of ours.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,17 @@ class Collector:
                 raise Unavailable(f"the collector {self.name}", tried.why, tried.remedy)
 
 
+def lacking(names: Iterable[str]) -> dict[str, Unavailable]:
+    """Those of the collectors that can't be had on this machine, and why."""
+    found: dict[str, Unavailable] = {}
+    for name in sorted(set(names)):
+        try:
+            load(name).require()
+        except Unavailable as problem:
+            found[name] = problem
+    return found
+
+
 def of(config: Config) -> Collector:
     """The collector of a configuration. Raises GcBarrierError as :func:`load` does."""
     return load(config.collector)
@@ -99,7 +110,8 @@ def of(config: Config) -> Collector:
 
 def params_of(config: Config) -> Any:
     """The parameters of its collector. Raises GcBarrierError where one is wrong."""
-    return parameters.make(of(config).params, config.collector_params, f"the collector {config.collector}")
+    with discovery.blamed("collectors", config.collector):
+        return parameters.make(of(config).params, config.collector_params, f"the collector {config.collector}")
 
 
 def compiled(config: Config) -> build.Plugin | None:
@@ -126,12 +138,14 @@ def load(name: str) -> Collector:
             raise GcBarrierError(f"the collector {name!r} lacks its C files: write {' and '.join(missing)} beside it")
         if not isinstance(params, type) or not issubclass(params, Timed):
             raise GcBarrierError(f"the collector {name!r} is incomplete: {file} needs class Params(Timed)")
+        parameters.of_plugin("collectors", name, params)
         return Collector(
             name=name, collect=None, params=params, needs_tracking=False, needs_snapshot=False, runtime=runtime
         )
     if not callable(collect) or not isinstance(params, type) or not issubclass(params, Triggered):
         lacking = "collect(heap, params) and class Params(Triggered)"
         raise GcBarrierError(f"the collector {name!r} is incomplete: {file} needs {lacking}")
+    parameters.of_plugin("collectors", name, params)
     needs_tracking = bool(getattr(module, "NEEDS_TRACKING", True))
     needs_snapshot = bool(getattr(module, "NEEDS_SNAPSHOT", False))
     return Collector(

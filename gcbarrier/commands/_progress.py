@@ -47,11 +47,19 @@ class RunProgress:
     @property
     def watch(self) -> Watch:
         """What :func:`gcbarrier.campaign.experiments.run` is to be watched with."""
-        return Watch(note=self._note, steps=self._begin, done=self._advance, lacking=self._tell)
+        return Watch(
+            note=self._note, steps=self._begin, done=self._advance, lacking=self._tell, left_out=self._tell_left_out
+        )
 
     def _tell(self, name: str, problem: Unavailable) -> None:
         if not self._bars.disable:
             self._bars.console.print(f"{name} runs in the lab only: here {problem.why}", markup=False, highlight=False)
+
+    def _tell_left_out(self, machine: str, name: str, problem: Unavailable) -> None:
+        if not self._bars.disable:
+            remedy = f" ({problem.remedy})" if problem.remedy else ""
+            said = f"{name} is left out on {machine}: {problem.why}{remedy}"
+            self._bars.console.print(said, markup=False, highlight=False)
 
     def _note(self, text: str) -> None:
         if self._task is not None and self._done < self._steps:

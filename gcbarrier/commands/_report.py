@@ -21,8 +21,9 @@ def report(run: store.Run, directory: Path) -> None:
         figures, table = script.figures(run), script.table(run)
         written = plotting.save(figures, directory) if figures else ()
     plotting.show(table)
-    if (checked := plotting.verification_table(run)) is not None:
-        plotting.show(checked)
+    for more in (plotting.verification_table(run), plotting.left_out_lines(run)):
+        if more is not None:
+            plotting.show(more)
     for path in written:
         print(path)
 

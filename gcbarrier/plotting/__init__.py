@@ -25,6 +25,6 @@ if "matplotlib" not in sys.modules and (backend := os.environ.pop("MPLBACKEND", 
 from gcbarrier.plotting.comparison import comparison, comparisons
 from gcbarrier.plotting.files import save
 from gcbarrier.plotting.table import pause_table, show
-from gcbarrier.plotting.verified import verification_table
+from gcbarrier.plotting.verified import left_out_lines, verification_table
 
-__all__ = ["comparison", "comparisons", "pause_table", "save", "show", "verification_table"]
+__all__ = ["comparison", "comparisons", "left_out_lines", "pause_table", "save", "show", "verification_table"]

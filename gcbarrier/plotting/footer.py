@@ -80,9 +80,14 @@ def _settings(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 
 def _lacking(run: Run, machine: str) -> Iterator[str]:
+    left_out = run.left_out(machine)
     lacking = run.manifest.get("lacking")
-    if machine == "native" and isinstance(lacking, Mapping) and lacking:
-        yield f"not to be had on this machine: {', '.join(lacking)}"
+    elsewhere = [name for name in lacking if name not in left_out] if isinstance(lacking, Mapping) else []
+    if machine == "native" and elsewhere:
+        yield f"not to be had on this machine: {', '.join(elsewhere)}"
+    for name, told in left_out.items():
+        remedy = told.get("remedy", "")
+        yield f"left out, not to be had: {name}{f' ({remedy})' if remedy else ''}"
 
 
 def _probed(findings: Sequence[Finding]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -66,11 +67,15 @@ def _fallbacks(run: Run) -> Iterator[str]:
 
 
 def show(renderable: RenderableType) -> None:
-    """Print to standard output: in full width and plain characters where that is no terminal."""
-    console = _Console()
+    """Print to standard output: in full width and plain characters where that is no terminal.
+
+    Texts are printed as they are: a name or an error may hold what rich takes for markup.
+    """
+    literal: dict[str, Any] = {"markup": False, "emoji": False}
+    console = _Console(**literal)
     if not console.is_terminal:
         # Rich takes a pipe for 80 columns and would fold the numbers.
-        console = _Console(width=max(console.width, _PLAIN_WIDTH), color_system=None)
+        console = _Console(width=max(console.width, _PLAIN_WIDTH), color_system=None, **literal)
     console.print(renderable)
 
 

@@ -1,9 +1,10 @@
-"""What the oracle checked, for a terminal or a log file."""
+"""What the oracle checked, and what a machine did not have, for a terminal or a log file."""
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gcbarrier.errors import Unavailable
 from gcbarrier.model import format_bytes
 from gcbarrier.plotting.style import sort_key
 from gcbarrier.results import cells
@@ -41,4 +42,14 @@ def verification_table(run: Run) -> RenderableType | None:
     return table
 
 
-__all__ = ["verification_table"]
+def left_out_lines(run: Run) -> RenderableType | None:
+    """What each machine lacked of the plan, and what to do about it; None where it had all."""
+    lines = [
+        f"left out on {machine}: {Unavailable(told.get('what', name), told.get('why', ''), told.get('remedy', ''))}"
+        for machine in run.machines
+        for name, told in run.left_out(machine).items()
+    ]
+    return Text("\n".join(lines)) if lines else None
+
+
+__all__ = ["left_out_lines", "verification_table"]

@@ -2,8 +2,9 @@
 
 A heap is a folder ``heaps/x/`` with ``heap.py`` and ``mutator.c``; a barrier is ``barriers/x.py`` with ``x.c`` beside
 it; a collector is ``collectors/x.py``; an experiment is ``experiments/x.py``. The user's own folders (``--path`` or the
-environment variable ``GCBARRIER_PATH``) come first, then the checkout and the package. Names starting with ``_`` or
-``.`` are helpers, not plug-ins. Two places with one name are refused: results must say which code made them.
+environment variable ``GCBARRIER_PATH``) come first, then what comes with gcbarrier: an installed package holds all
+four folders, a checkout has ``heaps/`` and ``experiments/`` beside it. Names starting with ``_`` or ``.`` are helpers,
+not plug-ins. Two places with one name are refused: results must say which code made them.
 """
 
 import ast
@@ -13,7 +14,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -23,7 +24,8 @@ KINDS = ("heaps", "barriers", "collectors", "experiments")
 PATH_VARIABLE = "GCBARRIER_PATH"
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_CHECKOUT = _PACKAGE.parent
+# A plug-in that ends the interpreter would end a run without a word, and as if all were well.
+_MISTAKES = (Exception, SystemExit)
 _loaded: dict[Path, ModuleType] = {}
 
 
@@ -54,9 +56,9 @@ def load(kind: str, name: str) -> ModuleType:
     Raises GcBarrierError as :func:`find` does, and with file and line where the file itself fails.
     """
     file = find(kind, name)
-    if file.parent.parent == _PACKAGE:
+    if file.is_relative_to(_PACKAGE):
         # Under its package name it is the same module that anyone else importing it gets.
-        return importlib.import_module(f"gcbarrier.{kind}.{file.stem}")
+        return importlib.import_module(".".join(("gcbarrier", *file.relative_to(_PACKAGE).with_suffix("").parts)))
     if file not in _loaded:
         _loaded[file] = _execute(kind, name, file)
     return _loaded[file]
@@ -69,8 +71,18 @@ def blamed(kind: str, name: str) -> Iterator[None]:
         yield
     except GcBarrierError:
         raise
-    except Exception as problem:
+    except _MISTAKES as problem:
         raise _failed(kind, name, find(kind, name), problem) from problem
+
+
+def misshapen(kind: str, name: str, what: str, *within: str) -> GcBarrierError:
+    """What to raise where a plug-in's file can be executed and isn't what it must be.
+
+    ``within`` says where in the file: ``"Params", "rate_per_s"`` is that field of that class.
+    """
+    file = find(kind, name)
+    line = _line_of(file, within)
+    return GcBarrierError(f"the {kind[:-1]} {name!r} can't be used: {file}{f', line {line}' if line else ''}: {what}")
 
 
 def summary(kind: str, name: str) -> str:
@@ -112,6 +124,13 @@ def paths() -> list[Path]:
     return roots
 
 
+def shipped(kind: str) -> Path:
+    """The folder of what comes with gcbarrier: in the package, or beside it where that is a checkout's."""
+    inside = _PACKAGE / kind
+    # An installed package has all four; its neighbours are other people's.
+    return inside if inside.is_dir() else _PACKAGE.parent / kind
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """``"did you mean 'x'? "`` for the closest of ``known``, or "" where none is close: a clause for an error."""
     matches = difflib.get_close_matches(name, list(known), n=1)
@@ -121,11 +140,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def _folders(kind: str) -> Iterator[Path]:
     for root in paths():
         yield root / kind
-    if kind in ("barriers", "collectors"):
-        yield _PACKAGE / kind
-    elif _CHECKOUT.name not in ("site-packages", "dist-packages"):
-        # Installed without a checkout, the parent is a folder of other people's packages.
-        yield _CHECKOUT / kind
+    yield shipped(kind)
 
 
 def _found(kind: str) -> dict[str, Path]:
@@ -140,7 +155,9 @@ def _found(kind: str) -> dict[str, Path]:
             name = _name(kind, match)
             other = files.setdefault(name, file)
             if other != file:
-                raise GcBarrierError(f"two {kind} are called {name!r}: {other} and {file}; rename one of them")
+                ours = folder == shipped(kind)
+                whose, which = (", which comes with gcbarrier", "yours") if ours else ("", "one of them")
+                raise GcBarrierError(f"two {kind} are called {name!r}: {other} and {file}{whose}; rename {which}")
     return files
 
 
@@ -177,20 +194,51 @@ def _execute(kind: str, name: str, file: Path) -> ModuleType:
     sys.modules[title] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as problem:
+    except _MISTAKES as problem:
         del sys.modules[title]
         raise _failed(kind, name, file, problem) from problem
     return module
 
 
-def _failed(kind: str, name: str, file: Path, problem: Exception) -> GcBarrierError:
+def _failed(kind: str, name: str, file: Path, problem: BaseException) -> GcBarrierError:
     what = problem.msg if isinstance(problem, SyntaxError) else str(problem)
+    if type(problem) in (TypeError, ValueError) and problem.args:
+        what = str(problem.args[0])  # attrs' validators hand over the field and the value besides
     line = _line_in(file, problem)
     where = f"{file}, line {line}" if line else str(file)
     return GcBarrierError(f"the {kind[:-1]} {name!r} can't be used: {where}: {type(problem).__name__}: {what}")
 
 
-def _line_in(file: Path, problem: Exception) -> int | None:
+def _line_of(file: Path, within: Sequence[str]) -> int | None:
+    """Where a definition begins, told without executing the file; of what is not found, where the last begins that is.
+
+    What was inherited or computed is not in it.
+    """
+    try:
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+    except (SyntaxError, ValueError, OSError):
+        return None
+    line = None
+    for wanted in within:
+        found = next((each for each in body if wanted in _defined(each)), None)
+        if found is None:
+            break
+        line, body = found.lineno, getattr(found, "body", [])
+    return line
+
+
+def _defined(statement: ast.stmt) -> list[str]:
+    match statement:
+        case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
+            return [name]
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            return [name]
+        case ast.Assign(targets=targets):
+            return [target.id for target in targets if isinstance(target, ast.Name)]
+    return []
+
+
+def _line_in(file: Path, problem: BaseException) -> int | None:
     """The last line of the user's own file that the failure went through."""
     if isinstance(problem, SyntaxError) and problem.filename in (str(file), "<unknown>"):
         return problem.lineno

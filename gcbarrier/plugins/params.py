@@ -1,7 +1,7 @@
 """Parameters of heaps and collectors: attrs classes, filled from what a user set, and handed to C as a struct.
 
 A plug-in's ``Params`` is a frozen attrs class whose fields are ``int``, ``float``, ``bool`` or ``str``, each with a
-default.
+default. In C an ``int`` and a ``bool`` are ``int64_t``, a ``float`` is ``double``, and texts are not there.
 """
 
 import struct
@@ -12,6 +12,7 @@ import attrs
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Scalar, parse_bytes
+from gcbarrier.plugins import discovery
 from gcbarrier.plugins.discovery import nearest
 
 T = TypeVar("T")
@@ -20,6 +21,41 @@ T = TypeVar("T")
 @attrs.frozen(kw_only=True)
 class NoParams:
     """Of a plug-in that has none."""
+
+
+def of_plugin(kind: str, name: str, cls: Any) -> type[Any]:
+    """A plug-in's ``Params`` with the types of its fields known, also where they were written as text.
+
+    Raises GcBarrierError with file and line where C can't have one of them.
+    """
+    if not isinstance(cls, type) or not attrs.has(cls):
+        raise discovery.misshapen(kind, name, "Params must be an attrs class", "Params")
+    try:
+        attrs.resolve_types(cls)
+    except Exception as problem:
+        what = f"the types of its fields can't be told: {type(problem).__name__}: {problem}"
+        raise discovery.misshapen(kind, name, what, "Params") from problem
+    for each in attrs.fields(cls):
+        if each.type not in (int, float, bool, str):
+            kinds = "int, float, bool or str"
+            raise discovery.misshapen(kind, name, f"{each.name} must be of type {kinds}", "Params", each.name)
+        if each.default is attrs.NOTHING:
+            raise discovery.misshapen(kind, name, f"{each.name} needs a default", "Params", each.name)
+    with discovery.blamed(kind, name):
+        made = cls()
+    fitting(kind, name, made, "the default of", "Params")
+    return cls
+
+
+def fitting(kind: str, name: str, made: Any, what: str, within: str) -> None:
+    """Raises GcBarrierError, naming the place in the plug-in's file, where a field's value is not of its type."""
+    for field in attrs.fields(type(made)):
+        value = getattr(made, field.name)
+        if not _fits(value, field.type):
+            where = (within, field.name)
+            kinds = {int: "a whole number of 64 bits", float: "a finite number", bool: "true or false", str: "a text"}
+            said = f"{what} {field.name} must be {kinds[field.type]}, not {value!r:.40}"
+            raise discovery.misshapen(kind, name, said, *where)
 
 
 def make(cls: type[T], given: Mapping[str, Scalar], owner: str) -> T:
@@ -83,6 +119,15 @@ def pack(params: Any) -> bytes:
         elif field.type is float:
             packed += struct.pack("=d", float(value))
     return packed or bytes(8)
+
+
+def _fits(value: object, wanted: object) -> bool:
+    if wanted is str:
+        return isinstance(value, str)
+    if wanted is bool:
+        return isinstance(value, bool) or value in (0, 1)
+    whole = isinstance(value, int) and -(1 << 63) <= value < 1 << 63
+    return whole or (wanted is float and isinstance(value, float) and abs(value) < float("inf"))
 
 
 def _typed(name: str, value: Scalar, wanted: object, owner: str) -> Scalar:

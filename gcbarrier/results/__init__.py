@@ -1,7 +1,8 @@
 """The run directory, and numbers out of it, as numpy arrays; no drawing here.
 
 ``store`` writes and reads a run; ``pauses``, ``cells``, ``operations``, ``points``, ``cost`` and ``spread`` are what
-figures and tables are made of. May import the records only; figures are next door in ``report``.
+figures and tables are made of. May import ``machines.cache`` and the records;
+figures are next door in ``report``.
 
 ::
 

@@ -240,6 +240,16 @@ class Run:
         facts = machines.get(machine) if isinstance(machines, Mapping) else None
         return facts if isinstance(facts, Mapping) else {}
 
+    def left_out(self, machine: str) -> Mapping[str, Mapping[str, str]]:
+        """What the plan asked for and no machine of the run had: by name the ``what``, ``why`` and ``remedy``."""
+        lacking = self.facts(machine).get("lacking")
+        if not isinstance(lacking, Mapping):
+            return {}
+        configs = [outcome.invocation.config for outcome in self.outcomes]
+        had = {name for config in configs for name in (config.barrier, config.collector)}
+        had |= {finding.probe.barrier for finding in self.findings}
+        return {name: told for name, told in lacking.items() if name not in had and isinstance(told, Mapping)}
+
     def events(self, index: int) -> NDArray[Any]:
         """The raw events of ``outcomes[index]`` as a structured array, read now.
 

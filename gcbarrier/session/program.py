@@ -40,16 +40,21 @@ def load(name: str) -> ModuleType:
     if not isinstance(cls, type) or not attrs.has(cls):
         file = discovery.find("heaps", name)
         raise GcBarrierError(f"the heap {name!r} has no parameters: {file} needs an attrs class Params")
+    parameters.of_plugin("heaps", name, cls)
     return module
 
 
 def resolved(config: Config) -> Any:
     """The parameters that ``config`` comes to. Raises GcBarrierError where they are wrong or don't fit the heap."""
     module = load(config.heap)
-    given = parameters.make(module.Params, config.heap_params, f"the heap {config.heap}")
     size = {"heap_bytes": config.heap_bytes, "mutators": config.mutators}
     with discovery.blamed("heaps", config.heap):
+        given = parameters.make(module.Params, config.heap_params, f"the heap {config.heap}")
         concrete = module.resolve(given, **size) if hasattr(module, "resolve") else given
+        if not isinstance(concrete, module.Params):
+            what = f"resolve() must return Params, not {concrete!r:.40}"
+            raise discovery.misshapen("heaps", config.heap, what, "resolve")
+        parameters.fitting("heaps", config.heap, concrete, "resolve():", "resolve")
         if hasattr(module, "check"):
             module.check(concrete, **size)
     return concrete

@@ -60,6 +60,9 @@ def _outcome(call: Call) -> bytes:
         function, args, kwargs = pickle.loads(call.job)
         message = Done(value=function(*args, **kwargs))
         return encode(message)
+    except (SystemExit, KeyboardInterrupt) as error:
+        # The host would end by it, as if it had been its own.
+        return encode(Failed(error=GcBarrierError(f"{type(error).__name__} in the lab's guest: {error}")))
     except BaseException as error:
         error.add_note("in the lab's guest:\n" + traceback.format_exc())
         try:

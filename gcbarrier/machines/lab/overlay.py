@@ -13,7 +13,7 @@ from gcbarrier.machines.cache import cache_home
 from gcbarrier.machines.lab.cpio import CpioWriter
 from gcbarrier.machines.lab.image import distribution_folders
 from gcbarrier.machines.lab.status import Kernel
-from gcbarrier.plugins.discovery import KINDS
+from gcbarrier.plugins.discovery import KINDS, shipped
 
 AGENT = "gcbarrier.machines.lab.agent"
 _LEFT_OUT = {".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", "node_modules"}
@@ -72,9 +72,9 @@ def package_folder() -> Path:
 
 
 def checkout_folders() -> list[Path]:
-    """The checkout that this package is in; none where it was installed among other people's packages."""
-    root = package_folder().parent
-    return [] if root.name in ("site-packages", "dist-packages") else [root]
+    """The checkout that this package is in; none where it is installed, and holds all that comes with it."""
+    package = package_folder()
+    return [] if shipped("heaps").parent.samefile(package) else [package.parent]
 
 
 def _start(package: Path, include: Sequence[Path]) -> dict[str, object]:
