@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gcbarrier import collectors
 from gcbarrier.machines import features
 from gcbarrier.plugins import discovery
 
@@ -27,7 +28,7 @@ def needs() -> Callable[..., None]:
     """``needs("async-uffd-wp", "lab")``: skip where the machine lacks one, saying why.
 
     A feature named in the environment variable GCBARRIER_REQUIRE (separated by commas) fails the test instead, so
-    that a run which promises a feature can't pass without it. Any name of gcbarrier.machines.features, ``lab``, or
+    that a run which promises a feature can't pass without it. Any name of gcbarrier.machines.features, ``bdwgc``, ``lab``, or
     ``public-checkout`` (an ordinary user can read it).
     """
 
@@ -66,4 +67,9 @@ def _checkout_lacks() -> str:
     return f"the checkout lies in {closed[-1]}, where only its owner may go: clone it elsewhere" if closed else ""
 
 
-OTHERS = {"lab": _lab_lacks, "public-checkout": _checkout_lacks}
+def _bdwgc_lacks() -> str:
+    lacking = collectors.lacking(["bdwgc"])
+    return lacking["bdwgc"].why if lacking else ""
+
+
+OTHERS = {"bdwgc": _bdwgc_lacks, "lab": _lab_lacks, "public-checkout": _checkout_lacks}

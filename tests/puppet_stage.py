@@ -52,7 +52,7 @@ class Stage:
     def __init__(self, config: Config, mutant: Mutant | None = None) -> None:
         self._config = config
         self._mutant = mutant
-        self._executor = FreshExecutor(deadline_s=300)
+        self._executor = FreshExecutor(deadline_s=300, environment=build.preload())
 
     def __enter__(self) -> Self:
         with tempfile.TemporaryDirectory(prefix="puppet-") as folder, Listener(f"{folder}/stage") as listener:

@@ -17,8 +17,8 @@ from gcbarrier import collectors, measure
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign import runner, settings
 from gcbarrier.commands import doctor, list_
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.machines import features
 from gcbarrier.model import Config, Outcome, evolve
 from gcbarrier.plotting import verification_table
 from gcbarrier.plugins import discovery
@@ -58,7 +58,7 @@ def ends_with(config: Config, operations: int) -> Outcome:
     """The outcome after so many operations of each mutator."""
     (step,) = runner.steps(campaign.Plan(configs=(config,), invocations=1), seed=5, accelerator="native")
     job = evolve(step.job, invocation=evolve(step.job.invocation, operations=operations))
-    with campaign.FreshExecutor() as executor:
+    with campaign.FreshExecutor(environment=build.preload()) as executor:
         outcome: Outcome = executor.submit(session.run, job).result().outcome
     assert outcome.error == ""
     return outcome
@@ -165,7 +165,7 @@ def test_dirty_bits_that_reach_the_kernels_limit_are_told(needs, monkeypatch: py
     config = boehm("graph_edits", heap_bytes=128 * MIB, heap_params=scattered, duration_s=5.0)
     (step,) = runner.steps(campaign.Plan(configs=(config,), invocations=1), seed=5, accelerator="native")
     with (
-        campaign.FreshExecutor() as executor,
+        campaign.FreshExecutor(environment=build.preload()) as executor,
         pytest.raises(GcBarrierError, match=r"more mappings than vm\.max_map_count"),
     ):
         executor.submit(crowded.run, step.job, 500).result()
@@ -228,10 +228,7 @@ def test_files_that_it_lacks_are_named(tmp_path: Path) -> None:
 @pytest.fixture
 def _hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the distribution's package is not installed."""
-    monkeypatch.setattr(features, "_BDWGC", "libgc-that-is-not-here.so.1")
-    features.feature.cache_clear()
-    yield
-    features.feature.cache_clear()
+    monkeypatch.setattr("gcbarrier.collectors.bdwgc._LIBRARY", "libgc-that-is-not-here.so.1")
 
 
 @pytest.mark.usefixtures("_hidden")

@@ -1,6 +1,6 @@
 """What is optional and not here leaves its part out, and run, figure and table say so."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from gcbarrier import collectors, plotting
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign.settings import read
 from gcbarrier.errors import Unavailable
-from gcbarrier.machines import features
 from gcbarrier.plotting.footer import footer
 from gcbarrier.plugins import discovery
 from gcbarrier.results.store import Run
@@ -38,12 +37,9 @@ def table(run):
 
 
 @pytest.fixture(autouse=True)
-def _hidden(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the distribution's package is not installed."""
-    monkeypatch.setattr(features, "_BDWGC", "libgc-that-is-not-here.so.1")
-    features.feature.cache_clear()
-    yield
-    features.feature.cache_clear()
+    monkeypatch.setattr("gcbarrier.collectors.bdwgc._LIBRARY", "libgc-that-is-not-here.so.1")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 import native_calls
 import pytest
 
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.fresh import FreshExecutor
 
@@ -22,7 +23,7 @@ def test_no_calls_crash_or_hang(
     if tracked:
         needs("async-uffd-wp", "pagemap-scan")
     monkeypatch.setenv("GCBARRIER_SANITIZE", sanitizers)
-    with FreshExecutor(deadline_s=60) as executor:
+    with FreshExecutor(deadline_s=60, environment=build.preload()) as executor:
         counts = executor.submit(native_calls.play, 1, sequences, tracked).result()
     # Not refusals alone: every phase has also been gone through, if it can be without a barrier.
     for name in ("gcb_space_new", "gcb_start", "gcb_join", "gcb_begin_cycle", "gcb_mark", "gcb_full"):
@@ -35,7 +36,7 @@ def test_no_calls_crash_or_hang(
 def test_misuse_is_refused_or_made_good(sanitizers: str, needs, monkeypatch: pytest.MonkeyPatch) -> None:
     needs("async-uffd-wp", "pagemap-scan")
     monkeypatch.setenv("GCBARRIER_SANITIZE", sanitizers)
-    with FreshExecutor(deadline_s=60) as executor:
+    with FreshExecutor(deadline_s=60, environment=build.preload()) as executor:
         assert executor.submit(native_calls.misuse).result() == {
             "join before start": "no mutators have run",
             "no mutators": "a heap has 1 to 256 mutators, not 0",
@@ -53,6 +54,9 @@ def test_misuse_is_refused_or_made_good(sanitizers: str, needs, monkeypatch: pyt
 
 def test_a_crash_is_seen_as_one() -> None:
     """What the tests above would say."""
-    with FreshExecutor(deadline_s=60) as executor, pytest.raises(GcBarrierError, match="crashed") as error:
+    with (
+        FreshExecutor(deadline_s=60, environment=build.preload()) as executor,
+        pytest.raises(GcBarrierError, match="crashed") as error,
+    ):
         executor.submit(native_calls.crash).result()
     assert "gcb_space_address" in str(error.value)

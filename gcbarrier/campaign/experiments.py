@@ -18,6 +18,7 @@ from gcbarrier.bench import probes as bench
 from gcbarrier.campaign import runner
 from gcbarrier.campaign.runner import Step
 from gcbarrier.campaign.settings import MACHINES, Settings, check
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.experiment import Plan
 from gcbarrier.machines import host, lab
@@ -353,7 +354,7 @@ def _require_lab(settings: Settings, lacking: dict[str, Unavailable]) -> None:
 
 @contextlib.contextmanager
 def _here() -> Iterator[_Place]:
-    with FreshExecutor() as executor:
+    with FreshExecutor(environment=build.preload()) as executor:
         yield _Place(machine=NATIVE, executor=executor)
 
 
@@ -368,6 +369,6 @@ def _guest(plans: Sequence[Plan], watch: Watch) -> Iterator[_Place]:
         guest = executor.machine
         machine = Machine(name=guest.name, accelerator=guest.accelerator)
         # The guest has neither compiler nor checkout: what it runs was made here.
-        here = host.manifest()
+        here = host.manifest(build.cflags())
         made_here = {name: here[name] for name in ("compiler", "packages", "gcbarrier")}
         yield _Place(machine=machine, executor=executor, about={"lab": attrs.asdict(guest), **made_here})

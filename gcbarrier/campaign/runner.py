@@ -209,7 +209,7 @@ def availability(memories: Mapping[str, str], executor: Executor) -> dict[str, G
 
 def manifest(executor: Executor) -> dict[str, object]:
     """What the executor's machine says of itself."""
-    return executor.submit(host.manifest).result()
+    return executor.submit(host.manifest, build.cflags()).result()
 
 
 def _tried(

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines import host
 from gcbarrier.model import Outcome
@@ -24,7 +25,10 @@ def save(outcomes: Iterable[Outcome], out: str | os.PathLike[str], *, experiment
     if not kept:
         raise GcBarrierError("there is no outcome to save: hand over what measure() returned")
     here = host.machine_name()
-    machines = {name: host.manifest() if name == here else {} for name in dict.fromkeys(one.machine for one in kept)}
+    machines = {
+        name: host.manifest(build.cflags()) if name == here else {}
+        for name in dict.fromkeys(one.machine for one in kept)
+    }
     with store.RunWriter(Path(out)) as writer:
         for outcome in kept:
             writer.add(outcome)

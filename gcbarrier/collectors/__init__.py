@@ -21,7 +21,6 @@ from attrs import field, frozen, validators
 
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.machines import features
 from gcbarrier.model import Config
 from gcbarrier.plugins import discovery
 from gcbarrier.plugins import params as parameters
@@ -57,8 +56,8 @@ class Timed:
 class Runtime:
     """What a collector that brings its own memory is made of."""
 
-    needs: tuple[str, ...] = ()
-    """By their names in :mod:`gcbarrier.machines.features`."""
+    look: Callable[[], None]
+    """Looks for it. Raises Unavailable, with reason and remedy, where it is not here."""
     libraries: tuple[str, ...] = ()
     """What its C file and the mutators are linked with, as in ``-lNAME``."""
 
@@ -86,10 +85,8 @@ class Collector:
 
     def require(self) -> None:
         """Raises Unavailable, with reason and remedy, where what its runtime is made of is not here."""
-        for need in self.runtime.needs if self.runtime else ():
-            tried = features.feature(need)
-            if not tried.works:
-                raise Unavailable(f"the collector {self.name}", tried.why, tried.remedy)
+        if self.runtime is not None:
+            self.runtime.look()
 
 
 def lacking(names: Iterable[str]) -> dict[str, Unavailable]:

@@ -7,11 +7,33 @@ collection, and ``full`` otherwise. Where its dirty bits come from, the results 
 SIGSEGV, or soft-dirty.
 """
 
+import ctypes
+
 from attrs import field, frozen, validators
 
 from gcbarrier.collectors import Runtime, Timed
+from gcbarrier.core.build import has_header
+from gcbarrier.errors import Unavailable
 
-RUNTIME = Runtime(needs=("bdwgc",), libraries=("gc",))
+_WHAT = "the collector bdwgc"
+_LIBRARY, _MAJOR = "libgc.so.1", 8
+_REMEDY = "have root run `apt install libgc-dev`"
+
+
+def _look() -> None:
+    """Load the library, ask its version, and let the compiler look for its header."""
+    try:
+        version: int = ctypes.CDLL(_LIBRARY).GC_get_version()
+    except OSError as problem:
+        raise Unavailable(_WHAT, f"the Boehm collector's library is not installed ({problem})", _REMEDY) from problem
+    if version >> 16 < _MAJOR:
+        old = f"the Boehm collector installed here is of version {version >> 16}"
+        raise Unavailable(_WHAT, old, f"{_REMEDY} of Debian 12 on")
+    if not has_header("gc/gc.h"):
+        raise Unavailable(_WHAT, "the Boehm collector's header gc/gc.h is not installed", _REMEDY)
+
+
+RUNTIME = Runtime(look=_look, libraries=("gc",))
 
 
 @frozen(kw_only=True)

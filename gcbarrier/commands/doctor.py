@@ -11,6 +11,7 @@ from rich.table import Table
 from gcbarrier import barriers, collectors, plotting
 from gcbarrier.campaign import runner
 from gcbarrier.commands._progress import waiting
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.machines import lab
 from gcbarrier.machines.fresh import FreshExecutor
@@ -29,7 +30,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Each barrier is tried by writing known pages and demanding exactly those back."""
     names = discovery.names("barriers")
-    with waiting("trying the barriers here"), FreshExecutor() as executor:
+    with waiting("trying the barriers here"), FreshExecutor(environment=build.preload()) as executor:
         found = {"native": _tried(names, executor)}
     status = lab.status()
     if status.ready and not args.no_lab:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 
 from attrs import frozen
 
-from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.model import PAGE_BYTES
 from gcbarrier.plugins.discovery import nearest
@@ -42,8 +41,6 @@ _PERF_EXCLUDE_KERNEL = 1 << 5
 _PERF_EXCLUDE_HV = 1 << 6
 _PERF_DATA_HEAD = 1024
 _HUGE_BYTES = 2 << 20
-_BDWGC = "libgc.so.1"
-_BDWGC_MAJOR = 8
 _MESSAGE_DEADLINE_MS = 5000
 
 
@@ -219,19 +216,6 @@ def _soft_dirty() -> None:
         raise _missing("a page that was not written reads as soft-dirty after clearing", remedy)
 
 
-def _bdwgc() -> None:
-    """Load the library, ask its version, and let the compiler look for its header."""
-    remedy = "have root run `apt install libgc-dev`"
-    try:
-        version: int = ctypes.CDLL(_BDWGC).GC_get_version()
-    except OSError as problem:
-        raise _missing(f"the Boehm collector's library is not installed ({problem})", remedy) from problem
-    if version >> 16 < _BDWGC_MAJOR:
-        raise _missing(f"the Boehm collector installed here is of version {version >> 16}", f"{remedy} of Debian 12 on")
-    if not build.has_header("gc/gc.h"):
-        raise _missing("the Boehm collector's header gc/gc.h is not installed", remedy)
-
-
 _TRIALS: dict[str, Callable[[], None]] = {
     "memfd": _memfd,
     "userfaultfd": _userfaultfd,
@@ -241,7 +225,6 @@ _TRIALS: dict[str, Callable[[], None]] = {
     "perf-page-faults": _perf_page_faults,
     "soft-dirty": _soft_dirty,
     "hugetlb": _hugetlb,
-    "bdwgc": _bdwgc,
 }
 
 

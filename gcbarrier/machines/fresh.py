@@ -19,12 +19,11 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Generic, ParamSpec, TypeVar
 
-from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError
 
 P = ParamSpec("P")
@@ -80,12 +79,15 @@ class FreshExecutor(Executor):
     """Runs importable functions, each in a new process.
 
     ``deadline_s``: after so long a job counts as hung; None: never, except where it is a :class:`Within`.
+    ``environment``: further variables of its processes, such as what sanitized code needs from their very start
+    (:func:`gcbarrier.core.build.preload`).
 
     A job whose process dies, stops or hangs fails with a GcBarrierError that says how and ends with its last words.
     """
 
-    def __init__(self, *, deadline_s: float | None = None) -> None:
+    def __init__(self, *, deadline_s: float | None = None, environment: Mapping[str, str] | None = None) -> None:
         self._deadline_s = deadline_s
+        self._environment = environment or {}
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gcbarrier-fresh")
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -164,7 +166,7 @@ class FreshExecutor(Executor):
                 stdout=words,
                 stderr=words,
                 pass_fds=(answered.fileno(),),
-                env=os.environ | build.preload(),
+                env={**os.environ, **self._environment},
                 # Ctrl-C on the terminal is for us; we end the child ourselves.
                 start_new_session=True,
             )

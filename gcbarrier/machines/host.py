@@ -6,7 +6,6 @@ no user name goes into a manifest: it travels with the results.
 
 import datetime
 import gzip
-import importlib
 import importlib.metadata
 import itertools
 import math
@@ -18,6 +17,7 @@ import statistics
 import subprocess
 import time
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 from gcbarrier.errors import GcBarrierError
@@ -60,10 +60,10 @@ _HUGE_PAGES = "/sys/kernel/mm/hugepages/hugepages-2048kB"
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def manifest() -> dict[str, object]:
+def manifest(cflags: Sequence[str] = ()) -> dict[str, object]:
     """Everything about this machine and this software that a result may depend on, ready for JSON.
 
-    Sizes are bytes and times nanoseconds. Takes some tens of milliseconds: the clock is measured, git and the compiler
+    Sizes are bytes and times nanoseconds; ``cflags`` are what the C was compiled with. Takes some tens of milliseconds: the clock is measured, git and the compiler
     are asked.
     """
     return {
@@ -83,7 +83,7 @@ def manifest() -> dict[str, object]:
         "clock": _clock(),
         "python": {"version": platform.python_version(), "implementation": platform.python_implementation()},
         "packages": _packages(),
-        "compiler": _compiler(),
+        "compiler": _compiler(cflags),
         "gcbarrier": {"version": gcbarrier_version(), **_revision()},
     }
 
@@ -277,14 +277,10 @@ def _project() -> dict[str, list[str]]:
     return project
 
 
-def _compiler() -> dict[str, object]:
+def _compiler(cflags: Sequence[str]) -> dict[str, object]:
     command = os.environ.get("CC", "cc").split() or ["cc"]
     version = (_output([*command, "--version"]) or UNKNOWN).partition("\n")[0]
-    try:
-        flags = [*importlib.import_module("gcbarrier.core.build").CFLAGS]
-    except ImportError:
-        flags = []
-    return {"version": version, "flags": flags}
+    return {"version": version, "flags": list(cflags)}
 
 
 def _revision() -> dict[str, object]:

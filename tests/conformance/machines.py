@@ -32,7 +32,7 @@ def native() -> Results:
 
 def freshly(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """What a function of these modules returns in a process of its own."""
-    with FreshExecutor(deadline_s=300) as executor, pytest.MonkeyPatch.context() as patch:
+    with FreshExecutor(deadline_s=300, environment=build.preload()) as executor, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
         return executor.submit(function, *arguments, **options).result()
 
