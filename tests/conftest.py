@@ -28,8 +28,8 @@ def needs() -> Callable[..., None]:
     """``needs("async-uffd-wp", "lab")``: skip where the machine lacks one, saying why.
 
     A feature named in the environment variable GCBARRIER_REQUIRE (separated by commas) fails the test instead, so
-    that a run which promises a feature can't pass without it. Any name of gcbarrier.machines.features, ``bdwgc``, ``lab``, or
-    ``public-checkout`` (an ordinary user can read it).
+    that a run which promises a feature can't pass without it. Any name of gcbarrier.machines.features, ``bdwgc``,
+    ``lab``, or ``public-checkout`` (an ordinary user can read it).
     """
 
     def check(*names: str) -> None:

@@ -63,8 +63,8 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 def manifest(cflags: Sequence[str] = ()) -> dict[str, object]:
     """Everything about this machine and this software that a result may depend on, ready for JSON.
 
-    Sizes are bytes and times nanoseconds; ``cflags`` are what the C was compiled with. Takes some tens of milliseconds: the clock is measured, git and the compiler
-    are asked.
+    Sizes are bytes and times nanoseconds; ``cflags`` are what the C was compiled with. Takes some tens of milliseconds:
+    the clock is measured, git and the compiler are asked.
     """
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
