@@ -52,5 +52,10 @@ class Plan:
     """Wants instructions counted as well: the lab's guest is emulated with a clock that counts them, and each
     invocation is a boot of its own. Asked of the plan for this machine, that is one more reason to go to the lab."""
 
+    @property
+    def parts(self) -> tuple[Config | Probe, ...]:
+        """All that it runs."""
+        return *self.configs, *self.probes
+
 
 __all__ = ["Plan"]

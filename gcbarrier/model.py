@@ -345,6 +345,15 @@ class Finding:
     error: str = ""
 
 
+@frozen(kw_only=True)
+class Measured:
+    """What one job brought back: a session's outcome or a probe's finding."""
+
+    record: Outcome | Finding
+    events: bytes = field(default=b"", repr=False)
+    """A session's raw events, the bytes of an ``.npy`` file; empty where there are none."""
+
+
 T = TypeVar("T")
 
 converter = cattrs.Converter(forbid_extra_keys=True)
@@ -382,6 +391,7 @@ __all__ = [
     "Finding",
     "Invocation",
     "Machine",
+    "Measured",
     "OperationTimes",
     "Outcome",
     "Pause",

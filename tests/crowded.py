@@ -15,7 +15,7 @@ def most_mappings() -> int:
     return int(LIMIT.read_text())
 
 
-def run(job: session.Job, left: int) -> session.Measured:
+def run(job: session.SessionJob, left: int) -> session.Measured:
     """With ``left`` mappings to go, or a few less: every other page of a large one is protected."""
     there = len(Path("/proc/self/maps").read_text().splitlines())
     pages = max(most_mappings() - there - left, 2)

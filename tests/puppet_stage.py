@@ -101,7 +101,7 @@ def _serve(address: str, config: Config, mutant: Mutant | None) -> None:
             except EOFError:
                 return
             job = evolve(step.job, program=evolve(step.job.program, blob=blob))
-            outcome = session.run(job).outcome
+            outcome = session.run(job).record
             played = Played(
                 error=outcome.error,
                 checksum=outcome.checksum,

@@ -82,7 +82,7 @@ def test_in_the_lab_a_broken_barrier_takes_no_other_with_it(own: Path, needs, mo
     discovery.add_path(own)
     memories = dict.fromkeys(("crashes", "loops", "uffd-wp-async"), "shmem")
     with lab.LabExecutor(memory_bytes=1 << 30) as executor:
-        found = runner.availability(memories, executor)
+        found = availability(memories, executor)
     assert found["uffd-wp-async"] is None
     assert found["crashes"] is not None
     assert signal.SIGSEGV.name in found["crashes"].why

@@ -234,13 +234,13 @@ def test_settings_reach_probes(shrunk) -> None:
     shrunk("barrier_costs")
     plan = campaign.script_of("barrier_costs").plan(machine=MACHINES[0], quick=True)
     chosen = settings.read(["barrier=cards", "cards.card_bytes=128", "heap_bytes=8MiB", "invocations=4"])
-    changed = campaign._applied(chosen, plan, verify=False)
+    changed = chosen.apply(plan, verify=False)
     assert [each.barrier for each in changed.probes] == ["none", "cards"], "the baseline stays"
     assert changed.probes[1].barrier_params == {"card_bytes": 128}
     assert {each.heap_bytes for each in changed.probes} == {8 * MIB}
     assert (changed.invocations, changed.counted) == (4, True)
     with pytest.raises(GcBarrierError, match="gcbench is not part of this plan"):
-        campaign._applied(settings.read(["gcbench.long_lived_depth=3"]), plan, verify=False)
+        settings.read(["gcbench.long_lived_depth=3"]).apply(plan, verify=False)
 
 
 def test_in_the_lab_soft_dirty_reports_falsely_and_loses(tmp_path: Path, needs) -> None:

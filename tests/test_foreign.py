@@ -59,7 +59,7 @@ def ends_with(config: Config, operations: int) -> Outcome:
     (step,) = runner.steps(campaign.Plan(configs=(config,), invocations=1), seed=5, accelerator="native")
     job = evolve(step.job, invocation=evolve(step.job.invocation, operations=operations))
     with campaign.FreshExecutor(environment=build.preload()) as executor:
-        outcome: Outcome = executor.submit(session.run, job).result().outcome
+        outcome: Outcome = executor.submit(session.run, job).result().record
     assert outcome.error == ""
     return outcome
 

@@ -89,8 +89,8 @@ def test_what_was_asked_for_or_leaves_nothing_ends_in_a_sentence(
 
 def test_goals_are_judged_without_the_boehm_collector_and_its_own_experiment_is_not_begun(tmp_path: Path) -> None:
     plan = planned("goals", quick=False)
-    with campaign._here() as place:
-        left, absent = campaign._equipped(plan, place, campaign._AS_PLANNED, campaign._UNWATCHED)
+    with this_machine() as place:
+        left, absent = equipped(plan, place, Settings(), UNWATCHED)
     assert [config.collector for config in plan.configs].count("bdwgc") == 3
     assert left.configs == tuple(config for config in plan.configs if config.collector != "bdwgc")
     assert (left.probes, list(absent)) == (plan.probes, ["bdwgc"])

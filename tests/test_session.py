@@ -227,7 +227,7 @@ def test_operations_are_counted_and_the_same_seed_ends_the_same() -> None:
     with campaign.FreshExecutor(environment=build.preload()) as executor:
         from gcbarrier.session import ours as session
 
-        first, again = (executor.submit(session.run, job).result().outcome for _ in range(2))
+        first, again = (executor.submit(session.run, job).result().record for _ in range(2))
     assert first.operations == again.operations == 40_000
     assert first.checksum == again.checksum != 0
 

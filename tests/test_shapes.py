@@ -251,4 +251,4 @@ def test_what_probes_ignore_is_refused(pairs: list[str], verify: bool, said: str
     assert not (tmp_path / "run").exists()
     probes = (Probe(function="gcbarrier.bench.costs:operations", barrier="none"),)
     both = Plan(configs=(config("graph_edits"),), probes=probes)
-    assert campaign._applied(settings.read(["mutators=2"]), both, verify=True).configs[0].mutators == 2
+    assert settings.read(["mutators=2"]).apply(both, verify=True).configs[0].mutators == 2

@@ -34,7 +34,7 @@ if os.geteuid() == 0:
 assert os.geteuid() != 0
 status = open("/proc/self/status").read()
 assert "CapEff:\\t0000000000000000" in status, status
-print(to_json(session.run(job).outcome))
+print(to_json(session.run(job).record))
 """
 
 

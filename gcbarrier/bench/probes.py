@@ -27,14 +27,14 @@ from gcbarrier.core import build
 from gcbarrier.core.library import Core, Space, open_core
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.host import fits, machine_name
-from gcbarrier.model import Finding, Probe, Reading
+from gcbarrier.model import Finding, Measured, Probe, Reading
 
 _LOOP = Path(__file__).resolve().parents[1] / "loops" / "store_loop.c"
 _LEAST, _MOST = 5, 1000
 
 
 @frozen(kw_only=True)
-class Job:
+class ProbeJob:
     """One invocation of a probe with all that is compiled for it: it runs where there is no compiler."""
 
     probe: Probe
@@ -42,6 +42,24 @@ class Job:
     barrier: build.Plugin
     loop: build.Plugin
     """The loop that stores references, with the barrier's inline store in it."""
+
+    @property
+    def label(self) -> str:
+        """For progress and errors."""
+        return self.probe.label
+
+    @property
+    def plugins(self) -> tuple[build.Plugin, ...]:
+        """All that is compiled for it."""
+        return self.barrier, self.loop
+
+    def run(self) -> Measured:
+        """Run it in this process. What goes wrong with it is in the finding's ``error``."""
+        return Measured(record=run(self))
+
+    def failed(self, machine: str, error: str) -> Measured:
+        """What is left of one whose process did not bring anything back."""
+        return Measured(record=Finding(probe=self.probe, index=self.index, machine=machine, error=error))
 
 
 class Opened:
@@ -82,7 +100,7 @@ class Opened:
 class Bench:
     """What a probe's function gets: the barrier, compiled, and the memory it may track."""
 
-    job: Job
+    job: ProbeJob
     core: Core = field(repr=False)
 
     @property
@@ -148,14 +166,14 @@ def timed(what: str, samples_ns: Sequence[float], *, x: float = 0.0, each: float
     )
 
 
-def job(probe: Probe, *, index: int) -> Job:
+def job(probe: Probe, *, index: int) -> ProbeJob:
     """Compile what ``probe`` needs. Raises GcBarrierError where that or its barrier is wrong."""
     chosen = barriers.choose(probe.barrier, probe.barrier_params)
     loop = build.mutator(_LOOP, "", verify=False, store_header=chosen.store_header, defines=chosen.defines)
-    return Job(probe=probe, index=index, barrier=chosen.compile(), loop=loop)
+    return ProbeJob(probe=probe, index=index, barrier=chosen.compile(), loop=loop)
 
 
-def run(job: Job) -> Finding:
+def run(job: ProbeJob) -> Finding:
     """Run one invocation. What goes wrong is in the finding's ``error``, beside what had been read by then."""
     # Python's own collector must not stand in a measurement's way.
     gc.disable()
@@ -169,7 +187,7 @@ def run(job: Job) -> Finding:
     return Finding(probe=job.probe, index=job.index, machine=machine_name(), readings=tuple(readings), error=error)
 
 
-def _readings(job: Job) -> Iterator[Reading]:
+def _readings(job: ProbeJob) -> Iterator[Reading]:
     module, _, name = job.probe.function.partition(":")
     function = getattr(importlib.import_module(module), name, None)
     if function is None:
@@ -177,4 +195,4 @@ def _readings(job: Job) -> Iterator[Reading]:
     yield from function(Bench(job=job, core=open_core(job.barrier.core)), **job.probe.arguments)
 
 
-__all__ = ["Bench", "Job", "Opened", "counted", "job", "run", "sampled", "timed"]
+__all__ = ["Bench", "Opened", "ProbeJob", "counted", "job", "run", "sampled", "timed"]

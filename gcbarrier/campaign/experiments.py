@@ -1,73 +1,34 @@
 """A whole experiment: its plan on this machine and, for what this kernel can't do, in the lab; into one directory."""
 
-import contextlib
 import datetime
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-import attrs
-from attrs import field, frozen
-
-from gcbarrier import barriers, collectors
-from gcbarrier.bench import probes as bench
 from gcbarrier.campaign import runner
-from gcbarrier.campaign.runner import Step
+from gcbarrier.campaign.lacking import (
+    absent_collectors,
+    as_told,
+    equipped,
+    lacking_barriers,
+    refuse_lacking,
+    require_lab,
+    without,
+)
+from gcbarrier.campaign.places import NATIVE, Place, guest_for, largest_bytes, this_machine
 from gcbarrier.campaign.settings import MACHINES, Settings, check
-from gcbarrier.core import build
+from gcbarrier.campaign.watching import UNWATCHED, Watch
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.experiment import Plan
 from gcbarrier.machines import host, lab
-from gcbarrier.machines.fresh import FreshExecutor
-from gcbarrier.model import Config, Finding, Machine, Outcome, Probe, converter
+from gcbarrier.model import Config, Finding, Machine, Measured, Outcome, converter
 from gcbarrier.plugins import discovery
 from gcbarrier.plugins.discovery import nearest
 from gcbarrier.results import store
-from gcbarrier.session.ours import Measured
 
-NATIVE = Machine(name="native")
-
-_PROBED = ("heap_bytes", "memory")
-"""The settings of fields that probes have as well."""
-
-_GUEST_SHARE = 1.08
-_GUEST_BYTES = 768 << 20
-_ORACLE_BYTES = 1 << 30
-
-
-def _silent(*_: Any) -> None:
-    """Nobody watches."""
-
-
-@frozen(kw_only=True)
-class Watch:
-    """Who is told how a run comes along; all are called in the thread that runs it."""
-
-    note: Callable[[str], None] = _silent
-    """What happens next, as a sentence's beginning."""
-    steps: Callable[[str, Sequence[Step]], None] = _silent
-    """The machine's name, and the steps that are to be taken there."""
-    done: Callable[[Step, Measured], None] = _silent
-    lacking: Callable[[str, Unavailable], None] = _silent
-    """A barrier of the plan that this kernel does not have: it runs in the lab."""
-    left_out: Callable[[str, str, Unavailable], None] = _silent
-    """The machine's name, and what of the plan is not run there because it can't be had."""
-
-
-_AS_PLANNED, _UNWATCHED = Settings(), Watch()
-
-
-@frozen(kw_only=True)
-class _Place:
-    """A machine that is up, and what goes on there."""
-
-    machine: Machine
-    executor: Executor
-    about: dict[str, Any] = field(factory=dict)
+_AS_PLANNED = Settings()
 
 
 def run(
@@ -77,7 +38,7 @@ def run(
     quick: bool = False,
     verify: bool = False,
     settings: Settings = _AS_PLANNED,
-    watch: Watch = _UNWATCHED,
+    watch: Watch = UNWATCHED,
 ) -> store.Run:
     """Run the experiment called ``name`` and write the run directory ``out``, which it returns loaded.
 
@@ -95,15 +56,11 @@ def run(
     target = out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     with store.RunWriter(target, or_next=out is None) as writer:
 
-        def on(place: _Place, plan: Plan, lacking: Mapping[str, Unavailable], only: int | None = None) -> None:
+        def on(place: Place, plan: Plan, lacking: Mapping[str, Unavailable], only: int | None = None) -> None:
             plans[place.machine.name] = plan
-            about = {**runner.manifest(place.executor), **place.about, "lacking": _told(lacking)}
-            machines[place.machine.name] = about
-            if plan.configs:
-                for measured in _measure(place, plan, seed, watch):
-                    writer.add(measured.outcome, measured.events)
-            for finding in _probe(place, plan, seed, watch, only):
-                writer.add_finding(finding)
+            machines[place.machine.name] = {**place.manifest(), "lacking": as_told(lacking)}
+            for measured in _measure(place, plan, seed, watch, only):
+                writer.add(measured)
 
         def planned(machine: Machine) -> Plan:
             with discovery.blamed("experiments", name):
@@ -111,7 +68,7 @@ def run(
             if not isinstance(plan, Plan):
                 file = discovery.find("experiments", name)
                 raise GcBarrierError(f"the experiment {name!r} has no plan: {file}'s plan() must return a Plan")
-            return _applied(settings, plan, verify=verify)
+            return settings.apply(plan, verify=verify)
 
         def lab_plans() -> list[Plan]:
             # The accelerator is known once a guest runs, and its memory must be known before.
@@ -124,30 +81,30 @@ def run(
         lacking: dict[str, Unavailable] = {}
         either = lab_plans() if settings.machine == "lab" else []
         if settings.machine != "lab":
-            with _here() as place:
-                here, absent = _equipped(planned(NATIVE), place, settings, watch)
-                host.fits(_largest_bytes(here))
+            with this_machine() as place:
+                here, absent = equipped(planned(NATIVE), place, settings, watch)
+                host.fits(largest_bytes(here))
                 _compile([here], watch)
-                lacking = _lacking(here, place.executor, watch)
+                lacking = lacking_barriers(here, place.executor, watch)
                 # Sessions want one machine with all of them, and so does who has named them.
                 natively = settings.machine == "native" and not here.configs and "barrier" not in settings.choices
                 if lacking and not natively:
-                    _require_lab(settings, lacking)
+                    require_lab(settings, lacking)
                 for barrier, problem in lacking.items():
                     watch.lacking(barrier, problem)
                 if settings.machine != "native" and (lacking or (here.counted and lab.status().ready)):
                     either = lab_plans()
-                if present := _without(here, lacking):
+                if present := without(here, lacking):
                     on(place, present, {**lacking, **absent})
         if either:
             # If counts vary from anything, then from boot to boot.
             boots = range(either[0].invocations) if either[0].counted else [None]
             for only in boots:
-                with _guest(either, watch) as guest:
-                    there, absent = _equipped(planned(guest.machine), guest, settings, watch)
-                    missing = _lacking(there, guest.executor, watch)
-                    _refuse(missing, there, settings)
-                    on(guest, _without(there, missing) or there, {**missing, **absent}, only)
+                with guest_for(either, watch) as guest:
+                    there, absent = equipped(planned(guest.machine), guest, settings, watch)
+                    missing = lacking_barriers(there, guest.executor, watch)
+                    refuse_lacking(missing, there, settings)
+                    on(guest, without(there, missing) or there, {**missing, **absent}, only)
         written = writer.commit(
             {
                 "experiment": name,
@@ -158,14 +115,14 @@ def run(
                 "settings": converter.unstructure(settings),
                 "plans": {machine: converter.unstructure(plan) for machine, plan in plans.items()},
                 "machines": machines,
-                "lacking": _told(lacking),
+                "lacking": as_told(lacking),
             }
         )
     return store.load(out or target.with_name(written.name))
 
 
 def measure(
-    *configs: Config, invocations: int = 1, seed: int = 0, machine: str = "native", watch: Watch = _UNWATCHED
+    *configs: Config, invocations: int = 1, seed: int = 0, machine: str = "native", watch: Watch = UNWATCHED
 ) -> tuple[Outcome, ...]:
     """Run configurations from Python, ``native`` or in the ``lab``, and return an Outcome for each invocation.
 
@@ -180,10 +137,12 @@ def measure(
         raise GcBarrierError(f"that can't be measured: {problem.args[0]}") from problem
     for config in configs:
         check(config)
-    with _guest([plan], watch) if machine == "lab" else _here() as place:
-        for lacking in (*_absent(plan, place).values(), *_lacking(plan, place.executor, watch).values()):
-            raise lacking
-        return tuple(measured.outcome for measured in _measure(place, plan, seed, watch))
+    with guest_for([plan], watch) if machine == "lab" else this_machine() as place:
+        absent, lacking = absent_collectors(plan, place), lacking_barriers(plan, place.executor, watch)
+        for missing in (*absent.values(), *lacking.values()):
+            raise missing
+        records = [measured.record for measured in _measure(place, plan, seed, watch)]
+        return tuple(record for record in records if isinstance(record, Outcome))
 
 
 def failures(run: store.Run) -> tuple[Outcome | Finding, ...]:
@@ -202,173 +161,16 @@ def script_of(name: str) -> ModuleType:
     return script
 
 
-def _measure(place: _Place, plan: Plan, seed: int, watch: Watch) -> Iterator[Measured]:
+def _measure(place: Place, plan: Plan, seed: int, watch: Watch, only: int | None = None) -> Iterator[Measured]:
     watch.note("compiling")
-    steps = runner.steps(plan, seed=seed, accelerator=place.machine.accelerator)
+    steps = runner.steps(plan, seed=seed, accelerator=place.machine.accelerator, only=only)
     watch.steps(place.machine.name, steps)
-    here = place.machine == NATIVE
-    yield from runner.run(steps, place.executor, machine=place.machine.name, has_compiler=here, on_done=watch.done)
-
-
-def _probe(place: _Place, plan: Plan, seed: int, watch: Watch, only: int | None) -> Iterator[Finding]:
-    """The plan's probes; of invocation ``only`` if that is given."""
-    if not plan.probes:
-        return
-    watch.note("compiling")
-    jobs = [job for job in runner.probes(plan, seed=seed) if only in (None, job.index)]
-    numbers = {id(job): number for number, job in enumerate(jobs, start=1)}
-
-    def begin(job: bench.Job) -> None:
-        watch.note(f"{place.machine.name}: {numbers[id(job)]}/{len(jobs)} {job.probe.label}")
-
-    here = place.machine == NATIVE
-    yield from runner.run_probes(jobs, place.executor, machine=place.machine.name, has_compiler=here, on_begin=begin)
-
-
-def _applied(settings: Settings, plan: Plan, *, verify: bool) -> Plan:
-    """The plan as the settings change it. Raises GcBarrierError where it can't be run like that."""
-    probes: list[Probe] = []
-    for probe in plan.probes:
-        chosen = settings.choices.get("barrier", ()) if barriers.load(probe.barrier).tracks else ()
-        for name in chosen or (probe.barrier,):
-            changed = probe if name == probe.barrier else attrs.evolve(probe, barrier=name, barrier_params={})
-            changes: dict[str, Any] = {key: settings.fields[key] for key in _PROBED if key in settings.fields}
-            params = {**changed.barrier_params, **settings.params.get(name, {})}
-            changed = attrs.evolve(changed, barrier_params=params, **changes)
-            barriers.choose(name, params)
-            if changed not in probes:
-                probes.append(changed)
-    # What has been set of a probe's barrier is not without effect, though there is no session.
-    probed = {probe.barrier for probe in probes} if not plan.configs else set()
-    others = {owner: params for owner, params in settings.params.items() if owner not in probed}
-    if probes and not plan.configs:
-        _refuse_ignored(settings, verify)
-    sessions = attrs.evolve(settings, params=others).apply(plan, verify=verify)
-    if not (sessions.configs or probes):
-        raise GcBarrierError("the experiment plans nothing: its plan needs configs or probes")
-    return attrs.evolve(plan, configs=sessions.configs, probes=tuple(probes), invocations=sessions.invocations)
-
-
-def _refuse_ignored(settings: Settings, verify: bool) -> None:
-    """Raises GcBarrierError for what would be set without effect on a plan that has no sessions."""
-    ignored = [f"{key}=" for key in (*settings.choices, *settings.fields) if key not in ("barrier", *_PROBED)]
-    ignored += ["--verify"] * verify
-    if ignored:
-        raise GcBarrierError(
-            f"this experiment looks at barriers by themselves, without heap, mutators and collector, so "
-            f"{' and '.join(ignored)} would change nothing: leave {'it' if len(ignored) == 1 else 'them'} out"
-        )
-
-
-def _largest_bytes(*plans: Plan) -> int:
-    return max(one.heap_bytes for plan in plans for one in _parts(plan))
-
-
-def _parts(plan: Plan) -> tuple[Config | Probe, ...]:
-    return (*plan.configs, *plan.probes)
-
-
-def _refuse(missing: dict[str, Unavailable], plan: Plan, settings: Settings) -> None:
-    """Raises Unavailable where the lab lacks a barrier that must be there.
-
-    Sessions want one machine with all of them, and so does who has named them; probes make do with what there is.
-    """
-    for name, problem in missing.items():
-        if plan.configs or name in settings.choices.get("barrier", ()) or _without(plan, missing) is None:
-            raise problem
-
-
-def _equipped(plan: Plan, place: _Place, settings: Settings, watch: Watch) -> tuple[Plan, dict[str, Unavailable]]:
-    """The plan without the collectors whose library is not on that machine, and these.
-
-    Raises Unavailable where one of them was named by the user, or nothing is left that answers the plan's question.
-    """
-    absent = _absent(plan, place)
-    configs = tuple(config for config in plan.configs if config.collector not in absent)
-    for name, problem in absent.items():
-        asked_for = name in settings.choices.get("collector", ())
-        if asked_for or name in plan.essential or not (configs or plan.probes):
-            raise problem
-        watch.left_out(place.machine.name, name, problem)
-    return attrs.evolve(plan, configs=configs), absent
-
-
-def _absent(plan: Plan, place: _Place) -> dict[str, Unavailable]:
-    names = {config.collector for config in plan.configs if collectors.of(config).runtime is not None}
-    # It is compiled here, wherever it runs.
-    absent = collectors.lacking(names)
-    rest = sorted(names - set(absent))
-    if rest and place.machine != NATIVE:
-        absent |= place.executor.submit(collectors.lacking, rest).result()
-    return absent
-
-
-def _told(lacking: Mapping[str, Unavailable]) -> dict[str, dict[str, str]]:
-    return {name: {"what": one.what, "why": one.why, "remedy": one.remedy} for name, one in lacking.items()}
-
-
-def _lacking(plan: Plan, executor: Executor, watch: Watch) -> dict[str, Unavailable]:
-    """The plan's barriers that the executor's machine lacks something for.
-
-    Raises GcBarrierError for one that does not work though nothing is lacking: no other machine would help.
-    """
-    watch.note("trying the barriers")
-    memories = {one.barrier: one.memory for one in _parts(plan)}
-    lacking: dict[str, Unavailable] = {}
-    for name, problem in runner.availability(memories, executor).items():
-        if isinstance(problem, Unavailable):
-            lacking[name] = problem
-        elif problem is not None:
-            raise problem
-    return lacking
+    yield from runner.run(
+        steps, place.executor, machine=place.machine.name, has_compiler=place.has_compiler, on_done=watch.done
+    )
 
 
 def _compile(plans: Sequence[Plan], watch: Watch) -> None:
     watch.note("compiling")
     for plan in plans:
         runner.compile_all(plan)
-
-
-def _without(plan: Plan, lacking: dict[str, Unavailable]) -> Plan | None:
-    """What is left of a plan; nothing if that is only the baseline."""
-    configs = tuple(config for config in plan.configs if config.barrier not in lacking)
-    probes = tuple(probe for probe in plan.probes if probe.barrier not in lacking)
-    left = attrs.evolve(plan, configs=configs, probes=probes)
-    return None if lacking and not any(barriers.load(one.barrier).tracks for one in _parts(left)) else left
-
-
-def _require_lab(settings: Settings, lacking: dict[str, Unavailable]) -> None:
-    """Raises Unavailable where neither this kernel nor the lab will do."""
-    name, problem = next(iter(lacking.items()))
-    if settings.machine == "native":
-        raise Unavailable(problem.what, problem.why, f"let it run in the lab, without machine=native: {problem.remedy}")
-    status = lab.status()
-    if not status.ready:
-        others = "leave it out with `--set barrier=...`"
-        raise Unavailable(
-            f"the barrier {name}",
-            f"on this kernel {problem.why}, and the lab is not ready: {status.missing}",
-            f"{status.remedy}, or {others}",
-        )
-
-
-@contextlib.contextmanager
-def _here() -> Iterator[_Place]:
-    with FreshExecutor(environment=build.preload()) as executor:
-        yield _Place(machine=NATIVE, executor=executor)
-
-
-@contextlib.contextmanager
-def _guest(plans: Sequence[Plan], watch: Watch) -> Iterator[_Place]:
-    """A guest with memory for the largest heap of ``plans``; one that counts instructions if they ask for that."""
-    verify = any(config.verify for plan in plans for config in plan.configs)
-    memory_bytes = int(_largest_bytes(*plans) * _GUEST_SHARE) + _GUEST_BYTES + verify * _ORACLE_BYTES
-    counted = any(plan.counted for plan in plans)
-    watch.note("booting the lab's guest")
-    with lab.LabExecutor(memory_bytes=memory_bytes, icount=counted) as executor:
-        guest = executor.machine
-        machine = Machine(name=guest.name, accelerator=guest.accelerator)
-        # The guest has neither compiler nor checkout: what it runs was made here.
-        here = host.manifest(build.cflags())
-        made_here = {name: here[name] for name in ("compiler", "packages", "gcbarrier")}
-        yield _Place(machine=machine, executor=executor, about={"lab": attrs.asdict(guest), **made_here})

@@ -1,37 +1,52 @@
-"""Configurations times invocations, each in a fresh process, through any ``concurrent.futures.Executor``.
+"""A plan's invocations in order, each in a fresh process, through any ``concurrent.futures.Executor``.
 
 Invocations of different configurations are interleaved, in an order shuffled by the run's seed, so that what drifts
 (the machine's temper, its caches, its neighbours) falls on all of them alike. The n-th invocation of every
-configuration has the same mutators' seed: they face the same program.
+configuration has the same mutators' seed: they face the same program. Sessions come first, then probes.
 """
 
 import random
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from attrs import frozen
 
 from gcbarrier import barriers, collectors
-from gcbarrier.bench import probes as bench
-from gcbarrier.bench.trial import try_out
+from gcbarrier.bench import probes
+from gcbarrier.campaign.shipping import artifacts, install
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.experiment import Plan
-from gcbarrier.machines import host
 from gcbarrier.machines.fresh import Within
-from gcbarrier.model import Config, Finding, Invocation, Outcome, evolve, to_json
-from gcbarrier.session import ours as session
+from gcbarrier.model import Config, Invocation, Measured, evolve, to_json
 from gcbarrier.session import program as programs
-from gcbarrier.session.ours import Job, Measured
+from gcbarrier.session.ours import SessionJob
 
 _PROBE_DEADLINE_S = 600.0
-_TRIAL_S = 30.0
 _HUNG = "it ran over its deadline of {:.0f} s: a mutator did not come to a safepoint, or the machine is too slow"
 # Starting a process, populating and building the heap.
 _OVERHEAD_S = {"native": 0.7, "kvm": 1.0, "tcg": 4.0, "tcg-icount": 6.0}
+
+
+class Job(Protocol):
+    """One invocation, of a session or a probe, with all that is compiled for it: it runs where there is no compiler."""
+
+    @property
+    def label(self) -> str:
+        """For progress and errors."""
+
+    @property
+    def plugins(self) -> tuple[build.Plugin, ...]:
+        """All that is compiled for it."""
+
+    def run(self) -> Measured:
+        """Run it in this process. What goes wrong with it is in the record's ``error``."""
+
+    def failed(self, machine: str, error: str) -> Measured:
+        """What is left of one whose process did not bring anything back."""
 
 
 @frozen(kw_only=True)
@@ -44,21 +59,12 @@ class Step:
     """After so long it counts as hung."""
 
 
-def steps(plan: Plan, *, seed: int, accelerator: str) -> tuple[Step, ...]:
-    """Compile what ``plan`` needs and put its invocations in order. Raises GcBarrierError as compiling does."""
-    shuffle = random.Random(seed)
-    # The data of a large graph takes seconds to make, and every barrier runs on the same.
-    made: dict[str, programs.Program] = {}
-    ready = [(config, _compiled(config, made)) for config in plan.configs]
-    ordered = []
-    for index in range(plan.invocations):
-        shuffle.shuffle(ready)
-        for config, compiled in ready:
-            invocation = Invocation(config=config, index=index, seed=seed + index)
-            estimate_s = _OVERHEAD_S[accelerator] + config.duration_s * (2.5 if config.verify else 1.0)
-            job = Job(invocation=invocation, **compiled)
-            ordered.append(Step(job=job, estimate_s=estimate_s, deadline_s=60 + 10 * estimate_s))
-    return tuple(ordered)
+def steps(plan: Plan, *, seed: int, accelerator: str, only: int | None = None) -> tuple[Step, ...]:
+    """Compile what ``plan`` needs and put its invocations in order; of the probes' just the ``only`` one, if given.
+
+    Raises GcBarrierError as compiling does.
+    """
+    return (*_sessions(plan, seed, accelerator), *_probes(plan, seed, only))
 
 
 def compile_all(plan: Plan) -> None:
@@ -73,17 +79,75 @@ def compile_all(plan: Plan) -> None:
         if runtime and config.verify:
             programs.compile(config, ours=True)
     for each in plan.probes:
-        bench.job(each, index=0)
+        probes.job(each, index=0)
 
 
-def _compiled(config: Config, made: dict[str, programs.Program]) -> dict[str, Any]:
+def run(
+    ordered: Sequence[Step],
+    executor: Executor,
+    *,
+    machine: str,
+    has_compiler: bool = True,
+    on_done: Callable[[Step, Measured], None] | None = None,
+) -> Iterator[Measured]:
+    """Run the steps one after the other. An invocation that fails, crashes or hangs is a record with its error.
+
+    A machine without a compiler is sent the compiled files with every step: it may have been booted anew meanwhile.
+    """
+    files = {} if has_compiler else artifacts(plugin for step in ordered for plugin in step.job.plugins)
+    for step in ordered:
+        try:
+            measured = executor.submit(Within(step.deadline_s, take), step.job, files).result()
+        except CancelledError:
+            raise KeyboardInterrupt from None
+        except GcBarrierError as problem:
+            hung = signal.SIGALRM.name in str(problem)
+            measured = step.job.failed(machine, _HUNG.format(step.deadline_s) if hung else str(problem))
+        if on_done is not None:
+            on_done(step, measured)
+        yield measured
+
+
+def take(job: Job, files: Mapping[Path, bytes]) -> Measured:
+    """Run one job in this process."""
+    install(files)
+    return job.run()
+
+
+def _sessions(plan: Plan, seed: int, accelerator: str) -> Iterator[Step]:
+    shuffle = random.Random(seed)
+    # The data of a large graph takes seconds to make, and every barrier runs on the same.
+    made: dict[str, programs.Program] = {}
+    ready = [_compiled(config, made) for config in plan.configs]
+    for index in range(plan.invocations):
+        shuffle.shuffle(ready)
+        for job in ready:
+            config = job.invocation.config
+            invocation = Invocation(config=config, index=index, seed=seed + index)
+            estimate_s = _OVERHEAD_S[accelerator] + config.duration_s * (2.5 if config.verify else 1.0)
+            moved = evolve(job, invocation=invocation)
+            yield Step(job=moved, estimate_s=estimate_s, deadline_s=60 + 10 * estimate_s)
+
+
+def _probes(plan: Plan, seed: int, only: int | None) -> Iterator[Step]:
+    shuffle = random.Random(seed)
+    for index in range(plan.invocations):
+        jobs = [probes.job(each, index=index) for each in plan.probes]
+        shuffle.shuffle(jobs)
+        for job in jobs if only in (None, index) else ():
+            yield Step(job=job, estimate_s=job.probe.estimate_s, deadline_s=_PROBE_DEADLINE_S)
+
+
+def _compiled(config: Config, made: dict[str, programs.Program]) -> SessionJob:
+    """The first invocation of a configuration, with all that is compiled for it."""
     runtime = collectors.compiled(config)
-    return {
-        "barrier": barriers.of(config).compile(),
-        "program": _program(config, made),
-        "runtime": runtime,
-        "reference": programs.prepare(config, ours=True) if runtime and config.verify else None,
-    }
+    return SessionJob(
+        invocation=Invocation(config=config, index=0, seed=0),
+        barrier=barriers.of(config).compile(),
+        program=_program(config, made),
+        runtime=runtime,
+        reference=programs.prepare(config, ours=True) if runtime and config.verify else None,
+    )
 
 
 def _program(config: Config, made: dict[str, programs.Program]) -> programs.Program:
@@ -96,155 +160,3 @@ def _program(config: Config, made: dict[str, programs.Program]) -> programs.Prog
     if key not in made:
         made[key] = programs.prepare(config)
     return made[key]
-
-
-def run(
-    ordered: Sequence[Step],
-    executor: Executor,
-    *,
-    machine: str,
-    has_compiler: bool = True,
-    on_done: Callable[[Step, Measured], None] | None = None,
-) -> Iterator[Measured]:
-    """Run the steps one after the other. An invocation that fails, crashes or hangs is an outcome with its error.
-
-    A machine without a compiler is sent the compiled files with every step: it may have been booted anew meanwhile.
-    """
-    files = {} if has_compiler else artifacts(ordered)
-    for step in ordered:
-        try:
-            measured = executor.submit(Within(step.deadline_s, take), step, files).result()
-        except CancelledError:
-            raise KeyboardInterrupt from None
-        except GcBarrierError as problem:
-            error = _told(problem, step.deadline_s)
-            outcome = Outcome(invocation=step.job.invocation, machine=machine, error=error)
-            measured = Measured(outcome=outcome, events=b"")
-        if on_done is not None:
-            on_done(step, measured)
-        yield measured
-
-
-def _told(problem: GcBarrierError, deadline_s: float) -> str:
-    return _HUNG.format(deadline_s) if signal.SIGALRM.name in str(problem) else str(problem)
-
-
-def take(step: Step, files: Mapping[Path, bytes]) -> Measured:
-    """Run one step in this process."""
-    install(files)
-    return session.run(step.job)
-
-
-def probes(plan: Plan, *, seed: int) -> tuple[bench.Job, ...]:
-    """Compile what the plan's probes need and put their invocations in order, interleaved as the sessions are."""
-    shuffle = random.Random(seed)
-    ordered = []
-    for index in range(plan.invocations):
-        jobs = [bench.job(each, index=index) for each in plan.probes]
-        shuffle.shuffle(jobs)
-        ordered += jobs
-    return tuple(ordered)
-
-
-def run_probes(
-    ordered: Sequence[bench.Job],
-    executor: Executor,
-    *,
-    machine: str,
-    has_compiler: bool = True,
-    on_begin: Callable[[bench.Job], None] | None = None,
-) -> Iterator[Finding]:
-    """Run the probes one after the other, as :func:`run` does. One that fails is a finding with its error."""
-    files = {} if has_compiler else artifacts((), ordered)
-    for job in ordered:
-        if on_begin is not None:
-            on_begin(job)
-        try:
-            finding = executor.submit(Within(_PROBE_DEADLINE_S, take_probe), job, files).result()
-        except CancelledError:
-            raise KeyboardInterrupt from None
-        except GcBarrierError as problem:
-            error = _told(problem, _PROBE_DEADLINE_S)
-            finding = Finding(probe=job.probe, index=job.index, machine=machine, error=error)
-        yield finding
-
-
-def take_probe(job: bench.Job, files: Mapping[Path, bytes]) -> Finding:
-    """Run one probe in this process."""
-    install(files)
-    return bench.run(job)
-
-
-def artifacts(ordered: Iterable[Step], jobs: Iterable[bench.Job] = ()) -> dict[Path, bytes]:
-    """The compiled files that the steps and probes need, for a machine without a compiler."""
-    plugins = [plugin for step in ordered for plugin in (step.job.barrier, step.job.program.plugin)]
-    plugins += [step.job.runtime for step in ordered if step.job.runtime]
-    plugins += [plugin for job in jobs for plugin in (job.barrier, job.loop)]
-    return _contents({folder for plugin in plugins for folder in (plugin.core, plugin.library.parent)})
-
-
-def install(files: Mapping[Path, bytes]) -> None:
-    """Put compiled files where :func:`artifacts` found them, on another machine; what is there stays."""
-    for path, content in files.items():
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-
-
-def availability(memories: Mapping[str, str], executor: Executor) -> dict[str, GcBarrierError | None]:
-    """Try each barrier on the executor's machine: None where it works, else why not.
-
-    Unavailable where the machine lacks something, GcBarrierError where it has all that the barrier needs.
-    ``memories`` says on which memory each is to be tried. One that crashes or never ends takes no other with it.
-    """
-    plugins: dict[str, build.Plugin] = {}
-    broken: dict[str, GcBarrierError | None] = {}
-    for name in memories:
-        try:
-            plugins[name] = barriers.choose(name).compile()
-        except GcBarrierError as problem:
-            broken[name] = problem
-    return {**_tried(plugins, memories, executor), **broken}
-
-
-def manifest(executor: Executor) -> dict[str, object]:
-    """What the executor's machine says of itself."""
-    return executor.submit(host.manifest, build.cflags()).result()
-
-
-def _tried(
-    plugins: Mapping[str, build.Plugin], memories: Mapping[str, str], executor: Executor
-) -> dict[str, GcBarrierError | None]:
-    """All in one process, which is quick; where that does not end well, each in a process of its own."""
-    files = _contents({folder for plugin in plugins.values() for folder in (plugin.core, plugin.library.parent)})
-    try:
-        return executor.submit(Within(_TRIAL_S, _availability), plugins, memories, files).result()
-    except GcBarrierError as problem:
-        if len(plugins) == 1:
-            (name,) = plugins
-            why = f"it does not survive being tried: {' '.join(str(problem).split())}"
-            if signal.SIGALRM.name in why:
-                why = f"it did not end within {_TRIAL_S:g} s when it was tried"
-            return {name: GcBarrierError(f"the barrier {name} can't be used: {why}")}
-    found: dict[str, GcBarrierError | None] = {}
-    for name, plugin in plugins.items():
-        found |= _tried({name: plugin}, memories, executor)
-    return found
-
-
-def _availability(
-    plugins: Mapping[str, build.Plugin], memories: Mapping[str, str], files: Mapping[Path, bytes]
-) -> dict[str, GcBarrierError | None]:
-    install(files)
-    found: dict[str, GcBarrierError | None] = {}
-    for name, plugin in plugins.items():
-        try:
-            try_out(name, plugin, memories[name])
-            found[name] = None
-        except GcBarrierError as problem:
-            found[name] = problem
-    return found
-
-
-def _contents(folders: Iterable[Path]) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for folder in sorted(folders) for path in folder.glob("*.so")}

@@ -8,7 +8,7 @@ from pathlib import Path
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines import host
-from gcbarrier.model import Outcome
+from gcbarrier.model import Measured, Outcome
 from gcbarrier.plugins import discovery
 from gcbarrier.results import store
 
@@ -31,7 +31,7 @@ def save(outcomes: Iterable[Outcome], out: str | os.PathLike[str], *, experiment
     }
     with store.RunWriter(Path(out)) as writer:
         for outcome in kept:
-            writer.add(outcome)
+            writer.add(Measured(record=outcome))
         writer.commit(
             {
                 "experiment": experiment,

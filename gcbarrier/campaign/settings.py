@@ -13,7 +13,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 from attrs import field, frozen
@@ -21,17 +21,21 @@ from attrs import field, frozen
 from gcbarrier import barriers, collectors
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.experiment import Plan
-from gcbarrier.model import MEMORY_TYPES, Config, Scalar, evolve, parse_bytes
+from gcbarrier.model import MEMORY_TYPES, Config, Probe, Scalar, evolve, parse_bytes
 from gcbarrier.plugins import discovery
 from gcbarrier.plugins import params as parameters
 from gcbarrier.plugins.discovery import nearest
 from gcbarrier.session import program as programs
+
+T = TypeVar("T")
 
 MACHINES = ("native", "lab")
 
 _CHOICES = {"heap": "heaps", "barrier": "barriers", "collector": "collectors"}
 _LONGEST_S = 86_400.0
 _FIELDS = ("heap_bytes", "duration_s", "mutators", "memory")
+_PROBED = ("heap_bytes", "memory")
+"""Those that probes have as well."""
 _WHOLE = ("invocations", "seed")
 _MOST = {"invocations": 10_000, "seed": (1 << 63) - 1, "mutators": 64}
 # By a barrier's ``snapshot`` and ``fork``: what it reports, and a collector for that.
@@ -55,19 +59,50 @@ class Settings:
     machine: str = ""
 
     def apply(self, plan: Plan, *, verify: bool = False) -> Plan:
-        """``plan`` with these settings. Raises GcBarrierError where a configuration can't be run like that."""
+        """``plan`` with these settings. Raises GcBarrierError where it can't be run like that."""
+        probes = self._probes(plan)
+        if probes and not plan.configs:
+            self._refuse_ignored(verify)
         configs: list[Config] = list(plan.configs)
         for kind, names in self.choices.items():
             configs = _unique(each for name in names for each in _chosen(configs, kind, name))
         changed = [self._changed(config, verify) for config in configs]
-        self._refuse_idle(changed)
+        if not (changed or probes):
+            raise GcBarrierError("the experiment plans nothing: its plan needs configs or probes")
+        self._refuse_idle(changed, probes)
         for config in changed:
             check(config)
-        return Plan(configs=tuple(changed), invocations=self.invocations or plan.invocations)
+        return evolve(
+            plan, configs=tuple(changed), probes=tuple(probes), invocations=self.invocations or plan.invocations
+        )
 
-    def _refuse_idle(self, configs: Sequence[Config]) -> None:
+    def _probes(self, plan: Plan) -> list[Probe]:
+        probes: list[Probe] = []
+        for probe in plan.probes:
+            chosen = self.choices.get("barrier", ()) if barriers.load(probe.barrier).tracks else ()
+            for name in chosen or (probe.barrier,):
+                changed = probe if name == probe.barrier else evolve(probe, barrier=name, barrier_params={})
+                changes: dict[str, Any] = {key: self.fields[key] for key in _PROBED if key in self.fields}
+                params = {**changed.barrier_params, **self.params.get(name, {})}
+                barriers.choose(name, params)
+                probes.append(evolve(changed, barrier_params=params, **changes))
+        return _unique(probes)
+
+    def _refuse_ignored(self, verify: bool) -> None:
+        """What would be set without effect on a plan that has no sessions."""
+        ignored = [f"{key}=" for key in (*self.choices, *self.fields) if key not in ("barrier", *_PROBED)]
+        ignored += ["--verify"] * verify
+        if ignored:
+            raise GcBarrierError(
+                f"this experiment looks at barriers by themselves, without heap, mutators and collector, so "
+                f"{' and '.join(ignored)} would change nothing: leave {'it' if len(ignored) == 1 else 'them'} out"
+            )
+
+    def _refuse_idle(self, configs: Sequence[Config], probes: Sequence[Probe]) -> None:
         """A parameter of something that is not run would be set without effect."""
         run = {name for config in configs for name in (config.heap, config.barrier, config.collector)}
+        # Beside sessions, what is set of a barrier must concern one of these.
+        run |= {probe.barrier for probe in probes} if not configs else set()
         for owner in self.params:
             if owner not in run:
                 raise GcBarrierError(
@@ -178,11 +213,11 @@ def _with(config: Config, kind: str, name: str) -> Config:
     return config if config.barrier == name else evolve(config, barrier=name, barrier_params={})
 
 
-def _unique(configs: Iterable[Config]) -> list[Config]:
-    found: list[Config] = []
-    for config in configs:
-        if config not in found:
-            found.append(config)
+def _unique(each: Iterable[T]) -> list[T]:
+    found: list[T] = []
+    for one in each:
+        if one not in found:
+            found.append(one)
     return found
 
 

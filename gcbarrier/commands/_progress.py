@@ -8,10 +8,10 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gcbarrier.campaign.experiments import Watch
 from gcbarrier.campaign.runner import Step
+from gcbarrier.campaign.watching import Watch
 from gcbarrier.errors import Unavailable
-from gcbarrier.session.ours import Measured
+from gcbarrier.model import Measured
 
 
 class RunProgress:
@@ -77,8 +77,8 @@ class RunProgress:
     def _advance(self, step: Step, measured: Measured) -> None:
         assert self._task is not None
         self._done += 1
-        self._failed += bool(measured.outcome.error)
-        state = f"{self._done}/{self._steps} {step.job.invocation.config.label}"
+        self._failed += bool(measured.record.error)
+        state = f"{self._done}/{self._steps} {step.job.label}"
         if self._failed:
             state += f" ({self._failed} failed)"
         self._bars.update(self._task, advance=step.estimate_s, state=state)

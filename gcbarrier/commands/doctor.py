@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from gcbarrier import barriers, collectors, plotting
-from gcbarrier.campaign import runner
+from gcbarrier.campaign.availability import availability
 from gcbarrier.commands._progress import waiting
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
@@ -82,7 +82,7 @@ def _foreign() -> list[dict[str, Any]]:
 
 def _tried(names: list[str], executor: Executor) -> dict[str, dict[str, Any]]:
     memories = {name: _first_memory(name) for name in names}
-    return {name: _answer(problem) for name, problem in runner.availability(memories, executor).items()}
+    return {name: _answer(problem) for name, problem in availability(memories, executor).items()}
 
 
 def _first_memory(name: str) -> str:

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.cache import regular
-from gcbarrier.model import Finding, Outcome, Scalar, evolve, from_json, to_json
+from gcbarrier.model import Finding, Measured, Outcome, Scalar, evolve, from_json, to_json
 from gcbarrier.results.reserve import MANIFEST, Reservation, reserve, writer_of
 
 T = TypeVar("T")
@@ -113,10 +113,10 @@ MEASUREMENT_COLUMNS = (
 )
 """The columns of ``measurements.csv``, under the same rule."""
 
-_FINDINGS = "findings.jsonl"
+_OUTCOMES, _FINDINGS = "outcomes.jsonl", "findings.jsonl"
 _UNFINISHED = f"{MANIFEST}.new"
 _WRITTEN = (
-    *("outcomes.jsonl", "events", "pauses.csv", _FINDINGS, "measurements.csv", "stalls.csv"),
+    *(_OUTCOMES, "events", "pauses.csv", _FINDINGS, "measurements.csv", "stalls.csv"),
     *("operations.csv", "slow_operations.csv", _UNFINISHED),
 )
 """What a run has in its directory before it is complete."""
@@ -273,7 +273,7 @@ class RunWriter:
     ::
 
         with RunWriter(Path("runs/pause_times-1")) as writer:
-            writer.add(outcome, events)
+            writer.add(measured)
             writer.commit({"experiment": "pause_times", ...})
 
     The directory is reserved while the block is entered. Leaving it without :meth:`commit`, by an error or Ctrl-C,
@@ -294,7 +294,7 @@ class RunWriter:
             self._reservation = reserve(self._target, _WRITTEN, or_next=self._or_next)
             self._target = self._reservation.folder
             (self._target / "events").mkdir()
-            (self._target / "outcomes.jsonl").touch()
+            (self._target / _OUTCOMES).touch()
         return self
 
     def __exit__(
@@ -306,25 +306,24 @@ class RunWriter:
         else:
             self._reservation.abandon()
 
-    def add(self, outcome: Outcome, events: bytes = b"") -> None:
-        """Keep ``outcome`` and its raw events, the bytes of an ``.npy`` file (empty: it left none).
+    def add(self, measured: Measured) -> None:
+        """Keep a session's outcome with its raw events, or a probe's finding.
 
         Raises GcBarrierError where the disk does not take it.
         """
+        record, events = measured.record, measured.events
         if events and not events.startswith(b"\x93NUMPY"):
             raise ValueError("events must be the bytes of an .npy file")
         with _explained(self._target):
             if events:
                 _events_file(self._target, len(self._outcomes)).write_bytes(events)
-            with (self._target / "outcomes.jsonl").open("a", encoding="utf-8") as lines:
-                lines.write(to_json(outcome) + "\n")
-        self._outcomes.append(outcome)
-
-    def add_finding(self, finding: Finding) -> None:
-        """Keep what a probe brought back. Raises GcBarrierError where the disk does not take it."""
-        with _explained(self._target), (self._target / _FINDINGS).open("a", encoding="utf-8") as lines:
-            lines.write(to_json(finding) + "\n")
-        self._findings.append(finding)
+            name = _OUTCOMES if isinstance(record, Outcome) else _FINDINGS
+            with (self._target / name).open("a", encoding="utf-8") as lines:
+                lines.write(to_json(record) + "\n")
+        if isinstance(record, Outcome):
+            self._outcomes.append(record)
+        else:
+            self._findings.append(record)
 
     def commit(self, manifest: Mapping[str, Any]) -> Path:
         """Write the tables and, last, ``manifest``; return the directory.
@@ -357,7 +356,7 @@ def load(directory: Path) -> Run:
     """The run in ``directory``. Raises GcBarrierError where there is none, it is damaged, or it is too new."""
     directory = Path(directory)
     manifest = _manifest(directory)
-    outcomes = tuple(_records(directory / "outcomes.jsonl", Outcome))
+    outcomes = tuple(_records(directory / _OUTCOMES, Outcome))
     files = tuple(_events_file(directory, index) for index in range(len(outcomes)))
     found = directory / _FINDINGS
     # A run without probes has none.

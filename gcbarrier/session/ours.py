@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 from numpy.typing import NDArray
 
 from gcbarrier import barriers, collectors
@@ -20,7 +20,7 @@ from gcbarrier.core.heap import Heap, Wanted
 from gcbarrier.core.library import measured_costs
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.host import fits, machine_name
-from gcbarrier.model import Invocation, Outcome, Pause, Scalar, evolve
+from gcbarrier.model import Invocation, Measured, Outcome, Pause, Scalar, evolve
 from gcbarrier.session import foreign, oracle
 from gcbarrier.session.program import Program
 
@@ -29,7 +29,7 @@ _NEVER = 1 << 63
 
 
 @frozen(kw_only=True)
-class Job:
+class SessionJob:
     """An invocation with all that is compiled or computed for it: it runs where there is no compiler."""
 
     invocation: Invocation
@@ -40,16 +40,27 @@ class Job:
     reference: Program | None = None
     """The same program for a heap of ours, where such a one is to be verified."""
 
+    @property
+    def label(self) -> str:
+        """For progress and errors."""
+        return self.invocation.config.label
 
-@frozen(kw_only=True)
-class Measured:
-    """What came of a job: the record, and the raw events as the bytes of an ``.npy`` file ("" where there are none)."""
+    @property
+    def plugins(self) -> tuple[build.Plugin, ...]:
+        """All that is compiled for it."""
+        programs = [each.plugin for each in (self.program, self.reference) if each is not None]
+        return (self.barrier, *programs, *([self.runtime] if self.runtime else []))
 
-    outcome: Outcome
-    events: bytes = field(repr=False)
+    def run(self) -> Measured:
+        """Run it in this process. What goes wrong with it is in the outcome's ``error``."""
+        return run(self)
+
+    def failed(self, machine: str, error: str) -> Measured:
+        """What is left of one whose process did not bring anything back."""
+        return Measured(record=Outcome(invocation=self.invocation, machine=machine, error=error))
 
 
-def run(job: Job) -> Measured:
+def run(job: SessionJob) -> Measured:
     """Run one invocation. What goes wrong with it is in the outcome's ``error``."""
     # Python's own collector must not stand in a collector's way.
     gc.disable()
@@ -65,7 +76,7 @@ def run(job: Job) -> Measured:
 
 
 class _Session:
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: SessionJob) -> None:
         self._job = job
         self._config = job.invocation.config
         self._collector = collectors.of(self._config)
@@ -241,7 +252,7 @@ class _Session:
 def _packed(outcome: Outcome, everything: NDArray[Any]) -> Measured:
     buffer = io.BytesIO()
     np.save(buffer, everything)
-    return Measured(outcome=outcome, events=buffer.getvalue())
+    return Measured(record=outcome, events=buffer.getvalue())
 
 
 def _collector_cpu_ns() -> int:

@@ -1,0 +1,69 @@
+"""Machines that are up: this one, and the lab's guest."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from gcbarrier.campaign.watching import Watch
+from gcbarrier.core import build
+from gcbarrier.experiment import Plan
+from gcbarrier.machines import host, lab
+from gcbarrier.machines.fresh import FreshExecutor
+from gcbarrier.model import Machine
+
+NATIVE = Machine(name="native")
+
+_GUEST_SHARE = 1.08
+_GUEST_BYTES = 768 << 20
+_ORACLE_BYTES = 1 << 30
+
+
+@frozen(kw_only=True)
+class Place:
+    """A machine that is up, and what goes on there."""
+
+    machine: Machine
+    executor: Executor
+    about: dict[str, Any] = field(factory=dict)
+    """What the machine can't say of itself."""
+
+    @property
+    def has_compiler(self) -> bool:
+        """Whether what is compiled is there already."""
+        return self.machine == NATIVE
+
+    def manifest(self) -> dict[str, object]:
+        """What the machine says of itself, and what is known of it."""
+        return {**self.executor.submit(host.manifest, build.cflags()).result(), **self.about}
+
+
+@contextlib.contextmanager
+def this_machine() -> Iterator[Place]:
+    """This machine, each job in a fresh process."""
+    with FreshExecutor(environment=build.preload()) as executor:
+        yield Place(machine=NATIVE, executor=executor)
+
+
+@contextlib.contextmanager
+def guest_for(plans: Sequence[Plan], watch: Watch) -> Iterator[Place]:
+    """The lab's guest with memory for the largest heap of ``plans``; it counts instructions if they ask for that."""
+    verify = any(config.verify for plan in plans for config in plan.configs)
+    memory_bytes = int(largest_bytes(*plans) * _GUEST_SHARE) + _GUEST_BYTES + verify * _ORACLE_BYTES
+    counted = any(plan.counted for plan in plans)
+    watch.note("booting the lab's guest")
+    with lab.LabExecutor(memory_bytes=memory_bytes, icount=counted) as executor:
+        guest = executor.machine
+        machine = Machine(name=guest.name, accelerator=guest.accelerator)
+        # The guest has neither compiler nor checkout: what it runs was made here.
+        here = host.manifest(build.cflags())
+        made_here = {name: here[name] for name in ("compiler", "packages", "gcbarrier")}
+        yield Place(machine=machine, executor=executor, about={"lab": attrs.asdict(guest), **made_here})
+
+
+def largest_bytes(*plans: Plan) -> int:
+    """Of the heaps and of the memory that is probed."""
+    return max(one.heap_bytes for plan in plans for one in plan.parts)
