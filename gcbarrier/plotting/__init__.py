@@ -6,10 +6,11 @@ they are, and :func:`save` writes them as PNG and SVG.
 
 import os
 
-from gcbarrier.paths import cache_home
+from gcbarrier.plotting.workplace import writable_folder
 
 # Before matplotlib is imported: where it can't write to its own folder it warns, and takes longer each time.
-os.environ.setdefault("MPLCONFIGDIR", str(cache_home() / "gcbarrier" / "matplotlib"))
+if "MPLCONFIGDIR" not in os.environ:
+    os.environ["MPLCONFIGDIR"] = writable_folder()
 
 from gcbarrier.plotting.comparison import comparison, comparisons
 from gcbarrier.plotting.files import save
