@@ -62,7 +62,7 @@ def folder(home: Path, recipe: Recipe) -> Path:
         recipe.prepare(work)
         for _ in range(_TRIES):
             listed = _outside(work, recipe.reading(work))
-            target = _target(home, recipe, listed)
+            target = _readable_target(home, recipe, listed)
             _write(note, listed, work.parent)
             if _whole(target, recipe):
                 return target
@@ -70,7 +70,7 @@ def folder(home: Path, recipe: Recipe) -> Path:
                 raise _unwritable(home, refused) from refused
             recipe.make(work)
             # Somebody may have been writing while the compiler was reading.
-            if _target(home, recipe, listed) == target:
+            if _readable_target(home, recipe, listed) == target:
                 break
         else:
             raise GcBarrierError(f"what {recipe.name} is compiled from changes all the time: try again later")
@@ -86,6 +86,14 @@ def _target(home: Path, recipe: Recipe, listed: Reading) -> Path:
     for file in listed.files:
         digest.update(os.fsencode(os.path.basename(file)) + b"\0" + _content(file))
     return home / f"{recipe.name}-{digest.hexdigest()[:16]}"
+
+
+def _readable_target(home: Path, recipe: Recipe, listed: Reading) -> Path:
+    try:
+        return _target(home, recipe, listed)
+    except OSError as problem:
+        what = f"{problem.filename}, which {recipe.name} is compiled from, can't be read"
+        raise GcBarrierError(f"{what}: {os.strerror(problem.errno or 0)}; put it back or rename it") from problem
 
 
 def _content(file: str) -> bytes:

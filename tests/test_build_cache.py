@@ -133,6 +133,19 @@ def test_a_header_that_is_gone_is_missed(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("cache")
+def test_a_header_that_goes_while_it_compiles_is_one_sentence(source: Path, monkeypatch) -> None:
+    including(source, "v.h")
+    header = write(source.parent / "v.h", 1)
+    build.core()
+    monkeypatch.setattr(build, "_compile", lambda *_: header.unlink())
+    with pytest.raises(build.GcBarrierError) as caught:
+        build.barrier(source)
+    assert str(caught.value) == (
+        f"{header}, which mine is compiled from, can't be read: No such file or directory; put it back or rename it"
+    )
+
+
+@pytest.mark.usefixtures("cache")
 def test_a_header_that_is_written_while_it_compiles(source: Path, monkeypatch) -> None:
     including(source, "v.h")
     header = write(source.parent / "v.h", 1)
