@@ -1,13 +1,21 @@
 """What was compiled once is served for as long as all that the compiler read is the same, and no longer."""
 
 import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from gcbarrier.core import build
+
+BARRIER = Path(build.__file__).with_name("barriers") / "none.c"
 
 KINDS: dict[str, Callable[[Path], build.Plugin]] = {
     "mutator": lambda source: build.mutator(source, "", verify=False),
@@ -125,6 +133,19 @@ def test_a_header_that_is_gone_is_missed(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("cache")
+def test_a_header_that_goes_while_it_compiles_is_one_sentence(source: Path, monkeypatch) -> None:
+    including(source, "v.h")
+    header = write(source.parent / "v.h", 1)
+    build.core()
+    monkeypatch.setattr(build, "_compile", lambda *_: header.unlink())
+    with pytest.raises(build.GcBarrierError) as caught:
+        build.barrier(source)
+    assert str(caught.value) == (
+        f"{header}, which mine is compiled from, can't be read: No such file or directory; put it back or rename it"
+    )
+
+
+@pytest.mark.usefixtures("cache")
 def test_a_header_that_is_written_while_it_compiles(source: Path, monkeypatch) -> None:
     including(source, "v.h")
     header = write(source.parent / "v.h", 1)
@@ -162,3 +183,119 @@ def test_two_at_once_make_one(cache: Path, source: Path, monkeypatch) -> None:
     assert found[0] == found[1]
     assert value(found[0]) == 77
     assert not list(cache.glob(".new-*"))
+
+
+@pytest.fixture
+def damaged(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the cache, with a core and a barrier."""
+    build.barrier(BARRIER)
+    shutil.copytree(cache.parent, tmp_path / "copy" / "gcbarrier")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "copy"))
+    return tmp_path / "copy" / "gcbarrier" / "build"
+
+
+@pytest.mark.parametrize("lost", ["plugin.so", "libgcbarrier-core.so", "_gcbarrier.abi3.so"])
+def test_what_is_gone_from_its_folder_is_made_again(damaged: Path, lost: str, monkeypatch) -> None:
+    there = build.barrier(BARRIER)
+    (missing,) = (path for path in (there.library, *there.core.iterdir()) if path.name == lost)
+    missing.unlink()
+    (missing.parent / "beside").touch()
+
+    def only_touch(arguments: list[str], *_: object) -> None:
+        Path(arguments[arguments.index("-o") + 1]).touch()
+
+    monkeypatch.setattr(build, "_compile", only_touch)
+    assert build.barrier(BARRIER) == there
+    assert missing.exists()
+    assert not list(damaged.glob(".new-*"))
+
+
+@pytest.fixture
+def anothers(cache: Path, monkeypatch: pytest.MonkeyPatch, needs) -> Iterator[Path]:
+    """A copy of the cache that may be read but not written."""
+    needs("public-checkout")
+    build.barrier(BARRIER)
+    with tempfile.TemporaryDirectory() as home:
+        shutil.copytree(cache.parent, Path(home, "gcbarrier"))
+        folders = [Path(home), *(folder for folder in Path(home).rglob("*") if folder.is_dir())]
+        for folder in folders:
+            folder.chmod(0o555)
+        monkeypatch.setenv("XDG_CACHE_HOME", home)
+        root = os.geteuid() == 0
+        try:
+            if root:
+                os.seteuid(65534)
+            yield Path(home, "gcbarrier")
+        finally:
+            if root:
+                os.seteuid(0)
+            for folder in folders:
+                folder.chmod(0o755)
+
+
+def test_a_cache_that_may_only_be_read_serves(anothers: Path, monkeypatch) -> None:
+    monkeypatch.setattr(build, "_compile", lambda *_: pytest.fail("it compiled again"))
+    plugin = build.barrier(BARRIER)
+    assert (plugin.library.parent.parent, plugin.core.parent) == (anothers / "build", anothers / "build")
+
+
+def test_a_cache_that_may_only_be_read_serves_without_its_notes(anothers: Path, monkeypatch) -> None:
+    # What is read is listed anew, from here as from wherever else the same is compiled.
+    monkeypatch.setenv("CPATH", "/nowhere")
+    test_a_cache_that_may_only_be_read_serves(anothers, monkeypatch)
+
+
+def test_what_is_not_there_needs_a_cache_that_can_be_written(anothers: Path) -> None:
+    with pytest.raises(build.GcBarrierError) as caught:
+        build.barrier(BARRIER, ["-DOTHER=1"])
+    sentence = f"{anothers / 'build'} can't be written: Permission denied; set XDG_CACHE_HOME to a folder of yours"
+    assert str(caught.value) == sentence
+
+
+def compiler(tmp_path: Path, monkeypatch, does: str) -> None:
+    """A compiler that ``does`` something else first where it is to compile, with temporary files of its own."""
+    script = tmp_path / "cc"
+    script.write_text(f'#!/bin/sh\ncase "$*" in *-shared*) mktemp >/dev/null; {does};; esac\nexec cc "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("CC", str(script))
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+
+
+def test_a_compilers_temporary_files_are_left_nowhere(damaged: Path, tmp_path: Path, monkeypatch) -> None:
+    compiler(tmp_path, monkeypatch, "exit 1")
+    with pytest.raises(build.GcBarrierError, match=r"cc ended with status 1 and said nothing$"):
+        build.barrier(BARRIER)
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert not list(damaged.glob(".new-*"))
+
+
+def test_what_a_killed_process_left_is_cleared_by_a_later_one(damaged: Path, tmp_path: Path, monkeypatch) -> None:
+    with monkeypatch.context() as other:
+        compiler(tmp_path, other, "kill -9 $PPID; exit 1")
+        killed = subprocess.run([sys.executable, "-c", "from gcbarrier import build; build.core()"], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert list(damaged.glob(".new-*"))
+    build.barrier(BARRIER, ["-DLATER=1"])
+    assert not list(damaged.glob(".new-*"))
+
+
+def test_what_another_is_compiling_is_left_alone(damaged: Path, monkeypatch) -> None:
+    compiled, begun, end = build._compile, threading.Event(), threading.Event()
+    found: list[build.Plugin] = []
+
+    def slowly(arguments: list[str], *given: Path) -> None:
+        if "-DSLOW=1" in arguments:
+            begun.set()
+            assert end.wait(60)
+        compiled(arguments, *given)
+
+    monkeypatch.setattr(build, "_compile", slowly)
+    thread = threading.Thread(target=lambda: found.append(build.barrier(BARRIER, ["-DSLOW=1"])))
+    thread.start()
+    assert begun.wait(60)
+    build.barrier(BARRIER, ["-DQUICK=1"])
+    assert len(list(damaged.glob(".new-*"))) == 1
+    end.set()
+    thread.join()
+    assert found[0].library.is_file()

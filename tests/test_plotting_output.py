@@ -1,6 +1,9 @@
 """Figures as files, and their numbers as text."""
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +40,16 @@ def test_a_name_is_no_way_out_of_the_directory(tmp_path: Path) -> None:
     written = plotting.save({"../../my lab/x": Figure(figsize=(1, 1))}, tmp_path / "out")
     assert [path.name for path in written] == ["-..-my-lab-x.png", "-..-my-lab-x.svg"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_where_no_cache_can_be_written_nothing_is_said(tmp_path: Path) -> None:
+    surroundings = {name: value for name, value in os.environ.items() if name != "MPLCONFIGDIR"}
+    surroundings |= {"XDG_CACHE_HOME": "/proc/mine", "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", "import gcbarrier.plotting, matplotlib; print(matplotlib.get_cachedir())"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=surroundings)
+    assert done.stderr == ""
+    assert Path(done.stdout).parent == tmp_path
+    assert list(tmp_path.iterdir()) == [], "what was private to the process went with it"
 
 
 class Undrawable(Figure):

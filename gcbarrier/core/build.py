@@ -109,16 +109,14 @@ def core() -> Path:
     include = sysconfig.get_path("include")
     library, module = f"lib{_CORE}.so", f"{MODULE}.abi3.so"
 
-    def generate(work: Path) -> None:
-        if not Path(include, "Python.h").is_file():
+    def compile_both(work: Path) -> None:
+        if not os.path.isfile(os.path.join(include, "Python.h")):
             remedy = "install them (on Debian: python3-dev)"
             raise Unavailable("the compiled core", "Python's C headers are missing (Python.h)", remedy)
-        _emit_glue(work / _GLUE)
-
-    def compile_both(work: Path) -> None:
         options = ["-shared", f"-Wl,-soname,{library}", "-ldl", "-o", str(work / library)]
         _compile([*sources, *options], work.parent)
-        # The glue is generated: what it warns of is not ours to mend.
+        _emit_glue(work / _GLUE)
+        # It is generated: what it warns of is not ours to mend.
         options = [f"-I{include}", "-w", "-shared", *_link(work), "-Wl,-rpath,$ORIGIN", "-o", str(work / module)]
         _compile([str(work / _GLUE), *options], work.parent)
 
@@ -126,12 +124,11 @@ def core() -> Path:
         _build_home(),
         buildcache.Recipe(
             name="core",
-            # The declarations of the glue are among what the sources read.
-            words=(*_compiler_words(), str(sysconfig.get_config_var("SOABI")), _cffi_version(), _OWN_TEXT),
-            where=(*_search_words(), *sources, include),
+            # The module's declarations are among what the sources read; the rest of it is Python's and cffi's.
+            words=(*_compiler_words(), include, str(sysconfig.get_config_var("SOABI")), _cffi_version(), _OWN_TEXT),
+            where=(*_search_words(), *sources),
             results=(library, module),
-            prepare=generate,
-            reading=lambda work: _reading([*sources, str(work / _GLUE)], [f"-I{include}"]),
+            reading=lambda work: _reading(sources, [], work.parent),
             make=compile_both,
         ),
     )
@@ -210,7 +207,7 @@ def _plugin(
             where=(*_search_words(), str(source), *searched),
             results=(_PLUGIN,),
             prepare=generate,
-            reading=lambda work: _reading([str(source)], [*searched, f"-I{work}", *defines]),
+            reading=lambda work: _reading([str(source)], [*searched, f"-I{work}", *defines], work.parent),
             make=compile_it,
         ),
     )
@@ -239,8 +236,8 @@ def _compile(arguments: Sequence[str], temporary: Path) -> None:
     includes.run([*compiler(), *cflags(), *arguments], os.environ | {"TMPDIR": str(temporary)})
 
 
-def _reading(sources: Sequence[str], options: Sequence[str]) -> includes.Reading:
-    return includes.reading([*compiler(), *cflags(), *options], sources, os.environ)
+def _reading(sources: Sequence[str], options: Sequence[str], temporary: Path) -> includes.Reading:
+    return includes.reading([*compiler(), *cflags(), *options], sources, os.environ | {"TMPDIR": str(temporary)})
 
 
 def _compiler_words() -> tuple[str, ...]:

@@ -6,6 +6,7 @@ A note is only a short cut; without one the compiler is asked again, which is qu
 """
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import json
@@ -24,6 +25,7 @@ from gcbarrier.errors import GcBarrierError
 _KEPT_S = 30 * 86400.0
 _SETTLED_NS = 2_000_000_000
 _TRIES = 3
+_NEW = ".new-"
 
 
 @frozen(kw_only=True)
@@ -31,17 +33,17 @@ class Recipe:
     """How something is compiled: its ``results`` out of files that the compiler finds by itself.
 
     ``words`` change the results, ``where`` only which files are found. Each step is given the work folder:
-    ``prepare`` writes there what is generated (``words`` tell all of it), ``reading`` lists what is read, ``make``
-    compiles. Temporary files may lie beside the work folder.
+    ``prepare`` writes there what is included and generated (``words`` tell all of it), ``reading`` lists what is read,
+    ``make`` compiles. Temporary files may lie beside the work folder.
     """
 
     name: str
     words: tuple[str, ...]
     where: tuple[str, ...]
     results: tuple[str, ...]
-    prepare: Callable[[Path], None]
     reading: Callable[[Path], Reading]
     make: Callable[[Path], None]
+    prepare: Callable[[Path], None] = lambda _work: None
 
 
 def folder(home: Path, recipe: Recipe) -> Path:
@@ -56,21 +58,24 @@ def folder(home: Path, recipe: Recipe) -> Path:
             with contextlib.suppress(OSError):  # another user's
                 os.utime(known)
             return known
-    with _new_folder(home) as work:
+    with _new_folder(home) as (work, refused):
         recipe.prepare(work)
         for _ in range(_TRIES):
             listed = _outside(work, recipe.reading(work))
-            target = _target(home, recipe, listed)
-            _write(note, listed)
+            target = _readable_target(home, recipe, listed)
+            _write(note, listed, work.parent)
             if _whole(target, recipe):
                 return target
+            if refused:
+                raise _unwritable(home, refused) from refused
             recipe.make(work)
             # Somebody may have been writing while the compiler was reading.
-            if _target(home, recipe, listed) == target:
+            if _readable_target(home, recipe, listed) == target:
                 break
         else:
             raise GcBarrierError(f"what {recipe.name} is compiled from changes all the time: try again later")
         _place(work, target, recipe)
+    _clear_abandoned(home)
     _forget_unused(home)
     _forget_unused(note.parent)
     return target
@@ -81,6 +86,14 @@ def _target(home: Path, recipe: Recipe, listed: Reading) -> Path:
     for file in listed.files:
         digest.update(os.fsencode(os.path.basename(file)) + b"\0" + _content(file))
     return home / f"{recipe.name}-{digest.hexdigest()[:16]}"
+
+
+def _readable_target(home: Path, recipe: Recipe, listed: Reading) -> Path:
+    try:
+        return _target(home, recipe, listed)
+    except OSError as problem:
+        what = f"{problem.filename}, which {recipe.name} is compiled from, can't be read"
+        raise GcBarrierError(f"{what}: {os.strerror(problem.errno or 0)}; put it back or rename it") from problem
 
 
 def _content(file: str) -> bytes:
@@ -112,37 +125,82 @@ def _outside(work: Path, listed: Reading) -> Reading:
     )
 
 
-def _write(note: Path, listed: Reading) -> None:
+def _write(note: Path, listed: Reading, scratch: Path) -> None:
     # Without it the compiler is asked again.
     with contextlib.suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=note.parent, prefix=".new-", delete=False) as new:
-            json.dump(asdict(listed), new)
-        os.replace(new.name, note)
+        new = scratch / "note"
+        new.write_text(json.dumps(asdict(listed)), encoding="utf-8")
+        new.replace(note)
 
 
 @contextlib.contextmanager
-def _new_folder(home: Path) -> Iterator[Path]:
-    """A folder to fill; what is still there at the end is gone afterwards."""
+def _new_folder(home: Path) -> Iterator[tuple[Path, OSError | None]]:
+    """A folder to fill, gone afterwards with all that lies beside it; elsewhere, with the reason, where ``home`` can't
+    be written.
+    """
+    refused = None
     try:
         home.mkdir(parents=True, exist_ok=True)
-        outer = tempfile.TemporaryDirectory(prefix=".new-", dir=home)
+        outer, lock = _locked_folder(home)
     except OSError as problem:
-        reason = os.strerror(problem.errno or 0)
-        raise GcBarrierError(f"{home} can't be made: {reason}; set XDG_CACHE_HOME to a folder of yours") from problem
-    with outer as name:
-        work = Path(name, "work")
+        refused = problem
+        try:
+            outer, lock = _locked_folder(None)
+        except OSError:
+            raise _unwritable(home, problem) from problem
+    try:
+        work = outer / "work"
         work.mkdir()
-        yield work
+        yield work, refused
+    finally:
+        shutil.rmtree(outer, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked_folder(parent: Path | None) -> tuple[Path, int]:
+    """The lock goes with the process, however it ends: what is not locked has been abandoned."""
+    while True:
+        made = tempfile.mkdtemp(prefix=_NEW, dir=parent)
+        with contextlib.suppress(FileNotFoundError):
+            lock = os.open(made, os.O_RDONLY)
+            with contextlib.suppress(OSError):  # a file system without locks: nobody clears there, either
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.path.exists(made):
+                return Path(made), lock
+            os.close(lock)
+        # It was cleared before it was locked.
+
+
+def _clear_abandoned(home: Path) -> None:
+    for abandoned in home.glob(f"{_NEW}*"):
+        with contextlib.suppress(OSError):
+            lock = os.open(abandoned, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(abandoned, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def _unwritable(place: Path, problem: OSError) -> GcBarrierError:
+    reason = os.strerror(problem.errno or 0)
+    return GcBarrierError(f"{place} can't be written: {reason}; set XDG_CACHE_HOME to a folder of yours")
 
 
 def _place(work: Path, target: Path, recipe: Recipe) -> None:
     try:
         work.rename(target)
     except OSError:
-        # Another process was faster, and made the same.
-        if not _whole(target, recipe):
+        if not target.is_dir():
             raise
+        # Another process was faster and made the same, or something is gone from there.
+        if not _whole(target, recipe):
+            try:
+                for name in recipe.results:
+                    os.replace(work / name, target / name)
+            except OSError as problem:
+                raise _unwritable(target, problem) from problem
 
 
 def _forget_unused(home: Path) -> None:

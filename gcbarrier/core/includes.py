@@ -62,7 +62,6 @@ def _searched(said: str) -> list[str]:
     """The folders that headers are looked for in; those that aren't there come first, for they may be made."""
     missing: list[str] = re.findall(r'^ignoring nonexistent directory "(.*)"$', said, re.MULTILINE)
     lists: list[str] = re.findall(r"search starts here:\n((?: .*\n)+)", said)
-    # A framework is no folder of headers, and marked so.
     return list(dict.fromkeys([*missing, *(line[1:] for each in lists for line in each.splitlines())]))
 
 

@@ -9,9 +9,11 @@ import os
 import sys
 
 from gcbarrier.machines.cache import cache_home
+from gcbarrier.plotting.workplace import writable_folder
 
 # Before matplotlib is imported: where it can't write to its own folder it warns, and takes longer each time.
-os.environ.setdefault("MPLCONFIGDIR", str(cache_home() / "gcbarrier" / "matplotlib"))
+if "MPLCONFIGDIR" not in os.environ:
+    os.environ["MPLCONFIGDIR"] = writable_folder()
 
 # A notebook exports its window system to all that is started in it, and matplotlib refuses to be imported where the
 # module of that name is not installed. Where it is, whoever imports us keeps it.
