@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,6 +61,7 @@ def sentence(captured: str) -> str:
         ([], "say which command to run; `gcbarrier --help` shows all"),
         (["lits"], "there is no command 'lits'; did you mean 'list'? `gcbarrier --help` shows all"),
         (["--path", "/no/such/folder", "list", "heaps"], "/no/such/folder is not a folder"),
+        (["--path", "~nosuchuser", "list", "heaps"], "~nosuchuser is not a folder: whose home it should lie in"),
         (["list"], "the following arguments are required"),
         (
             ["list", "barrier"],
@@ -139,6 +141,11 @@ def test_version_goes_to_stdout(gcbarrier: Run) -> None:
         ("import pathlib\npathlib.Path('/dev/full').write_text('x')\n", "No space left on device; free some space"),
         ("open('/dev/null/' + 'x' * 300)\n", None),
         ("open('x' * 300)\n", "File name too long; choose a shorter name"),
+        ("raise OSError(24, 'Too many open files')\n", "Too many open files; allow more open files (`ulimit -n`)"),
+        ("raise OSError(12, 'Cannot allocate memory')\n", "Cannot allocate memory; allow more memory (`ulimit -v`)"),
+        ("raise MemoryError\n", "the memory does not suffice; allow more memory (`ulimit -v`)"),
+        ("raise RuntimeError('can\\'t start new thread')\n", "no thread can be started; allow more memory"),
+        ("import pathlib\npathlib.Path('~nosuchuser').expanduser()\n", "there is no home folder; set HOME"),
         ("from gcbarrier.errors import Unavailable\nraise Unavailable('it', 'no', 'do')\n", "it is not available here"),
     ],
 )
@@ -252,3 +259,65 @@ def test_listing_imports_no_plotting_and_no_native_code(own: Path) -> None:
     child = subprocess.run(command, capture_output=True, text=True, check=True, cwd=CHECKOUT, env=environment)
     assert child.stderr.strip() == ""
     assert "lazy-one" in child.stdout
+
+
+SHELL = ("/bin/sh", "-c")
+
+
+@pytest.mark.parametrize("arguments", [["plot", "run"], ["--path", "own", "list", "heaps"], ["run", "pause_times"]])
+def test_a_folder_that_is_gone_is_one_sentence(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = [*SHELL, 'rmdir ../gone && exec "$@"', "sh", sys.executable, "-m", "gcbarrier", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=tmp_path / "gone", env=environment, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "the folder that this was started in is gone" in sentence(done.stderr)
+
+
+def test_what_a_terminal_has_no_letters_for_is_replaced(own: Path, gcbarrier: Run) -> None:
+    (own / "collectors" / "another.py").write_text('"""Größer \N{GREATER-THAN OR EQUAL TO} 3."""\n', encoding="utf-8")
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = gcbarrier("--path", str(own), "list", "collectors", env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Gr??er ? 3." in done.stdout
+    assert "lazy-one" in done.stdout
+
+
+def test_closed_standard_streams_are_nobodys_file(own: Path, add_command: Callable[[str, str], None]) -> None:
+    note = own / "note"
+    add_command(
+        "look", f"import os, pathlib\npathlib.Path({str(note)!r}).write_text(str(os.memfd_create('x')))\nprint(1)\n"
+    )
+    script = SLEEPER.format(folder=commands.__path__[-1]).replace('"sleep"', '"look"')
+    command = [*SHELL, 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", script]
+    done = subprocess.run(command, check=False, cwd=CHECKOUT, timeout=60)
+    assert done.returncode == 0
+    assert int(note.read_text()) > 2
+
+
+def test_few_descriptors_are_one_sentence() -> None:
+    command = [*SHELL, 'ulimit -n 6 && exec "$@"', "sh", sys.executable, "-m", "gcbarrier", "doctor", "--no-lab"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=CHECKOUT, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Too many open files; allow more open files (`ulimit -n`)" in sentence(done.stderr)
+
+
+IMPORTING = """
+import runpy, sys
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == "gcbarrier.commands":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+runpy.run_module("gcbarrier", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_interrupted_while_it_is_imported_it_ends_with_130() -> None:
+    command = [sys.executable, "-c", IMPORTING]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=CHECKOUT)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+    scripts = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    assert scripts == {"gcbarrier": "gcbarrier.__main__:main"}, "what guards the imports is what is started"

@@ -232,7 +232,7 @@ def test_failed_invocations_and_none_at_all_are_no_error(tmp_path: Path, capsys:
 
 def test_a_notebooks_window_system_is_not_needed_to_draw(own: Path, tmp_path: Path, gcbarrier) -> None:
     mine = write_run(tmp_path / "run", make_outcomes([NONE], invocations=1, cycles=1), experiment="mine")
-    environment = os.environ | {"MPLBACKEND": "module://not_installed.backend_inline"}
+    environment = os.environ | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     done = gcbarrier("--path", str(own), "plot", str(mine), env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(path.name for path in (tmp_path / "run" / "figures").iterdir()) == [

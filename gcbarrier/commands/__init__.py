@@ -11,6 +11,7 @@ import contextlib
 import errno
 import importlib
 import importlib.util
+import io
 import os
 import pkgutil
 import signal
@@ -35,6 +36,14 @@ _REMEDIES = {
     errno.EROFS: "write elsewhere",
     errno.EACCES: "choose a place that you may use",
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EMFILE: "allow more open files (`ulimit -n`)",
+    errno.ENFILE: "close other programs: the machine has as many files open as it can",
+    errno.ENOMEM: "allow more memory (`ulimit -v`) or free some",
+}
+# Python has no exception of its own for these: only the words tell them.
+_RUNTIME = {
+    "can't start new thread": "no thread can be started; allow more memory or processes (`ulimit -v`, `ulimit -u`)",
+    "Could not determine home directory.": "there is no home folder; set HOME",
 }
 
 
@@ -45,9 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         with _termination_as_interrupt():
+            _make_streams_fit()
             status = _dispatch(list(sys.argv[1:] if argv is None else argv))
-            if sys.stdout is not None:  # closed by whoever started us
-                sys.stdout.flush()
+            sys.stdout.flush()
             return status
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
@@ -57,11 +66,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         _abandon_stdout()
         return BROKEN_PIPE
     except OSError as problem:
+        if _is_gone(os.curdir):
+            return _say("gcbarrier: the folder that this was started in is gone; change to one that is there", 2)
         if problem.errno not in _REMEDIES:
             raise
         _abandon_stdout()
         where = f"{problem.filename}: " if problem.filename else ""
         return _say(f"gcbarrier: {where}{problem.strerror}; {_REMEDIES[problem.errno]}", 2)
+    except MemoryError:
+        return _say(f"gcbarrier: the memory does not suffice; {_REMEDIES[errno.ENOMEM]}", 2)
+    except RuntimeError as problem:
+        if str(problem) not in _RUNTIME:
+            raise
+        return _say(f"gcbarrier: {_RUNTIME[str(problem)]}", 2)
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -118,6 +135,25 @@ def _help_of(module: str) -> str:
             case ast.Assign(targets=[ast.Name(id="HELP")], value=ast.Constant(value=str(text))):
                 return text
     return ""
+
+
+def _make_streams_fit() -> None:
+    """Standard streams that whoever started us has closed lead nowhere, and what a stream has no letters for is a ?."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            # It gets this very number, which a file of ours or a child's pipe would get otherwise.
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - to the end
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _is_gone(folder: str) -> bool:
+    try:
+        return not os.stat(folder).st_nlink
+    except OSError:
+        return True
 
 
 @contextlib.contextmanager

@@ -100,7 +100,7 @@ def add_path(folder: str | Path) -> None:
 
     Raises GcBarrierError for something that is no folder or holds none of the four.
     """
-    root = Path(folder).expanduser().resolve()
+    root = _root(folder)
     if not root.is_dir():
         raise GcBarrierError(f"{folder} is not a folder: --path takes one that holds {_one_of_the_kinds()}")
     if not any((root / kind).is_dir() for kind in KINDS):
@@ -115,9 +115,7 @@ def add_path(folder: str | Path) -> None:
 
 def paths() -> list[Path]:
     """The user's own folders, in search order. Raises GcBarrierError for one that isn't there."""
-    roots = [
-        Path(entry).expanduser().resolve() for entry in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if entry
-    ]
+    roots = [_root(entry) for entry in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if entry]
     for root in roots:
         if not root.is_dir():
             raise GcBarrierError(f"{PATH_VARIABLE} names {root}, which is not a folder: correct or unset it")
@@ -129,6 +127,13 @@ def shipped(kind: str) -> Path:
     inside = _PACKAGE / kind
     # An installed package has all four; its neighbours are other people's.
     return inside if inside.is_dir() else _PACKAGE.parent / kind
+
+
+def _root(folder: str | Path) -> Path:
+    try:
+        return Path(folder).expanduser().resolve()
+    except RuntimeError as problem:
+        raise GcBarrierError(f"{folder} is not a folder: whose home it should lie in is not known here") from problem
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
