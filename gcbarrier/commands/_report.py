@@ -3,9 +3,12 @@
 from pathlib import Path
 from types import ModuleType
 
+from rich.text import Text
+
 from gcbarrier import discovery, plotting, store
 from gcbarrier.commands._progress import waiting
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.lost import losses
 
 
 def report(run: store.Run, directory: Path) -> None:
@@ -21,6 +24,8 @@ def report(run: store.Run, directory: Path) -> None:
     plotting.show(table)
     if (checked := plotting.verification_table(run)) is not None:
         plotting.show(checked)
+    for loss in losses(run):
+        plotting.show(Text(loss, style="bold"))
     for path in written:
         print(path)
 
