@@ -7,7 +7,7 @@ back (:func:`to_json`, :func:`from_json`). Sizes are bytes, times are nanosecond
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, NewType, TypeVar
 
 import cattrs
 from attrs import Attribute, evolve, field, frozen, validators
@@ -15,6 +15,8 @@ from attrs import Attribute, evolve, field, frozen, validators
 from gcbarrier.errors import GcBarrierError
 
 Scalar = bool | int | float | str
+Word = NewType("Word", int)
+"""64 bits without a sign; all other whole numbers of records have one, as in numpy's arrays."""
 PAGE_BYTES = 4096
 MEMORY_TYPES = ("shmem", "shmem-thp", "anonymous", "anonymous-thp", "hugetlb")
 """Where a heap may lie (``native/memory.c``), in the order of ``gcb_memory``.
@@ -269,7 +271,7 @@ class Outcome:
     """Page faults of the mutator threads while they ran, first stores to armed pages included."""
     allocated_bytes: int = 0
     metadata_bytes: int = 0
-    checksum: int = 0
+    checksum: Word = Word(0)
     verification: Verification | None = None
     operation_times: tuple[OperationTimes, ...] = ()
     """By phase, where the configuration is ``timed``."""
@@ -357,7 +359,25 @@ class Measured:
 T = TypeVar("T")
 
 converter = cattrs.Converter(forbid_extra_keys=True)
-converter.register_structure_hook(Scalar, lambda value, _type: value)
+converter.register_structure_hook(Scalar, lambda value, _type: _within(value, 64) if type(value) is int else value)
+converter.register_structure_hook(int, lambda value, _type: _within(int(value), 63))
+converter.register_structure_hook(Word, lambda value, _type: _within(int(value), 64))
+# To cattrs, a bool is an int where nobody says otherwise.
+converter.register_structure_hook(bool, lambda value, _type: bool(value))
+
+
+class _TooLarge(ValueError):  # noqa: N818 - it reads as what it says
+    """A whole number that numpy's arrays do not hold."""
+
+
+def _within(value: int, bits: int) -> int:
+    if not -(1 << 63) <= value < 1 << bits:
+        raise _TooLarge("beyond the whole numbers of 64 bits")
+    return value
+
+
+def _worded(problem: BaseException, kind: type[Any] | None) -> str:
+    return str(problem) if isinstance(problem, _TooLarge) else cattrs.v.format_exception(problem, kind)
 
 
 def to_json(record: Any) -> str:
@@ -377,7 +397,8 @@ def from_json(text: str, cls: type[T]) -> T:
         RecursionError,
         cattrs.BaseValidationError,
     ) as problem:
-        why = "; ".join(cattrs.transform_error(problem)) if isinstance(problem, cattrs.BaseValidationError) else problem
+        found = isinstance(problem, cattrs.BaseValidationError)
+        why = "; ".join(cattrs.transform_error(problem, format_exception=_worded)) if found else problem
         raise GcBarrierError(f"that is no {cls.__name__} record: {why}") from problem
 
 
@@ -401,6 +422,7 @@ __all__ = [
     "SlowOperation",
     "Stall",
     "Verification",
+    "Word",
     "evolve",
     "format_bytes",
     "from_json",

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from synthetic import make_outcome, make_outcomes, write_run
 
+from gcbarrier import store
 from gcbarrier.commands import main
 from gcbarrier.model import Config, evolve
+from gcbarrier.plotting.footer import footer
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 NONE = Config(heap="gcbench", barrier="none", collector="stop-the-world")
@@ -248,3 +250,59 @@ def test_whose_window_system_is_there_keeps_it() -> None:
         [sys.executable, "-c", ask], capture_output=True, text=True, check=False, env=environment, cwd=CHECKOUT
     )
     assert (done.returncode, done.stdout) == (0, "svg svg\n"), done.stderr
+
+
+def _planned(run: Path, *, configs: int, probes: int, invocations: int) -> None:
+    """Give the manifest a plan, as :func:`gcbarrier.campaign.run` records it."""
+    manifest = json.loads((run / "manifest.json").read_text())
+    plan = {"configs": [{}] * configs, "probes": [{}] * probes, "invocations": invocations, "counted": False}
+    (run / "manifest.json").write_text(json.dumps({**manifest, "plans": {"native": plan}}))
+
+
+def _small_print(run: store.Run) -> str:
+    return footer(run, "native", 1000)
+
+
+def test_what_is_missing_of_the_plan_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = write_run(tmp_path / "x", make_outcomes([NONE, ASYNC], invocations=2, cycles=4))
+    _planned(target, configs=2, probes=0, invocations=2)
+    assert main(["plot", str(target)]) == 0
+    assert "are missing from" not in capsys.readouterr().out + _small_print(store.load(target))
+
+    lines = (target / "outcomes.jsonl").read_text().splitlines(keepends=True)
+    (target / "outcomes.jsonl").write_text("".join(lines[:3]))
+    said = "1 of 4 outcomes are missing from the run directory: what is shown rests on the others"
+    assert main(["plot", str(target)]) == 0
+    assert f"native: {said}\n" in capsys.readouterr().out
+    assert _small_print(store.load(target)).endswith(f"\n{said}")
+
+    _planned(target, configs=2, probes=3, invocations=2)
+    assert main(["plot", str(target)]) == 0
+    assert "native: 1 of 4 outcomes and 6 of 6 findings are missing" in capsys.readouterr().out
+
+    (target / "outcomes.jsonl").write_text("")
+    assert main(["plot", str(target)]) == 0
+    assert "native: 4 of 4 outcomes and 6 of 6 findings are missing" in capsys.readouterr().out
+
+
+def test_what_is_missing_of_one_of_several_runs_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, missing in (("a", 0), ("b", 1)):
+        target = write_run(tmp_path / name, make_outcomes([NONE, ASYNC], invocations=2, cycles=4)[missing:])
+        _planned(target, configs=2, probes=0, invocations=2)
+        manifest = json.loads((target / "manifest.json").read_text())
+        (target / "manifest.json").write_text(json.dumps({**manifest, "seed": missing}))
+    assert main(["plot", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "out")]) == 0
+    assert "native: 1 of 8 outcomes are missing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "plans", [None, [], "none", {"native": 7}, {"native": {}}, {"native": {"configs": 3, "invocations": "many"}}]
+)
+def test_a_run_whose_plan_is_not_known_misses_nothing(
+    tmp_path: Path, plans: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = write_run(tmp_path / "x", make_outcomes([NONE, ASYNC], invocations=1, cycles=4))
+    manifest = json.loads((target / "manifest.json").read_text())
+    (target / "manifest.json").write_text(json.dumps({**manifest, "plans": plans, "runs": 5}))
+    assert main(["plot", str(target)]) == 0
+    assert "are missing from" not in capsys.readouterr().out

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,6 +24,13 @@ CONFIG = Config(heap="graph_edits", barrier="uffd-wp-async", collector="mostly-c
 counts = st.integers(0, 2**63 - 1)
 texts = st.text(max_size=20)
 params = st.dictionaries(texts, st.one_of(st.booleans(), counts, st.floats(allow_nan=False), texts), max_size=3)
+
+
+def whole_numbers(cls: type) -> dict[str, st.SearchStrategy[int]]:
+    """A strategy for each of a record's fields that is an int."""
+    return {field.name: counts for field in attrs.fields(cls) if field.type is int}
+
+
 records = st.builds(
     Outcome,
     invocation=st.builds(
@@ -43,13 +52,13 @@ records = st.builds(
     machine=texts,
     error=texts,
     pauses=st.lists(
-        st.builds(
-            Pause, kind=texts, preempted=st.booleans(), **dict.fromkeys(["cycle", "start_ns", "pause_ns"], counts)
-        ),
+        st.builds(Pause, kind=texts, preempted=st.booleans(), **whole_numbers(Pause)),
         max_size=3,
     ).map(tuple),
-    cycles=st.lists(st.builds(Cycle, round_dirty=st.lists(counts, max_size=3).map(tuple)), max_size=2).map(tuple),
-    verification=st.none() | st.builds(Verification),
+    cycles=st.lists(
+        st.builds(Cycle, **whole_numbers(Cycle), round_dirty=st.lists(counts, max_size=3).map(tuple)), max_size=2
+    ).map(tuple),
+    verification=st.none() | st.builds(Verification, **whole_numbers(Verification)),
     facts=params,
 )
 
@@ -205,6 +214,37 @@ def test_a_damaged_run_is_one_sentence(tmp_path: Path, spoil, sentence: str) -> 
     spoil(target)
     with pytest.raises(GcBarrierError, match=sentence):
         load(target)
+
+
+@pytest.mark.parametrize("number", [1 << 63, 1 << 70, -(1 << 64)])
+@pytest.mark.parametrize(
+    ("field", "where"),
+    [
+        ("pause_ns", r"\$\.pauses\[0\]\.pause_ns"),
+        ("wall_ns", r"\$\.wall_ns"),
+        ("heap_bytes", r"\$\.invocation\.config\.heap_bytes"),
+    ],
+)
+def test_a_number_beyond_64_bits_is_told_with_its_place(tmp_path: Path, number: int, field: str, where: str) -> None:
+    target = write_run(tmp_path / "x", [make_outcome(CONFIG, index) for index in range(2)])
+    first, second = (target / "outcomes.jsonl").read_text().splitlines()
+    second = re.sub(rf'"{field}": \d+', f'"{field}": {number}', second, count=1)
+    (target / "outcomes.jsonl").write_text(f"{first}\n{second}\n")
+    with pytest.raises(GcBarrierError, match=rf"line 2: .*beyond the whole numbers of 64 bits @ {where}$"):
+        load(target)
+
+
+def test_numbers_of_64_bits_are_kept(tmp_path: Path) -> None:
+    most, facts = (1 << 64) - 1, {"seed": (1 << 64) - 1, "huge": True, "x": 0.5}
+    outcome = evolve(make_outcome(CONFIG, 0), checksum=most, wall_ns=(1 << 63) - 1, facts=facts)
+    (found,) = load(write_run(tmp_path / "x", [outcome])).outcomes
+    assert found == outcome
+    assert {type(pause.preempted) for pause in found.pauses} == {bool}
+    assert found.facts["huge"] is True
+    spoilt = (tmp_path / "x" / "outcomes.jsonl").read_text().replace(str(most), str(most + 1))
+    (tmp_path / "x" / "outcomes.jsonl").write_text(spoilt)
+    with pytest.raises(GcBarrierError, match="beyond the whole numbers of 64 bits"):
+        load(tmp_path / "x")
 
 
 def test_no_directory_is_one_sentence(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 from pathlib import Path
 from types import ModuleType
 
-from gcbarrier import plotting
+from gcbarrier import report as plotting
 from gcbarrier.commands._progress import waiting
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.plugins import discovery
 from gcbarrier.results import store
+from rich.text import Text
+from gcbarrier import discovery, plotting, store
+from gcbarrier.lost import losses
 
 
 def report(run: store.Run, directory: Path) -> None:
@@ -24,6 +27,8 @@ def report(run: store.Run, directory: Path) -> None:
     for more in (plotting.verification_table(run), plotting.left_out_lines(run)):
         if more is not None:
             plotting.show(more)
+    for loss in losses(run):
+        plotting.show(Text(loss, style="bold"))
     for path in written:
         print(path)
 

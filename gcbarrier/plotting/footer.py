@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
+from gcbarrier.lost import lost
+from gcbarrier.metrics import cells
 from gcbarrier.model import Finding, Outcome, format_bytes
 from gcbarrier.plotting.layout import fold
 from gcbarrier.plotting.style import DASH, TIMES
@@ -29,7 +31,8 @@ def footer(run: Run, machine: str, width: int) -> str:
     said += _settings(outcomes)
     said += _lacking(run, machine)
     said.append(f"{run.experiment}, {_date(run, machine)}")
-    return "\n".join([*fold(said, width), *_failures(outcomes, width), *_failed_probes(findings, width)])
+    failed = (*_failures(outcomes, width), *_failed_probes(findings, width))
+    return "\n".join([*fold(said, width), *failed, *wrap(lost(run, machine), width)])
 
 
 def _about(facts: Mapping[str, Any]) -> Iterator[str]:
