@@ -146,6 +146,9 @@ def test_a_job_that_dies_is_reported_and_the_guest_goes_on(lab: Shared) -> None:
         lab.run(lab_jobs.kill_itself)
     with pytest.raises(GcBarrierError, match="was killed"):
         lab.run(lab_jobs.kill_itself_and_leave_a_child)
+    for code in (0, 3):
+        with pytest.raises(GcBarrierError, match=rf"the job's process .* ended without a result \(status {code}\)"):
+            lab.run(lab_jobs.leave_in_c, code)
     assert lab.run(lab_jobs.add, 1, 1) == 2
     assert guests_of(os.getpid()) == before
 
