@@ -17,6 +17,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sysconfig
 import tempfile
@@ -54,6 +55,11 @@ extern "Python" int gcb_python_collect(void *self, bool rearm, uint64_t *words, 
 _KEPT_S = 30 * 86400.0
 _MODULE = "_gcbarrier"
 _CORE = "gcbarrier-core"
+
+
+_ERROR = re.compile(r"\berror: |No space left", re.IGNORECASE)
+# Where something is wrong, what is only doubtful, and that something was wrong.
+_CONTEXT = re.compile(r"^\s|[:,]$|^In file included |: (warning|note): |^collect2: ", re.IGNORECASE)
 
 
 @frozen(kw_only=True)
@@ -254,13 +260,23 @@ def _emit_glue(target: Path) -> None:
 
 def _compile(arguments: Sequence[str]) -> None:
     command = [*compiler(), *cflags(), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", check=False, stdin=subprocess.DEVNULL
+    )
+    if done.returncode < 0:
+        why = f"{command[0]} was ended by signal {-done.returncode} ({signal.strsignal(-done.returncode)})"
+    else:
+        why = _complaint(done.stderr) or f"{command[0]} ended with status {done.returncode} and said nothing"
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if "error" in line or "No space left" in line]
-        why = (
-            said or done.stderr.splitlines() or [f"{command[0]} ended with status {done.returncode} and said nothing"]
-        )[0]
         raise GcBarrierError(f"the C compiler failed: {why}")
+
+
+def _complaint(stderr: str) -> str:
+    """The line that says what is wrong: the first that is called an error, else the first that is more than context."""
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if not _CONTEXT.search(line)]
+    errors = [line for line in telling if _ERROR.search(line)]
+    return next(iter(errors or telling or lines), "")
 
 
 def _key(files: Sequence[Path], words: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from gcbarrier import barriers, bench, discovery, host, lab, runner, store
+from gcbarrier import barriers, bench, build, discovery, host, lab, runner, store
 from gcbarrier.discovery import nearest
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.experiment import Plan
@@ -77,6 +77,8 @@ def run(
     invocation that fails is recorded with its error.
     """
     script = script_of(name)
+    # No guest helps without one: what runs there is compiled here.
+    build.compiler()
     seed = secrets.randbelow(1 << 31) if settings.seed is None else settings.seed
     plans: dict[str, Plan] = {}
     machines: dict[str, dict[str, object]] = {}
@@ -104,7 +106,7 @@ def run(
         if settings.machine != "lab":
             with _here() as place:
                 here = planned(NATIVE)
-                host.fits(_largest_bytes(here))
+                _fit(here)
                 lacking = _lacking(here, place.executor, watch)
                 # Sessions want one machine with all of them, and so does who has named them.
                 natively = settings.machine == "native" and not here.configs and "barrier" not in settings.choices
@@ -158,6 +160,9 @@ def measure(
     for config in configs:
         check(config)
     plan = Plan(configs=configs, invocations=invocations)
+    build.compiler()
+    if machine == "native":
+        _fit(plan)
     with _guest([plan], watch) if machine == "lab" else _here() as place:
         for problem in _lacking(plan, place.executor, watch).values():
             raise problem
@@ -229,6 +234,12 @@ def _largest_bytes(*plans: Plan) -> int:
     return max(one.heap_bytes for plan in plans for one in _parts(plan))
 
 
+def _fit(plan: Plan) -> None:
+    """Raises GcBarrierError where this machine has no memory for a heap of the plan; it is known before any is made."""
+    for heap_bytes, memory in sorted({(one.heap_bytes, one.memory) for one in _parts(plan)}, reverse=True):
+        host.fits(heap_bytes, memory)
+
+
 def _parts(plan: Plan) -> tuple[Config | Probe, ...]:
     return (*plan.configs, *plan.probes)
 
@@ -262,15 +273,19 @@ def _require_lab(settings: Settings, lacking: dict[str, Unavailable]) -> None:
     """Raises Unavailable where neither this kernel nor the lab will do."""
     name, problem = next(iter(lacking.items()))
     if settings.machine == "native":
-        raise Unavailable(problem.what, problem.why, f"let it run in the lab, without machine=native: {problem.remedy}")
+        raise Unavailable(problem.what, problem.why, _either("let it run in the lab, without machine=native", problem))
     status = lab.status()
     if not status.ready:
-        others = "leave it out with `--set barrier=...`"
         raise Unavailable(
             f"the barrier {name}",
             f"on this kernel {problem.why}, and the lab is not ready: {status.missing}",
-            f"{status.remedy}, or {others}",
+            _either("leave it out with `--set barrier=...`", status),
         )
+
+
+def _either(one: str, other: Unavailable | lab.LabStatus) -> str:
+    """A remedy that is always there, and before it the other one where there is any."""
+    return ", or ".join(filter(None, (other.remedy, one)))
 
 
 @contextlib.contextmanager
@@ -284,9 +299,12 @@ def _guest(plans: Sequence[Plan], watch: Watch) -> Iterator[_Place]:
     """A guest with memory for the largest heap of ``plans``; one that counts instructions if they ask for that."""
     verify = any(config.verify for plan in plans for config in plan.configs)
     memory_bytes = int(_largest_bytes(*plans) * _GUEST_SHARE) + _GUEST_BYTES + verify * _ORACLE_BYTES
+    huge = [one.heap_bytes for plan in plans for one in _parts(plan) if one.memory == "hugetlb"]
+    huge_bytes = max(huge, default=0)
+    memory_bytes += huge_bytes
     counted = any(plan.counted for plan in plans)
     watch.note("booting the lab's guest")
-    with lab.LabExecutor(memory_bytes=memory_bytes, icount=counted) as executor:
+    with lab.LabExecutor(memory_bytes=memory_bytes, huge_bytes=huge_bytes, icount=counted) as executor:
         guest = executor.machine
         machine = Machine(name=guest.name, accelerator=guest.accelerator)
         # The guest has neither compiler nor checkout: what it runs was made here.

@@ -247,7 +247,7 @@ def _bdwgc() -> None:
     try:
         found = build.has_header("gc/gc.h")
     except Unavailable as problem:
-        raise _Missing(problem.why, problem.remedy) from problem
+        raise _Missing(f"it needs {problem.what}: {problem.why}", problem.remedy) from problem
     if not found:
         raise _Missing("the Boehm collector's header gc/gc.h is not installed", remedy)
 

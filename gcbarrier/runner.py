@@ -192,10 +192,12 @@ def availability(memories: Mapping[str, str], executor: Executor) -> dict[str, U
     for name in memories:
         try:
             plugins[name] = barriers.choose(name).compile()
+        except Unavailable as problem:
+            broken[name] = Unavailable(f"the barrier {name}", f"it needs {problem.what}: {problem.why}", problem.remedy)
         except GcBarrierError as problem:
-            broken[name] = (
-                problem if isinstance(problem, Unavailable) else Unavailable(f"the barrier {name}", str(problem))
-            )
+            broken[name] = Unavailable(f"the barrier {name}", str(problem))
+    if not plugins:
+        return {**broken}  # nothing to boot a guest for
     files = _contents({folder for plugin in plugins.values() for folder in (plugin.core, plugin.library.parent)})
     return {**executor.submit(_availability, plugins, memories, files).result(), **broken}
 

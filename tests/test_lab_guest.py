@@ -177,6 +177,13 @@ def test_a_guest_that_panics_is_reported_after_two_tries_with_its_console(lab: S
     assert guests_of(os.getpid()) == []
 
 
+def test_a_guest_has_the_huge_pages_it_was_asked_for(needs: Needs) -> None:
+    needs("lab")
+    with LabExecutor(memory_bytes=1 << 30, huge_bytes=16 << 20, cpus=1) as executor:
+        assert executor.submit(host.free_huge_pages).result(120) == 8
+        assert executor.submit(features.feature, "hugetlb").result(120).works
+
+
 def test_a_job_over_its_deadline_is_reported_as_hung(needs: Needs) -> None:
     needs("lab")
     spec = GuestSpec(kernel=find_kernel(), qemu=find_qemu(), memory_bytes=1 << 30, cpus=1)

@@ -45,7 +45,8 @@ class GuestLost(Exception):  # noqa: N818 - between these modules only; the user
 class GuestSpec:
     """What a guest is made of.
 
-    ``memory_bytes`` is the guest's own, of which it needs about 0.4 GiB for itself; it finds ``include`` (files and
+    ``memory_bytes`` is the guest's own, of which it needs about 0.4 GiB for itself, and ``huge_bytes`` of it are set
+    aside as huge pages; it finds ``include`` (files and
     folders) at the same paths, and of the ``search`` folders what :mod:`gcbarrier.discovery` looks for in them.
     """
 
@@ -53,6 +54,7 @@ class GuestSpec:
     qemu: Qemu
     memory_bytes: int
     cpus: int
+    huge_bytes: int = 0
     include: tuple[Path, ...] = ()
     search: tuple[Path, ...] = ()
     icount: bool = False
@@ -170,7 +172,8 @@ def _initrd(spec: GuestSpec) -> IO[bytes]:
         base_bytes = base.stat().st_size
         _check_room(spec, base_bytes)
         # Before any of it is read: a folder may well hold more than this machine's memory and disk.
-        check_room(spec.include, spec.search, (spec.memory_bytes - _KERNEL_BYTES) // _COPIES - base_bytes)
+        room_bytes = (spec.memory_bytes - spec.huge_bytes - _KERNEL_BYTES) // _COPIES - base_bytes
+        check_room(spec.include, spec.search, room_bytes)
         whole = nameless_file(lab_home())
         try:
             with open(base, "rb") as source:
@@ -188,7 +191,7 @@ def _initrd(spec: GuestSpec) -> IO[bytes]:
 
 
 def _check_room(spec: GuestSpec, archive_bytes: int) -> None:
-    needed = _COPIES * archive_bytes + _KERNEL_BYTES
+    needed = _COPIES * archive_bytes + _KERNEL_BYTES + spec.huge_bytes
     if spec.memory_bytes < needed:
         raise GcBarrierError(
             f"a guest of {format_bytes(spec.memory_bytes)} can't hold the {format_bytes(archive_bytes)} of files that "
@@ -204,6 +207,7 @@ def _start(
         spec.kernel,
         accelerator=accelerator,
         memory_bytes=spec.memory_bytes,
+        huge_bytes=spec.huge_bytes,
         cpus=spec.cpus,
         initrd=initrd.fileno(),
         port=port.fileno(),
