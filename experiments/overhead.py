@@ -94,7 +94,7 @@ def _figure(run: Run, machine: str) -> Figure:
         times.set_label("times")
         added.set_label("added")
         for axes in (times, added):
-            axes.set_ylim(len(all_rows) - 0.5, -0.5)
+            axes.set_ylim(max(len(all_rows), 1) - 0.5, -0.5)
             axes.set_yticks(range(len(all_rows)), [""] * len(all_rows))
             axes.tick_params(axis="y", length=0)
         sizes = len({row[0] for row in all_rows}) > 1
@@ -112,6 +112,9 @@ def _figure(run: Run, machine: str) -> Figure:
         if all_rows:
             cost_axis(times.xaxis, by[all_rows[0]].unit)
             times.legend(loc="upper right", bbox_to_anchor=(1.0, 1.14), ncols=2, borderaxespad=0, handlelength=1)
+        else:
+            middle: dict[str, Any] = {"ha": "center", "va": "center", "transform": times.transAxes}
+            times.text(0.5, 0.5, "nothing to compare: no invocation\nmeasured it both ways", color=INK, **middle)
         times.grid(axis="x")
         _aim(added)
     return figure

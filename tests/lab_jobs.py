@@ -1,9 +1,11 @@
 """What the tests of the lab run in a guest; it has no pytest, so these are apart from the tests."""
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -70,6 +72,18 @@ def exists(path: str) -> bool:
 
 def kill_itself() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leave(status: int) -> None:
+    os._exit(status)
+
+
+def leave_in_c(status: int) -> None:
+    # As a mutator's C may, in a thread that is not Python's first.
+    libc = ctypes.CDLL(None)
+    thread = threading.Thread(target=libc.exit, args=(status,))
+    thread.start()
+    thread.join()
 
 
 def leave_a_child() -> int:

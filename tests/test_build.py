@@ -51,6 +51,48 @@ def test_a_mistake_in_c_is_one_sentence_with_its_place(cache: Path, tmp_path: Pa
     assert [path.name.partition("-")[0] for path in cache.iterdir()] == ["core"]
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "/usr/bin/ld: /tmp/x.o: in function `f':\nx.c:(.text+0x5): undefined reference to `g'",
+            "x.c:(.text+0x5): unde",
+        ),
+        ("/usr/bin/ld: cannot find -lnosuch: No such file or directory", "/usr/bin/ld: cannot find -lnosuch: No such"),
+        ("x.c: Assembler messages:\nx.c:1: Error: no such instruction: `bogus r1'", "x.c:1: Error: no such instruct"),
+        (
+            "In file included from errors.h:1:\nx.h: In function 'f':\nx.h:1: warning: hm\nx.h:3: error: no",
+            "x.h:3: error: no",
+        ),
+        ("collect2: fatal error: ld terminated with signal 9 [Killed]", "collect2: fatal error: ld terminated with"),
+        ("x.c:1:1: Fehler: nein", "x.c:1:1: Fehler: nein"),
+    ],
+)
+def test_what_the_compiler_says_is_told_whatever_its_wording(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, told: str
+) -> None:
+    compiler = tmp_path / "talkative"
+    compiler.write_text(
+        f"#!/bin/sh\ncat >&2 <<'END'\n{said}\ncollect2: error: ld returned 1 exit status\nEND\nexit 1\n"
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    with pytest.raises(GcBarrierError) as caught:
+        build.core()
+    assert str(caught.value).startswith(f"the C compiler failed: {told}")
+    assert not list(cache.glob("core-*"))
+
+
+def test_a_compiler_that_is_killed_is_said_to_be(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler = tmp_path / "short-lived"
+    compiler.write_text("#!/bin/sh\necho 'x.c:1: warning: so far so good' >&2\nkill -KILL $$\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    with pytest.raises(GcBarrierError, match=r"C compiler failed: .*/short-lived was ended by signal 9 \(Killed\)$"):
+        build.core()
+    assert not list(cache.glob("core-*"))
+
+
 def test_without_a_compiler_it_says_what_to_do(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(Unavailable, match=r"there is no no-such-compiler \(install gcc, or name a compiler in CC"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gcbarrier import barriers
-from gcbarrier.campaign import runner
+from gcbarrier.campaign.availability import availability
 from gcbarrier.commands import main
 from gcbarrier.machines import lab
 from gcbarrier.plugins import discovery

@@ -254,3 +254,16 @@ def test_in_the_lab_soft_dirty_reports_falsely_and_loses(tmp_path: Path, needs) 
     assert counts["soft-dirty", "neighbour merges/false"] == 62
     assert counts["soft-dirty", "MADV_DONTNEED/lost"] == 8
     assert counts["uffd-wp-async", "neighbour merges/false"] == counts["uffd-wp-async", "MADV_DONTNEED/lost"] == 0
+
+
+def test_where_nothing_can_be_compared_the_figure_says_so(
+    tmp_path: Path, shrunk: Callable[[str], None], recwarn: pytest.WarningsRecorder
+) -> None:
+    shrunk("overhead")
+    chosen = settings.read(["barrier=none", "machine=native"])
+    run = campaign.run("overhead", out=tmp_path / "run", quick=True, settings=chosen)
+    (figure,) = campaign.script_of("overhead").figures(run).values()
+    figure.canvas.draw()
+    told = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert any("nothing to compare" in text for text in told)
+    assert not [str(each.message) for each in recwarn]

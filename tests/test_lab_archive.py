@@ -4,9 +4,11 @@ import io
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +16,11 @@ import pytest
 from attrs import frozen
 
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.machines.lab import image, overlay
+from gcbarrier.machines.lab import guest, image, overlay
 from gcbarrier.machines.lab.cpio import CpioWriter
 from gcbarrier.machines.lab.files import new_file
-from gcbarrier.machines.lab.status import Kernel
+from gcbarrier.machines.lab.guest import GuestSpec
+from gcbarrier.machines.lab.status import Kernel, Qemu
 
 
 @frozen(kw_only=True)
@@ -198,6 +201,54 @@ def test_what_is_not_there_or_not_readable_is_refused(
     (tmp_path / "secret").write_text("")
     with pytest.raises(GcBarrierError, match="secret can't be read"):
         overlaid(kernel, include=(tmp_path / "secret",))
+
+
+def test_what_is_neither_file_nor_folder_is_refused(
+    kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        # The name of a socket may not be long.
+        monkeypatch.chdir(folder)
+        listening.bind("socket")
+    for name, target in (("zero", "/dev/zero"), ("messages", "/proc/kmsg"), ("up", ".."), ("round", "round")):
+        (folder / name).symlink_to(target)
+    for name, said in (
+        ("pipe", "is a FIFO, and a guest can be given files and folders only: leave it out"),
+        ("socket", "is a socket, and"),
+        ("zero", "can't be included, as the guest mounts its own file system there"),
+        ("messages", "can't be included, as the guest mounts its own file system there"),
+        ("round", "does not exist"),
+    ):
+        with pytest.raises(GcBarrierError, match=said):
+            overlaid(kernel, include=(folder / name,))
+    overlay.check_room((folder,), (), 1 << 30)
+    # In a folder they are no reason to refuse the rest; /proc/kmsg would be read for ever.
+    found = overlaid(kernel, include=(folder,))
+    inside = {Path(name).name for name in found if name.startswith(relative(folder) + "/")}
+    assert inside == {"zero", "messages", "up"}
+    assert "proc/kmsg" not in found
+    assert found[relative(folder / "zero")].content == b"/dev/zero"
+
+
+def test_more_than_the_guest_has_room_for_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: Kernel
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(image, "_base_files", lambda: [__file__])
+    monkeypatch.setattr(image, "_libraries", lambda _: [])
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        with (folder / name).open("wb") as file:
+            file.truncate(3 << 30)
+    qemu = Qemu(program=tmp_path / "qemu", version="10.0")
+    spec = GuestSpec(kernel=kernel, qemu=qemu, memory_bytes=1 << 30, cpus=1, include=(folder,))
+    monkeypatch.setattr(guest, "write_overlay", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(GcBarrierError, match=f"has room for .*MiB beside .*, and with {folder} there would be more"):
+        guest.Guest(spec, "tcg", 1.0, threading.Event())
 
 
 def test_the_base_is_made_once_and_old_ones_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,6 +128,14 @@ def test_the_command_ends_with_this_process_and_after_a_panic(spec: GuestSpec) -
     assert "panic=-1" in words[words.index("-append") + 1].split()
     assert words[words.index("-m") + 1] == "1024M"
     assert words[words.index("-smp") + 1] == "3"
+    assert "hugepages" not in words[words.index("-append") + 1]
+
+
+@pytest.mark.parametrize(("huge_bytes", "pages"), [(16 << 20, 8), ((16 << 20) + 1, 9), (1, 2)])
+def test_huge_pages_are_set_aside_when_the_guest_starts(spec: GuestSpec, huge_bytes: int, pages: int) -> None:
+    options = {"accelerator": "tcg", "memory_bytes": 1 << 30, "cpus": 1, "initrd": 7, "port": 8}
+    words = command(spec.qemu, spec.kernel, huge_bytes=huge_bytes, **options)
+    assert f"hugepages={pages}" in words[words.index("-append") + 1].split()
 
 
 def test_a_guest_whose_starter_is_gone_already_does_not_start(spec: GuestSpec) -> None:

@@ -147,6 +147,9 @@ def test_a_job_that_dies_is_reported_and_the_guest_goes_on(lab: Shared) -> None:
         lab.run(lab_jobs.kill_itself)
     with pytest.raises(GcBarrierError, match="was killed"):
         lab.run(lab_jobs.kill_itself_and_leave_a_child)
+    for code in (0, 3):
+        with pytest.raises(GcBarrierError, match=rf"the job's process .* ended without a result \(status {code}\)"):
+            lab.run(lab_jobs.leave_in_c, code)
     assert lab.run(lab_jobs.add, 1, 1) == 2
     assert guests_of(os.getpid()) == before
 
@@ -173,6 +176,13 @@ def test_a_guest_that_panics_is_reported_after_two_tries_with_its_console(lab: S
     assert "it was tried 2 times" in message
     assert "\n  | " in message
     assert guests_of(os.getpid()) == []
+
+
+def test_a_guest_has_the_huge_pages_it_was_asked_for(needs: Needs) -> None:
+    needs("lab")
+    with LabExecutor(memory_bytes=1 << 30, huge_bytes=16 << 20, cpus=1) as executor:
+        assert executor.submit(host.free_huge_pages).result(120) == 8
+        assert executor.submit(features.feature, "hugetlb").result(120).works
 
 
 def test_a_job_over_its_deadline_is_reported_as_hung(needs: Needs) -> None:

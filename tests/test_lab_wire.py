@@ -1,11 +1,14 @@
 """Frames between host and guest."""
 
+import importlib
 import operator
 import os
 import pickle
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.machines.lab import report_progress, run_command
-from gcbarrier.machines.lab.wire import Call, Decoder, Done, Failed, Message, Output, Progress, encode
+from gcbarrier.machines.lab.wire import END, Alive, Call, Decoder, Done, Failed, Message, Output, Progress, encode
 
 values = st.recursive(st.none() | st.integers() | st.text() | st.binary(), lambda inner: st.lists(inner, max_size=4))
 messages = st.one_of(
@@ -81,9 +84,62 @@ def run_here(job: object, environment: Mapping[str, str] | None = None) -> tuple
         command = [sys.executable, "-c", BE_THE_JOB, str(theirs)]
         done = subprocess.run(command, input=pickle.dumps(call), stdout=subprocess.PIPE, pass_fds=[theirs], check=True)
         os.close(theirs)
+        sent = results.read()
+        assert sent.endswith(END), "which is how the agent knows that the outcome has been said"
         decoder = Decoder()
-        decoder.feed(results.read())
+        decoder.feed(sent.removesuffix(END))
     return list(iter(decoder.message, None)), done.stdout
+
+
+BE_THE_AGENT = """
+import sys
+from gcbarrier.machines.lab.agent import Agent
+agent = Agent(int(sys.argv[1]))
+while (call := agent.receive()) is not None:
+    agent.run(call)
+"""
+
+
+@pytest.fixture
+def ask_agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[Message]]]:
+    """Have one agent run ``function`` of a module, and return all that it says of it."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    ours, theirs = socket.socketpair()
+    decoder = Decoder()
+
+    def ask(module: str, function: str, *args: object) -> list[Message]:
+        job = pickle.dumps((getattr(importlib.import_module(module), function), args, {}))
+        ours.sendall(encode(Call(module=module, job=job, environment={})))
+        said: list[Message] = []
+        while not said or not isinstance(said[-1], Done | Failed):
+            while (message := decoder.message()) is None:
+                decoder.feed(ours.recv(1 << 16))
+            if not isinstance(message, Alive):
+                said.append(message)
+        return said
+
+    ours.settimeout(60)
+    command = [sys.executable, "-c", BE_THE_AGENT, str(theirs.fileno())]
+    with ours, theirs, subprocess.Popen(command, pass_fds=[theirs.fileno()]) as agent:
+        yield ask
+        ours.shutdown(socket.SHUT_WR)
+        assert agent.wait(60) == 0
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_job_that_exits_has_said_nothing_and_that_is_said(
+    ask_agent: Callable[..., list[Message]], status: int
+) -> None:
+    for function in ("leave", "leave_in_c"):
+        # It has never said anything more than once for a job: the next one hears its own.
+        *_, last = ask_agent("lab_jobs", function, status)
+        assert isinstance(last, Failed), f"a call of {function} was answered"
+        said = f"the job's process in the lab's guest ended without a result (status {status})"
+        assert str(last.error) == said
+    assert ask_agent("lab_jobs", "add", 40, 2) == [Done(value=42)]
+    (failed,) = ask_agent("sys", "exit", status)
+    assert isinstance(failed, Failed)
+    assert (type(failed.error), str(failed.error)) == (GcBarrierError, f"SystemExit in the lab's guest: {status}")
 
 
 def test_a_job_sends_its_result_and_its_output() -> None:

@@ -11,7 +11,10 @@ from test_scaling import NATIVE, planned
 
 from gcbarrier import collectors, plotting
 from gcbarrier.campaign import experiments as campaign
-from gcbarrier.campaign.settings import read
+from gcbarrier.campaign.lacking import equipped
+from gcbarrier.campaign.places import this_machine
+from gcbarrier.campaign.settings import Settings, read
+from gcbarrier.campaign.watching import UNWATCHED
 from gcbarrier.errors import Unavailable
 from gcbarrier.plotting.footer import footer
 from gcbarrier.plugins import discovery

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from synthetic import make_outcome, make_outcomes, write_run
 
-from gcbarrier import store
 from gcbarrier.commands import main
 from gcbarrier.model import Config, evolve
 from gcbarrier.plotting.footer import footer
+from gcbarrier.results import store
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 NONE = Config(heap="gcbench", barrier="none", collector="stop-the-world")
@@ -253,7 +253,7 @@ def test_whose_window_system_is_there_keeps_it() -> None:
 
 
 def _planned(run: Path, *, configs: int, probes: int, invocations: int) -> None:
-    """Give the manifest a plan, as :func:`gcbarrier.campaign.run` records it."""
+    """Give the manifest a plan, as :func:`gcbarrier.campaign.experiments.run` records it."""
     manifest = json.loads((run / "manifest.json").read_text())
     plan = {"configs": [{}] * configs, "probes": [{}] * probes, "invocations": invocations, "counted": False}
     (run / "manifest.json").write_text(json.dumps({**manifest, "plans": {"native": plan}}))

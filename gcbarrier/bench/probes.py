@@ -180,7 +180,7 @@ def run(job: ProbeJob) -> Finding:
     readings: list[Reading] = []
     error = ""
     try:
-        fits(job.probe.heap_bytes)
+        fits(job.probe.heap_bytes, job.probe.memory)
         readings.extend(_readings(job))
     except GcBarrierError as problem:
         error = str(problem)

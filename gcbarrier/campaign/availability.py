@@ -9,7 +9,7 @@ from gcbarrier import barriers
 from gcbarrier.bench.trial import try_out
 from gcbarrier.campaign.shipping import artifacts, install
 from gcbarrier.core import build
-from gcbarrier.errors import GcBarrierError
+from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.machines.fresh import Within
 
 _TRIAL_S = 30.0
@@ -26,8 +26,12 @@ def availability(memories: Mapping[str, str], executor: Executor) -> dict[str, G
     for name in memories:
         try:
             plugins[name] = barriers.choose(name).compile()
+        except Unavailable as problem:
+            broken[name] = Unavailable(f"the barrier {name}", f"it needs {problem.what}: {problem.why}", problem.remedy)
         except GcBarrierError as problem:
             broken[name] = problem
+    if not plugins:
+        return broken  # nothing to boot a guest for
     return {**_tried(plugins, memories, executor), **broken}
 
 

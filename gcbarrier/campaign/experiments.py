@@ -17,9 +17,10 @@ from gcbarrier.campaign.lacking import (
     require_lab,
     without,
 )
-from gcbarrier.campaign.places import NATIVE, Place, guest_for, largest_bytes, this_machine
+from gcbarrier.campaign.places import NATIVE, Place, guest_for, this_machine
 from gcbarrier.campaign.settings import MACHINES, Settings, check
 from gcbarrier.campaign.watching import UNWATCHED, Watch
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.experiment import Plan
 from gcbarrier.machines import host, lab
@@ -50,6 +51,8 @@ def run(
     fails is recorded with its error.
     """
     script = script_of(name)
+    # No guest helps without one: what runs there is compiled here.
+    build.compiler()
     seed = secrets.randbelow(1 << 31) if settings.seed is None else settings.seed
     plans: dict[str, Plan] = {}
     machines: dict[str, dict[str, object]] = {}
@@ -83,7 +86,7 @@ def run(
         if settings.machine != "lab":
             with this_machine() as place:
                 here, absent = equipped(planned(NATIVE), place, settings, watch)
-                host.fits(largest_bytes(here))
+                _fit(here)
                 _compile([here], watch)
                 lacking = lacking_barriers(here, place.executor, watch)
                 # Sessions want one machine with all of them, and so does who has named them.
@@ -137,6 +140,9 @@ def measure(
         raise GcBarrierError(f"that can't be measured: {problem.args[0]}") from problem
     for config in configs:
         check(config)
+    build.compiler()
+    if machine == "native":
+        _fit(plan)
     with guest_for([plan], watch) if machine == "lab" else this_machine() as place:
         absent, lacking = absent_collectors(plan, place), lacking_barriers(plan, place.executor, watch)
         for missing in (*absent.values(), *lacking.values()):
@@ -168,6 +174,12 @@ def _measure(place: Place, plan: Plan, seed: int, watch: Watch, only: int | None
     yield from runner.run(
         steps, place.executor, machine=place.machine.name, has_compiler=place.has_compiler, on_done=watch.done
     )
+
+
+def _fit(plan: Plan) -> None:
+    """Raises GcBarrierError where this machine has no memory for a heap of the plan; it is known before any is made."""
+    for heap_bytes, memory in sorted({(one.heap_bytes, one.memory) for one in plan.parts}, reverse=True):
+        host.fits(heap_bytes, memory)
 
 
 def _compile(plans: Sequence[Plan], watch: Watch) -> None:

@@ -79,15 +79,19 @@ def require_lab(settings: Settings, lacking: dict[str, Unavailable]) -> None:
     """Raises Unavailable where neither this kernel nor the lab will do."""
     name, problem = next(iter(lacking.items()))
     if settings.machine == "native":
-        raise Unavailable(problem.what, problem.why, f"let it run in the lab, without machine=native: {problem.remedy}")
+        raise Unavailable(problem.what, problem.why, _either("let it run in the lab, without machine=native", problem))
     status = lab.status()
     if not status.ready:
-        others = "leave it out with `--set barrier=...`"
         raise Unavailable(
             f"the barrier {name}",
             f"on this kernel {problem.why}, and the lab is not ready: {status.missing}",
-            f"{status.remedy}, or {others}",
+            _either("leave it out with `--set barrier=...`", status),
         )
+
+
+def _either(one: str, other: Unavailable | lab.LabStatus) -> str:
+    """A remedy that is always there, and before it the other one where there is any."""
+    return ", or ".join(filter(None, (other.remedy, one)))
 
 
 def as_told(lacking: Mapping[str, Unavailable]) -> dict[str, dict[str, str]]:

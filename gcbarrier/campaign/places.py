@@ -53,9 +53,11 @@ def guest_for(plans: Sequence[Plan], watch: Watch) -> Iterator[Place]:
     """The lab's guest with memory for the largest heap of ``plans``; it counts instructions if they ask for that."""
     verify = any(config.verify for plan in plans for config in plan.configs)
     memory_bytes = int(largest_bytes(*plans) * _GUEST_SHARE) + _GUEST_BYTES + verify * _ORACLE_BYTES
+    huge_bytes = max((one.heap_bytes for plan in plans for one in plan.parts if one.memory == "hugetlb"), default=0)
+    memory_bytes += huge_bytes
     counted = any(plan.counted for plan in plans)
     watch.note("booting the lab's guest")
-    with lab.LabExecutor(memory_bytes=memory_bytes, icount=counted) as executor:
+    with lab.LabExecutor(memory_bytes=memory_bytes, huge_bytes=huge_bytes, icount=counted) as executor:
         guest = executor.machine
         machine = Machine(name=guest.name, accelerator=guest.accelerator)
         # The guest has neither compiler nor checkout: what it runs was made here.

@@ -29,7 +29,11 @@ def _look() -> None:
     if version >> 16 < _MAJOR:
         old = f"the Boehm collector installed here is of version {version >> 16}"
         raise Unavailable(_WHAT, old, f"{_REMEDY} of Debian 12 on")
-    if not has_header("gc/gc.h"):
+    try:
+        found = has_header("gc/gc.h")
+    except Unavailable as problem:
+        raise Unavailable(_WHAT, f"it needs {problem.what}: {problem.why}", problem.remedy) from problem
+    if not found:
         raise Unavailable(_WHAT, "the Boehm collector's header gc/gc.h is not installed", _REMEDY)
 
 

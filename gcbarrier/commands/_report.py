@@ -3,14 +3,14 @@
 from pathlib import Path
 from types import ModuleType
 
-from gcbarrier import report as plotting
+from rich.text import Text
+
+from gcbarrier import plotting
 from gcbarrier.commands._progress import waiting
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.plugins import discovery
 from gcbarrier.results import store
-from rich.text import Text
-from gcbarrier import discovery, plotting, store
-from gcbarrier.lost import losses
+from gcbarrier.results.lost import losses
 
 
 def report(run: store.Run, directory: Path) -> None:

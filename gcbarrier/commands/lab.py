@@ -65,7 +65,7 @@ def _setup(args: argparse.Namespace) -> int:
 
         found = lab.setup(on_step, args.kernel)
     if not found.ready:
-        raise GcBarrierError(f"the lab still lacks something: {found.missing}; {found.remedy}")
+        raise GcBarrierError("; ".join(filter(None, ("the lab still lacks something: " + found.missing, found.remedy))))
     print(f"ready: Linux {found.kernel_release} in QEMU {found.qemu_version}")
     return 0
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 
@@ -20,6 +21,11 @@ class Reading:
 
     files: tuple[str, ...]
     absent: tuple[str, ...]
+
+
+_ERROR = re.compile(r"\berror: |No space left", re.IGNORECASE)
+# Where something is wrong, what is only doubtful, and that something was wrong.
+_CONTEXT = re.compile(r"^\s|[:,]$|^In file included |: (warning|note): |^collect2: ", re.IGNORECASE)
 
 
 def reading(command: Sequence[str], sources: Sequence[str], environment: Mapping[str, str]) -> Reading:
@@ -41,12 +47,21 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Co
         stdin=subprocess.DEVNULL,
         env={**environment, "LC_ALL": "C"},
     )
+    if done.returncode < 0:
+        why = f"{command[0]} was ended by signal {-done.returncode} ({signal.strsignal(-done.returncode)})"
+    else:
+        why = _complaint(done.stderr) or f"{command[0]} ended with status {done.returncode} and said nothing"
     if done.returncode:
-        lines = done.stderr.splitlines()
-        said = [line for line in lines if "error: " in line or "No space left" in line]
-        why = (said or lines or [f"{command[0]} ended with status {done.returncode} and said nothing"])[0]
         raise GcBarrierError(f"the C compiler failed: {why}")
     return done
+
+
+def _complaint(stderr: str) -> str:
+    """The line that says what is wrong: the first that is called an error, else the first that is more than context."""
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if not _CONTEXT.search(line)]
+    errors = [line for line in telling if _ERROR.search(line)]
+    return next(iter(errors or telling or lines), "")
 
 
 def _prerequisites(rules: str) -> list[str]:

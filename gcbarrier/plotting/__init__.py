@@ -8,7 +8,6 @@ import contextlib
 import os
 import sys
 
-from gcbarrier.machines.cache import cache_home
 from gcbarrier.plotting.workplace import writable_folder
 
 # Before matplotlib is imported: where it can't write to its own folder it warns, and takes longer each time.

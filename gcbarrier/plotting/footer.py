@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
-from gcbarrier.lost import lost
-from gcbarrier.metrics import cells
 from gcbarrier.model import Finding, Outcome, format_bytes
 from gcbarrier.plotting.layout import fold
 from gcbarrier.plotting.style import DASH, TIMES
 from gcbarrier.results import cells
+from gcbarrier.results.lost import lost
 from gcbarrier.results.store import Run
 
 _NAMED = 3

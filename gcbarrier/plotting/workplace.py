@@ -7,7 +7,7 @@ import shutil
 import tempfile
 
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.paths import cache_home
+from gcbarrier.machines.cache import cache_home
 
 
 def writable_folder() -> str:

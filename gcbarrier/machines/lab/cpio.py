@@ -5,6 +5,7 @@ Several archives one after the other are one file system to the kernel: later fi
 
 import os
 import stat
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 
@@ -17,11 +18,13 @@ _LARGEST_BYTES = (1 << 32) - 1
 class CpioWriter:
     """Adds files at absolute paths, with the folders and links on the way to them, each once.
 
-    Everything belongs to root and everyone may read it: the guest must also serve an unprivileged user.
+    Everything belongs to root and everyone may read it: the guest must also serve an unprivileged user. Links may lead
+    into the folders ``mounted``, of which nothing is added: the guest has its own there.
     """
 
-    def __init__(self, out: IO[bytes]) -> None:
+    def __init__(self, out: IO[bytes], mounted: Collection[str] = ()) -> None:
         self._out = out
+        self._mounted = mounted
         self._position = 0
         self._inode = 0
         self._known: set[str] = {"/"}
@@ -46,6 +49,8 @@ class CpioWriter:
                 pending, done = [part for part in whole.split("/") if part], ""
                 continue
             done = step
+            if step in self._mounted:
+                return
             info = os.stat(step)
             if stat.S_ISDIR(info.st_mode):
                 self.add_folder(step)

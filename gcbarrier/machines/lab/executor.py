@@ -59,6 +59,7 @@ class LabExecutor(Executor):
     process does (``GCBARRIER_PATH`` when it was submitted, and the checkout).
 
     - ``memory_bytes``: the guest's memory, of which it needs about 0.4 GiB for itself.
+    - ``huge_bytes``: how much of it is set aside as huge pages, for memory of the kind ``hugetlb``.
     - ``include``: files and folders the guest finds at the same absolute path, as they are when it boots.
     - ``kernel``: the suite or release of a kernel that was set up; by default the first one.
     - ``job_deadline_s``: seconds after which a job counts as hung; by default it may take for ever, and only a guest
@@ -74,6 +75,7 @@ class LabExecutor(Executor):
         self,
         *,
         memory_bytes: int = 2 << 30,
+        huge_bytes: int = 0,
         cpus: int = 2,
         include: Sequence[Path] = (),
         kernel: str | None = None,
@@ -89,6 +91,7 @@ class LabExecutor(Executor):
             kernel=find_kernel(kernel),
             qemu=find_qemu(),
             memory_bytes=memory_bytes,
+            huge_bytes=huge_bytes,
             cpus=cpus,
             include=tuple(include),
             icount=icount,

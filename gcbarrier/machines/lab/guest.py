@@ -18,7 +18,7 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.lab import qemu as qemu_command
 from gcbarrier.machines.lab.files import full_disk_explained, nameless_file
 from gcbarrier.machines.lab.image import base_archive
-from gcbarrier.machines.lab.overlay import write_overlay
+from gcbarrier.machines.lab.overlay import check_room, write_overlay
 from gcbarrier.machines.lab.paths import lab_home
 from gcbarrier.machines.lab.status import Kernel, Qemu
 from gcbarrier.machines.lab.wire import Alive, Call, Decoder, Done, Failed, Hello, Message, encode
@@ -28,6 +28,8 @@ _SILENCE_S = 60.0
 _TAIL_BYTES = 1 << 16
 _STOP_CHECK_S = 0.2
 _KERNEL_BYTES = 64 << 20
+# The archive lies in memory while it is unpacked, and the kernel lets files take half of what is left.
+_COPIES = 3
 
 
 class GuestLost(Exception):  # noqa: N818 - between these modules only; the user meets a GcBarrierError made of it
@@ -43,14 +45,16 @@ class GuestLost(Exception):  # noqa: N818 - between these modules only; the user
 class GuestSpec:
     """What a guest is made of.
 
-    ``memory_bytes`` is the guest's own, of which it needs about 0.4 GiB for itself; it finds ``include`` (files and
-    folders) at the same paths, and of the ``search`` folders what :mod:`gcbarrier.plugins.discovery` looks for in them.
+    ``memory_bytes`` is the guest's own, of which it needs about 0.4 GiB for itself, and ``huge_bytes`` of it are set
+    aside as huge pages; it finds ``include`` (files and folders) at the same paths, and of the ``search`` folders what
+    :mod:`gcbarrier.plugins.discovery` looks for in them.
     """
 
     kernel: Kernel
     qemu: Qemu
     memory_bytes: int
     cpus: int
+    huge_bytes: int = 0
     include: tuple[Path, ...] = ()
     search: tuple[Path, ...] = ()
     icount: bool = False
@@ -165,6 +169,11 @@ def _initrd(spec: GuestSpec) -> IO[bytes]:
     """The guest's first file system as one file without a name; ``GcBarrierError`` if its memory can't hold it."""
     with full_disk_explained(lab_home()):
         base = base_archive()
+        base_bytes = base.stat().st_size
+        _check_room(spec, base_bytes)
+        # Before any of it is read: a folder may well hold more than this machine's memory and disk.
+        room_bytes = (spec.memory_bytes - spec.huge_bytes - _KERNEL_BYTES) // _COPIES - base_bytes
+        check_room(spec.include, spec.search, room_bytes)
         whole = nameless_file(lab_home())
         try:
             with open(base, "rb") as source:
@@ -182,8 +191,7 @@ def _initrd(spec: GuestSpec) -> IO[bytes]:
 
 
 def _check_room(spec: GuestSpec, archive_bytes: int) -> None:
-    # The archive lies in memory while it is unpacked, and the kernel lets files take half of what is left.
-    needed = 3 * archive_bytes + _KERNEL_BYTES
+    needed = _COPIES * archive_bytes + _KERNEL_BYTES + spec.huge_bytes
     if spec.memory_bytes < needed:
         raise GcBarrierError(
             f"a guest of {format_bytes(spec.memory_bytes)} can't hold the {format_bytes(archive_bytes)} of files that "
@@ -199,6 +207,7 @@ def _start(
         spec.kernel,
         accelerator=accelerator,
         memory_bytes=spec.memory_bytes,
+        huge_bytes=spec.huge_bytes,
         cpus=spec.cpus,
         initrd=initrd.fileno(),
         port=port.fileno(),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.machines.lab.wire import Call, Done, Failed, Message, Progress, encode
+from gcbarrier.machines.lab.wire import END, Call, Done, Failed, Message, Progress, encode
 
 _results: int | None = None
 
@@ -49,6 +49,7 @@ def run_job(call: Call, results: int, stdout: int, stderr: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         _write(results, outcome)
+        _write(results, END)
         status = 0
     finally:
         os._exit(status)
@@ -65,12 +66,16 @@ def _outcome(call: Call) -> bytes:
         return encode(Failed(error=GcBarrierError(f"{type(error).__name__} in the lab's guest: {error}")))
     except BaseException as error:
         error.add_note("in the lab's guest:\n" + traceback.format_exc())
+        told = GcBarrierError(f"{type(error).__name__} in the lab's guest: {error}")
+        if not isinstance(error, Exception):
+            # sys.exit() in the guest is no reason to end the host's process.
+            return encode(Failed(error=told))
         try:
             frame = encode(Failed(error=error))
             # Some exceptions can be pickled and not be rebuilt.
             pickle.loads(pickle.dumps(error))
         except Exception:
-            frame = encode(Failed(error=GcBarrierError(f"{type(error).__name__} in the lab's guest: {error}")))
+            frame = encode(Failed(error=told))
         return frame
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+from gcbarrier.machines.host import HUGE_BYTES
 from gcbarrier.machines.lab.status import Kernel, Qemu
 from gcbarrier.machines.lab.wire import PORT
 
@@ -13,6 +14,8 @@ _ACCELERATORS = {
     # Virtual time is the number of instructions executed, a nanosecond each, whatever the host does meanwhile.
     "tcg-icount": ("-accel", "tcg,thread=single", "-cpu", "max,la57=off", "-icount", "shift=0,sleep=off"),
 }
+# What a barrier is tried on.
+_TRIED_HUGE_PAGES = 2
 # Emulation reads the host's own counter, which is steady; without this the guest may distrust it and take a
 # clock that costs an exit at each reading.
 _STEADY = " tsc=reliable clocksource=tsc"
@@ -31,6 +34,7 @@ def command(
     cpus: int,
     initrd: int,
     port: int,
+    huge_bytes: int = 0,
 ) -> list[str]:
     """The command line; ``initrd`` and ``port`` are descriptors it inherits: no name, nothing to clean up.
 
@@ -38,6 +42,9 @@ def command(
     """
     # Restarting on a panic and not restarting at all make QEMU end when the guest crashes.
     arguments = f"console=ttyS0 quiet panic=-1 random.trust_cpu=on{_KERNEL_ARGUMENTS[accelerator]}"
+    if huge_bytes:
+        # Set aside while the kernel starts: later there may be none that lie together.
+        arguments += f" hugepages={max(-(-huge_bytes // HUGE_BYTES), _TRIED_HUGE_PAGES)}"
     firmware = [word for folder in qemu.firmware for word in ("-L", str(folder))]
     return [
         *("setpriv", "--pdeathsig", "KILL", "sh", "-c", _UNLESS_ORPHANED, str(os.getpid())),

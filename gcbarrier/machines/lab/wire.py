@@ -12,6 +12,8 @@ from attrs import frozen
 
 PORT = "gcbarrier.agent"
 _LENGTH = struct.Struct("<Q")
+END = _LENGTH.pack(0)
+"""An empty frame: a job's last word to the agent, which can tell by it that the outcome has been said."""
 
 
 @frozen(kw_only=True)
