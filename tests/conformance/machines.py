@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import race
 from attrs import evolve, fields
+from places import SUPPORT, TESTS
 
 from conformance import job
 from conformance.job import Racing, Results
@@ -19,7 +20,6 @@ from gcbarrier.machines import lab
 from gcbarrier.machines.fresh import FreshExecutor
 from gcbarrier.machines.lab import LabExecutor
 
-TESTS = Path(__file__).resolve().parent.parent
 NEWEST = "trixie-backports"
 GUEST_BYTES = 2 << 30
 
@@ -33,7 +33,7 @@ def native() -> Results:
 def freshly(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """What a function of these modules returns in a process of its own."""
     with FreshExecutor(deadline_s=300, environment=build.preload()) as executor, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(TESTS), prepend=os.pathsep)
+        patch.setenv("PYTHONPATH", f"{TESTS}{os.pathsep}{SUPPORT}", prepend=os.pathsep)
         return executor.submit(function, *arguments, **options).result()
 
 
@@ -43,7 +43,7 @@ def guest(kernel: str | None = None) -> Results:
     compiled = plugins()
     folders = {folder for plugin in compiled.values() for folder in (plugin.core, plugin.library.parent)}
     files = {path: path.read_bytes() for folder in sorted(folders) for path in folder.glob("*.so")}
-    include = (TESTS / "conformance", TESTS / "race.py", programs_folder())
+    include = (TESTS / "conformance", SUPPORT / "places.py", SUPPORT / "race.py", programs_folder())
     racing()
     with LabExecutor(
         memory_bytes=GUEST_BYTES, include=include, kernel=kernel, job_deadline_s=900, on_progress=print

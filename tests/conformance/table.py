@@ -1,4 +1,4 @@
-"""The table of what was observed, as Markdown: ``PYTHONPATH=tests python -m conformance.table`` writes it.
+"""The table of what was observed, as Markdown, which ``python -m conformance.table`` writes.
 
 It runs every check on this machine and on both of the lab's kernels.
 """
@@ -26,7 +26,7 @@ sockets, `process_vm_writev(2)`, `/proc/self/mem`), whether it re-arms while oth
 or reports too much. `tests/conformance` finds it out; this writes it down again:
 
 ```sh
-PYTHONPATH=tests .venv/bin/python -m conformance.table
+PYTHONPATH=tests:tests/support .venv/bin/python -m conformance.table
 ```
 """
 COLUMNS = ("barrier", "memory", "reports", "kernel stores", "racing stores", "loses writes", "reports too much")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import race
 from attrs import frozen
+from places import TESTS
 
 from conformance import job, machines
 from gcbarrier import barriers
@@ -17,7 +18,7 @@ from gcbarrier.plugins import discovery
 
 Needs = Callable[..., None]
 
-NATIVE_SOURCES = Path(__file__).resolve().parent.parent / "native"
+NATIVE_SOURCES = TESTS / "native"
 TABLES = "pagetables.h"
 CHECKS = (
     *("check_single_pages", "check_alternate_pages", "check_rearmed_is_noticed_again"),

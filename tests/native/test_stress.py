@@ -1,0 +1,312 @@
+"""The C core under a program made to break it, and broken cores and barriers that the program must expose."""
+
+import signal
+import subprocess
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import attrs
+import pytest
+from places import CHECKOUT, TESTS
+
+from gcbarrier import barriers
+from gcbarrier.plugins import params as parameters
+
+NATIVE = CHECKOUT / "gcbarrier/native"
+BARRIERS = CHECKOUT / "gcbarrier/barriers"
+STRESS = TESTS / "native/stress.c"
+SANITIZERS = {
+    "plain": ("-O2",),
+    "asan": ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+    # One view: two would be two addresses, between which ThreadSanitizer sees no race.
+    "tsan": ("-O1", "-g1", "-fsanitize=thread", "-DGCB_ONE_VIEW=1"),
+}
+POLICIES = {
+    "none": "stop",
+    "uffd_wp_async": "concurrent",
+    "uffd_wp_pagemap": "rearm",
+    "uffd_wp_log": "helped",
+    "cards": "concurrent",
+    "cards_conditional": "rearm",
+    "log": "concurrent",
+    "satb": "snapshot",
+}
+PAGE_TABLES = ("async-uffd-wp", "pagemap-scan")
+MUTATORS = 3
+
+Needs = Callable[..., None]
+
+
+class Workshop:
+    """Compiles each source once for each sanitizer; links them to stress programs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.object = cache(self._object)
+
+    def _object(self, source: Path, sanitizer: str, options: tuple[str, ...] = ()) -> Path:
+        target = self.folder / f"{sanitizer}-{source.stem}-{len(list(self.folder.iterdir()))}.o"
+        _gcc(*SANITIZERS[sanitizer], *options, "-c", source, "-o", target)
+        return target
+
+    def program(self, barrier: Path, sanitizer: str = "plain", mutant: dict[Path, Path] | None = None) -> Path:
+        """With ``mutant``, some sources are replaced by others."""
+        options = dict.fromkeys((STRESS, barrier), _options(barrier))
+        objects = [
+            self.object((mutant or {}).get(source, source), sanitizer, options.get(source, ()))
+            for source in (*sorted(NATIVE.glob("*.c")), STRESS, barrier)
+        ]
+        target = self.folder / f"stress-{len(list(self.folder.iterdir()))}"
+        _gcc(*SANITIZERS[sanitizer], *objects, "-o", target, "-pthread", "-ldl")
+        return target
+
+
+def _options(barrier: Path) -> tuple[str, ...]:
+    """What a software barrier's parameters and inline store ask for."""
+    if barrier.parent != BARRIERS:
+        return ()
+    store = barrier.with_suffix(".h")
+    checked = {"check": True} if barrier.stem == "uffd_wp_log" else {}
+    defaults = parameters.c_defines(
+        parameters.make(barriers.params_of(barrier.stem.replace("_", "-")), checked, barrier.stem)
+    )
+    if not store.is_file():
+        return defaults
+    return (*defaults, f'-DGCB_STORE_HEADER="{store.name}"', f"-I{store.parent}")
+
+
+def _gcc(*arguments: str | Path) -> None:
+    common = ("gcc", "-D_GNU_SOURCE", "-std=gnu11", "-Wall", "-Wextra", "-DGCB_VERIFY=1", f"-I{NATIVE}")
+    done = subprocess.run([*common, *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("stress"))
+
+
+def _run(
+    program: Path, policy: str, *, seconds: float = 1.5, mib: int = 32, markers: int = 1, mutators: int = MUTATORS
+) -> subprocess.CompletedProcess[str]:
+    command = [str(program), policy, str(seconds), str(mib), str(mutators), "1", str(markers)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+@pytest.mark.parametrize("barrier", POLICIES)
+def test_nothing_is_lost(needs: Needs, workshop: Workshop, barrier: str, sanitizer: str) -> None:
+    promises = barriers.load(barrier.replace("_", "-"))
+    needs(*promises.needs)
+    program = workshop.program(BARRIERS / f"{barrier}.c", sanitizer)
+    run = _run(program, POLICIES[barrier], seconds=3 if sanitizer == "tsan" else 2)
+    assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
+    words = run.stdout.split()
+    numbers = {name: int(value) for name, value in zip(words[::2], words[1::2], strict=True)}
+    assert numbers["cycles"] >= 2
+    assert numbers["checked"] > 5_000
+    assert numbers["lost"] == 0
+    if promises.tracks and not promises.snapshot:
+        assert numbers["written"] > 1000
+    if not promises.overreports:
+        # Only stores under way while arming begins may be called false: a TLAB (2 or 3 pages) for each mutator.
+        assert numbers["false"] <= 3 * MUTATORS * numbers["cycles"]
+
+
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+@pytest.mark.parametrize("barrier", ["none", "uffd_wp_async", "satb"])
+def test_nothing_is_lost_by_several_markers(needs: Needs, workshop: Workshop, barrier: str, sanitizer: str) -> None:
+    promises = barriers.load(barrier.replace("_", "-"))
+    needs(*promises.needs)
+    for markers in (2, 3):
+        program = workshop.program(BARRIERS / f"{barrier}.c", sanitizer)
+        run = _run(program, POLICIES[barrier], seconds=3 if sanitizer == "tsan" else 1.5, markers=markers)
+        assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
+        words = run.stdout.split()
+        numbers = {name: int(value) for name, value in zip(words[::2], words[1::2], strict=True)}
+        assert numbers["lost"] == 0
+        # The others took part.
+        assert numbers["helped"] > 1000
+
+
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+@pytest.mark.parametrize("barrier", ["uffd_wp_log", "cards"])
+def test_nothing_is_lost_where_a_stopped_mutator_helps(
+    needs: Needs, workshop: Workshop, barrier: str, sanitizer: str
+) -> None:
+    """One mutator, which spins while it is stopped where there are two processors."""
+    needs(*barriers.load(barrier.replace("_", "-")).needs)
+    run = _run(workshop.program(BARRIERS / f"{barrier}.c", sanitizer), "helped", mutators=1)
+    assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
+    assert " lost 0 " in run.stdout
+
+
+def test_a_heap_that_is_always_full(needs: Needs, workshop: Workshop) -> None:
+    needs(*PAGE_TABLES)
+    run = _run(workshop.program(BARRIERS / "uffd_wp_async.c"), "concurrent", mib=9)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_a_heap_that_is_too_small_is_an_error(workshop: Workshop) -> None:
+    run = _run(workshop.program(BARRIERS / "none.c", "asan"), "stop", mib=2)
+    assert (run.returncode, run.stderr) == (1, "")
+    assert "out of memory: the heap of 2097152 bytes" in run.stdout
+
+
+def test_a_lossy_barrier_is_caught(needs: Needs, workshop: Workshop) -> None:
+    needs(*PAGE_TABLES)
+    run = _run(workshop.program(TESTS / "native/lossy.c"), "concurrent", seconds=10)
+    assert run.returncode == 1
+    assert run.stdout.startswith("FAILED cycle ")
+    assert "lost object at offset" in run.stdout
+    assert "(page " in run.stdout
+
+
+@attrs.frozen
+class Mutant:
+    """One change that makes the core wrong; the text must occur once."""
+
+    file: Path
+    text: str
+    replacement: str
+    message: str = "lost object"
+    barrier: str = "uffd_wp_async"
+    policy: str = "concurrent"
+    markers: int = 1
+    mutators: int = MUTATORS
+    sanitizer: str = "plain"
+
+
+MUTANTS = {
+    "black before armed": Mutant(
+        NATIVE / "cycle.c",
+        "  gcb_oracle_arming(space);\n",
+        "  gcb_oracle_arming(space);\n  gcb_allocate_black(space, true);\n",
+    ),
+    "rescan without the object that spans into the page": Mutant(
+        NATIVE / "rescan.c", "if (spanning != SIZE_MAX)", "if (0)"
+    ),
+    "rescan without a large object's later pages": Mutant(
+        NATIVE / "rescan.c", "if (kind == GCB_RESERVED)", "if (kind == GCB_RESERVED || kind == GCB_TAIL)"
+    ),
+    "what helpers have found is dropped": Mutant(
+        *(NATIVE / "rescan.c", "    objects += take_over(space, &space->threads[i].helper);"),
+        "    space->threads[i].helper.count = 0;",
+        policy="helped",
+        mutators=1,
+    ),
+    "the rescan is over while somebody still helps": Mutant(
+        NATIVE / "rescan.c",
+        "for (uint32_t turn = 1; atomic_load_explicit(&rescan->helpers, memory_order_seq_cst); turn++)",
+        "for (uint32_t turn = 1; false; turn++)",
+        "",
+        policy="helped",
+        sanitizer="tsan",
+    ),
+    "what is handed out during a collect is forgotten": Mutant(
+        NATIVE / "rescan.c",
+        "  for (size_t count; (count = put(space)) > 0; empty(rescan)) {",
+        "  empty(rescan);\n  for (size_t count; (count = put(space)) > 0; empty(rescan)) {",
+        barrier="uffd_wp_log",
+        policy="helped",
+    ),
+    "granules are handed out without a release": Mutant(
+        NATIVE / "rescan.c",
+        "  atomic_store_explicit(&rescan->count, count, memory_order_release);",
+        "  atomic_store_explicit(&rescan->count, count, memory_order_relaxed);",
+        "",
+        barrier="uffd_wp_log",
+        policy="helped",
+        mutators=1,
+        sanitizer="tsan",
+    ),
+    "remark without a rescan": Mutant(
+        NATIVE / "cycle.c", "  if (!failed) {\n    rescan(space);\n", "  if (!failed) {\n"
+    ),
+    "remark without roots": Mutant(
+        NATIVE / "cycle.c",
+        "  mark_roots(space);\n  int failed = collect(space, false)",
+        "  int failed = collect(space, false)",
+        "reachable from a root, is not marked",
+    ),
+    "globals are no roots": Mutant(
+        NATIVE / "mark.c",
+        "for (size_t i = 0; i < GCB_GLOBALS; i++) {",
+        "for (size_t i = 0; false && i < GCB_GLOBALS; i++) {",
+        "reachable from a root, is not marked",
+        "none",
+        "stop",
+    ),
+    "re-armed whole, in a second step, while mutators run": Mutant(
+        BARRIERS / "uffd_wp_pagemap.c",
+        "  if (!rearm)\n    return 0;\n",
+        "  return rearm ? gcb_uffd_protect(barrier, 0, dirty->granules) : 0;\n",
+        barrier="uffd_wp_pagemap",
+    ),
+    "the sweep forgets what was allocated black": Mutant(
+        NATIVE / "alloc.c",
+        "atomic_store_explicit(&space->live[word], live, memory_order_relaxed);",
+        "atomic_store_explicit(&space->live[word], live & ~fresh, memory_order_relaxed);",
+        "object",
+    ),
+    "a marker rests with parcels that nobody knows": Mutant(
+        NATIVE / "crew.c",
+        "    gcb_publish_open(marker); /* before it rests: nobody else can reach what it holds */\n",
+        "",
+        markers=3,
+    ),
+    "what is left when all markers rest is forgotten": Mutant(
+        NATIVE / "regions.c",
+        "    look_up_published(&space->marker, which, space->marker.capacity);",
+        "    (void)which;",
+        markers=3,
+    ),
+    "the phase is over when one marker says so": Mutant(
+        NATIVE / "crew.c", "  } while (rest(space));", "  } while (false);", "", markers=3, sanitizer="tsan"
+    ),
+    "two markers own one region": Mutant(
+        NATIVE / "regions.c",
+        "  return !atomic_load_explicit(&region->owned, memory_order_relaxed) &&",
+        "  return true || !atomic_load_explicit(&region->owned, memory_order_relaxed) ||",
+        "",
+        markers=3,
+        sanitizer="tsan",
+    ),
+    "a region is handed over without a release": Mutant(
+        NATIVE / "regions.c",
+        "  atomic_store_explicit(&region->owned, 0, memory_order_release);",
+        "  atomic_store_explicit(&region->owned, 0, memory_order_relaxed);",
+        "",
+        markers=3,
+        sanitizer="tsan",
+    ),
+    "TLABs outlive the flip": Mutant(NATIVE / "cycle.c", "  gcb_retire_tlabs(space);\n", "", "object", "none", "stop"),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_broken_core_is_caught(needs: Needs, workshop: Workshop, tmp_path: Path, name: str) -> None:
+    mutant = MUTANTS[name]
+    if mutant.barrier != "none":
+        needs(*PAGE_TABLES)
+    text = mutant.file.read_text()
+    assert text.count(mutant.text) == 1, f"{mutant.file} no longer holds once: {mutant.text}"
+    broken = tmp_path / mutant.file.name
+    broken.write_text(text.replace(mutant.text, mutant.replacement))
+    program = workshop.program(BARRIERS / f"{mutant.barrier}.c", mutant.sanitizer, mutant={mutant.file: broken})
+    run = _run(
+        program,
+        mutant.policy,
+        seconds=5 if mutant.sanitizer == "tsan" else 10,
+        markers=mutant.markers,
+        mutators=mutant.mutators,
+    )
+    print(run.stdout)
+    if mutant.sanitizer == "tsan" and "ThreadSanitizer: data race" in run.stderr:
+        return
+    if run.returncode == -signal.SIGSEGV:
+        # It followed what it took for an object in memory that was used again: caught as well, if less politely.
+        return
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert mutant.message in run.stdout

@@ -1,0 +1,274 @@
+"""Whole invocations: every heap over every barrier, checked against the truth; plain and with sanitizers."""
+
+from pathlib import Path
+
+import pytest
+from places import PLUGINS
+
+from gcbarrier import barriers, measure
+from gcbarrier.core import build
+from gcbarrier.core.events import PAUSE_KINDS
+from gcbarrier.model import Config, Outcome, evolve
+from gcbarrier.plugins import discovery
+
+MIB = 1 << 20
+
+# Small, so that there are many cycles; the graphs' edits as fast as they can be.
+HEAPS = {
+    "bursts": {"heap_bytes": 16 * MIB, "collector_params": {"every_s": 0.01}},
+    "gcbench": {"heap_bytes": 16 * MIB},
+    "graph_edits": {"heap_bytes": 16 * MIB, "heap_params": {"rate_per_s": 0}},
+    "snapshot": {"heap_bytes": 64 * MIB, "heap_params": {"rate_per_s": 0}},
+    "ring": {"heap_bytes": 4 * MIB},
+}
+BARRIERS = discovery.names("barriers")
+"""Newcomers included: what they need decides where they are tested."""
+
+
+@pytest.fixture(autouse=True)
+def _plugins(_own_environment: None, needs, request: pytest.FixtureRequest) -> None:
+    discovery.add_path(PLUGINS)
+    parameters = getattr(getattr(request.node, "callspec", None), "params", {})
+    needs(*barriers.load(parameters.get("barrier", "uffd-wp-async")).needs)
+
+
+def collector_for(barrier: str) -> str:
+    promises = barriers.load(barrier)
+    if promises.fork:
+        return "fork-snapshot"
+    if promises.snapshot:
+        return "snapshot-concurrent"
+    return "mostly-concurrent" if promises.tracks else "stop-the-world"
+
+
+def memory_for(barrier: str) -> str:
+    return barriers.load(barrier).memories[0]
+
+
+def one(config: Config, seed: int = 1) -> Outcome:
+    (outcome,) = measure(config, seed=seed)
+    assert outcome.error == ""
+    return outcome
+
+
+def to_verify(heap: str, barrier: str, mutators: int = 1, duration_s: float = 0.5) -> Config:
+    config = Config(
+        heap=heap,
+        barrier=barrier,
+        collector=collector_for(barrier),
+        memory=memory_for(barrier),
+        verify=True,
+        mutators=mutators,
+        duration_s=duration_s,
+        **HEAPS[heap],
+    )
+    if heap == "snapshot":
+        # Each mutator edits a copy of its own.
+        config = evolve(config, heap_bytes=mutators * 64 * MIB)
+    return config
+
+
+def verified(heap: str, barrier: str, mutators: int = 1, duration_s: float = 0.5) -> None:
+    found_nothing(one(to_verify(heap, barrier, mutators, duration_s)))
+
+
+def found_nothing(outcome: Outcome) -> None:
+    assert outcome.error == ""
+    config = outcome.invocation.config
+    found = outcome.verification
+    assert found is not None
+    assert found.cycles_checked >= len(outcome.cycles) >= 1
+    assert found.objects_checked > 100 * len(outcome.cycles)
+    assert found.lost_granules == 0
+    assert found.checksum_matches
+    promises = barriers.load(config.barrier)
+    # A snapshot barrier reports objects, not pages: there is nothing to compare.
+    if promises.tracks and not promises.snapshot:
+        assert found.written_granules > 0
+    if not promises.overreports:
+        # A store under way while the log is emptied: an allocation buffer for each mutator and cycle at most.
+        assert found.false_dirty_granules <= 3 * found.cycles_checked * config.mutators
+
+
+@pytest.mark.parametrize("barrier", BARRIERS)
+@pytest.mark.parametrize("heap", HEAPS)
+def test_nothing_reachable_is_lost(heap: str, barrier: str) -> None:
+    verified(heap, barrier)
+
+
+@pytest.mark.parametrize("barrier", BARRIERS)
+@pytest.mark.parametrize("heap", HEAPS)
+def test_several_mutators_lose_nothing(heap: str, barrier: str) -> None:
+    verified(heap, barrier, mutators=3)
+
+
+@pytest.mark.parametrize("markers", [2, 3])
+@pytest.mark.parametrize("barrier", ["none", "uffd-wp-async"])
+@pytest.mark.parametrize("heap", HEAPS)
+def test_several_markers_lose_nothing(heap: str, barrier: str, markers: int) -> None:
+    config = evolve(to_verify(heap, barrier, 2), collector_params={"markers": markers})
+    outcome = one(config)
+    found_nothing(outcome)
+    assert outcome.collector_cpu_ns > 0
+
+
+@pytest.mark.parametrize("barrier", BARRIERS)
+@pytest.mark.parametrize("heap", HEAPS)
+def test_sanitizers_find_nothing(heap: str, barrier: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GCBARRIER_SANITIZE", "address,undefined")
+    verified(heap, barrier, mutators=2, duration_s=0.3)
+
+
+def test_every_barrier_loses_nothing_in_the_lab_either(needs) -> None:
+    needs("lab")
+    heaps = [heap for heap in HEAPS if heap != "ring"]
+    configs = [to_verify(heap, barrier, duration_s=0.3) for heap in heaps for barrier in BARRIERS]
+    outcomes = measure(*configs, machine="lab")
+    assert len(outcomes) == len(configs)
+    for outcome in outcomes:
+        assert outcome.machine.startswith("lab-")
+        if outcome.invocation.config.barrier == "soft-dirty":
+            # It reports whatever was written since all of the process was cleared, and more where mappings change.
+            assert outcome.error == ""
+            assert outcome.verification is not None
+            assert outcome.verification.lost_granules == 0
+        else:
+            found_nothing(outcome)
+
+
+def test_a_sanitizer_that_finds_something_fails_the_invocation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heap = tmp_path / "heaps" / "overrun"
+    heap.mkdir(parents=True)
+    source = PLUGINS / "heaps" / "ring"
+    heap.joinpath("heap.py").write_text(source.joinpath("heap.py").read_text())
+    text = source.joinpath("mutator.c").read_text()
+    broken = text.replace("gcb_ref ring = ", "int table[4] = {0};\n  table[m->count + 4] = 1;\n  gcb_ref ring = ", 1)
+    heap.joinpath("mutator.c").write_text('#pragma GCC diagnostic ignored "-Wunused-but-set-variable"\n' + broken)
+    discovery.add_path(tmp_path)
+    monkeypatch.setenv("GCBARRIER_SANITIZE", "address,undefined")
+    (outcome,) = measure(Config(heap="overrun", barrier="none", collector="stop-the-world", heap_bytes=4 * MIB))
+    assert "runtime error" in outcome.error or "AddressSanitizer" in outcome.error
+
+
+@pytest.mark.parametrize("barrier", BARRIERS)
+def test_phases_fill_the_pause_and_cycles_hold_their_pauses(barrier: str) -> None:
+    outcome = one(evolve(to_verify("ring", barrier, duration_s=0.4), verify=False))
+    assert outcome.pauses
+    cycles = {cycle.cycle: cycle for cycle in outcome.cycles}
+    for pause in outcome.pauses:
+        phases = pause.ttsp_ns + pause.roots_ns + pause.collect_ns + pause.rescan_ns + pause.mark_ns + pause.resume_ns
+        assert 0 < phases <= pause.pause_ns
+        cycle = cycles[pause.cycle]
+        assert cycle.start_ns <= pause.start_ns
+        assert pause.start_ns + pause.pause_ns <= cycle.start_ns + cycle.duration_ns
+        assert pause.rounds <= cycle.rounds
+        assert pause.kind in PAUSE_KINDS
+    kinds = {pause.kind for pause in outcome.pauses}
+    promises = barriers.load(barrier)
+    concurrent = {"fork", "flip"} if promises.fork else {"remark", "rearm", "snapshot"}
+    assert kinds <= (concurrent if promises.tracks else {"full"})
+    # An atomic barrier's are stopped where the rounds leave much.
+    assert "rearm" in kinds or promises.atomic
+    assert ("snapshot" in kinds) == (promises.snapshot and not promises.fork)
+    if not promises.snapshot:  # what is left for the pause of one of these may be nothing each time
+        assert any(pause.dirty_granules > 0 for pause in outcome.pauses) == promises.tracks
+    assert outcome.operations > 0
+    assert outcome.wall_ns >= 0.4e9
+    # Of a software barrier only its buffers may fault, while they grow.
+    if promises.needs or promises.fork or not promises.tracks:
+        assert (outcome.minor_faults > 100) == promises.tracks
+    assert 0 < outcome.facts["fault_cost_ns"] < 1e6
+
+
+def test_mutators_allocate_while_the_marker_runs() -> None:
+    # A graph that takes much longer to mark than the mutators take for an operation.
+    config = Config(
+        heap="graph_edits",
+        barrier="uffd-wp-async",
+        collector="mostly-concurrent",
+        heap_bytes=64 * MIB,
+        heap_params={"rate_per_s": 0},
+    )
+    outcome = one(config)
+    grew = [cycle for cycle in outcome.cycles if cycle.round_dirty and max(cycle.round_dirty) > 10]
+    assert grew, "no page was written while it marked"
+    assert outcome.allocated_bytes > config.heap_bytes, "the heap was reused"
+
+
+def test_the_number_of_rounds_the_threshold_and_the_trigger_are_obeyed() -> None:
+    def run(heap_bytes: int = 4 * MIB, **params: float) -> Outcome:
+        return one(
+            Config(
+                heap="ring",
+                barrier="uffd-wp-async",
+                collector="mostly-concurrent",
+                collector_params=params,
+                duration_s=0.3,
+                heap_bytes=heap_bytes,
+            )
+        )
+
+    assert {cycle.rounds for cycle in run(rounds=0, look=0).cycles} == {0}
+    assert {cycle.rounds for cycle in run(rounds=3, enough=0, shrink=1, look=0).cycles} <= {1, 2, 3}
+    assert {cycle.rounds for cycle in run(rounds=9, enough=1 << 30, look=0).cycles} == {1}
+    early, late = run(heap_bytes=32 * MIB, trigger=0.1), run(heap_bytes=32 * MIB, trigger=0.9)
+    assert len(early.cycles) / early.allocated_bytes > 2 * len(late.cycles) / late.allocated_bytes
+    timed = run(heap_bytes=64 * MIB, trigger=1.0, every_s=0.005)
+    assert "time" in {cycle.cause for cycle in timed.cycles}, timed.cycles
+
+
+def test_operations_are_counted_and_the_same_seed_ends_the_same() -> None:
+    from gcbarrier.campaign import experiments as campaign
+    from gcbarrier.campaign import runner
+
+    config = Config(heap="ring", barrier="none", collector="stop-the-world", mutators=2, **HEAPS["ring"])
+    (step,) = runner.steps(campaign.Plan(configs=(config,), invocations=1), seed=5, accelerator="native")
+    job = evolve(step.job, invocation=evolve(step.job.invocation, operations=20_000))
+    with campaign.FreshExecutor(environment=build.preload()) as executor:
+        from gcbarrier.session import ours as session
+
+        first, again = (executor.submit(session.run, job).result().record for _ in range(2))
+    assert first.operations == again.operations == 40_000
+    assert first.checksum == again.checksum != 0
+
+
+@pytest.mark.parametrize("heap_bytes", [1 * MIB, 2 * MIB, 64 * MIB, 8192 * MIB], ids=lambda size: f"{size // MIB}MiB")
+def test_from_one_mebibyte_to_eight_gibibytes(heap_bytes: int) -> None:
+    outcome = one(
+        Config(
+            heap="ring",
+            barrier="uffd-wp-async",
+            collector="mostly-concurrent",
+            collector_params={"every_s": 0.05},
+            heap_bytes=heap_bytes,
+            heap_params={"entries": 512},
+            duration_s=0.3,
+        )
+    )
+    assert outcome.cycles
+    assert outcome.metadata_bytes <= 0.04 * heap_bytes
+
+
+def test_out_of_memory_names_heap_live_size_and_request() -> None:
+    shared = {"heap": "ring", "barrier": "none", "collector": "stop-the-world", "heap_bytes": 2 * MIB}
+    (outcome,) = measure(Config(heap_params={"keep": True, "raw_bytes": 200}, **shared))
+    assert outcome.error.startswith("out of memory: the heap of 2097152 bytes, with ")
+    live = int(outcome.error.split("with ")[1].split(" bytes")[0])
+    assert 0.8 * 2 * MIB < live <= 2 * MIB
+    assert outcome.error.endswith("bytes live after a collection, has no room for an object of 224 bytes")
+    assert outcome.pauses, "collections were tried before, and are told of"
+
+
+@pytest.mark.parametrize("raw_bytes", [300 << 10, 3 << 20], ids=["too many", "larger than the heap"])
+def test_large_objects_run_out_of_memory_too(raw_bytes: int) -> None:
+    config = Config(
+        heap="ring",
+        barrier="uffd-wp-async",
+        collector="mostly-concurrent",
+        heap_bytes=2 * MIB,
+        mutators=3,
+        heap_params={"entries": 64, "raw_bytes": raw_bytes},
+    )
+    (outcome,) = measure(config)
+    assert "out of memory: the heap of 2097152 bytes" in outcome.error
+    assert f"no room for an object of {raw_bytes + 32} bytes" in outcome.error.replace(str(raw_bytes + 24), "")

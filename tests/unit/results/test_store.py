@@ -1,0 +1,271 @@
+"""The run directory: all of it or nothing, and what comes out is what went in."""
+
+import csv
+import json
+import re
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic import make_events, make_manifest, make_outcome, make_outcomes, write_run
+
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.model import Config, Cycle, Invocation, Measured, Outcome, Pause, Verification, evolve
+from gcbarrier.results.store import FORMAT, PAUSE_COLUMNS, RunWriter, load, unite
+
+CONFIG = Config(heap="graph_edits", barrier="uffd-wp-async", collector="mostly-concurrent")
+
+counts = st.integers(0, 2**63 - 1)
+texts = st.text(max_size=20)
+params = st.dictionaries(texts, st.one_of(st.booleans(), counts, st.floats(allow_nan=False), texts), max_size=3)
+
+
+def whole_numbers(cls: type) -> dict[str, st.SearchStrategy[int]]:
+    """A strategy for each of a record's fields that is an int."""
+    return {field.name: counts for field in attrs.fields(cls) if field.type is int}
+
+
+records = st.builds(
+    Outcome,
+    invocation=st.builds(
+        Invocation,
+        config=st.builds(
+            Config,
+            heap=texts,
+            barrier=texts,
+            collector=texts,
+            heap_params=params,
+            memory=st.just("shmem"),
+            heap_bytes=st.integers(1, 8192).map(lambda mib: mib << 20),
+            mutators=st.integers(1, 64),
+            duration_s=st.floats(0.001, 1e6),
+        ),
+        index=counts,
+        seed=counts,
+    ),
+    machine=texts,
+    error=texts,
+    pauses=st.lists(
+        st.builds(Pause, kind=texts, preempted=st.booleans(), **whole_numbers(Pause)),
+        max_size=3,
+    ).map(tuple),
+    cycles=st.lists(
+        st.builds(Cycle, **whole_numbers(Cycle), round_dirty=st.lists(counts, max_size=3).map(tuple)), max_size=2
+    ).map(tuple),
+    verification=st.none() | st.builds(Verification, **whole_numbers(Verification)),
+    facts=params,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(outcomes=st.lists(records, max_size=3))
+def test_outcomes_come_back_as_they_went_in(tmp_path_factory: pytest.TempPathFactory, outcomes: list[Outcome]) -> None:
+    target = tmp_path_factory.mktemp("runs") / "x"
+    run = load(write_run(target, outcomes))
+    assert list(run.outcomes) == outcomes
+    assert run.experiment == "pause_times"
+
+
+def test_events_are_kept_per_outcome_and_read_lazily(tmp_path: Path) -> None:
+    with RunWriter(tmp_path / "x") as writer:
+        writer.add(Measured(record=make_outcome(CONFIG, 0), events=make_events(5)))
+        writer.add(Measured(record=make_outcome(CONFIG, 1, error="the process was killed by signal 11")))
+        writer.add(Measured(record=make_outcome(CONFIG, 2), events=make_events(7)))
+        writer.commit(make_manifest())
+    run = load(tmp_path / "x")
+    assert len(run.events(0)) == 5
+    assert run.events(2)["t_ns"].tolist() == (np.arange(7) * 1000).tolist()
+    with pytest.raises(GcBarrierError, match=r"outcome 1 .*no raw events: the process was killed"):
+        run.events(1)
+    (tmp_path / "x/events/0.npy").write_bytes(b"\x93NUMPY\x01")
+    with pytest.raises(GcBarrierError, match="can't be read as raw events"):
+        run.events(0)
+
+
+def test_events_that_are_no_npy_are_refused(tmp_path: Path) -> None:
+    with RunWriter(tmp_path / "x") as writer, pytest.raises(ValueError, match="npy"):
+        writer.add(Measured(record=make_outcome(CONFIG, 0), events=b"garbage"))
+
+
+def test_the_csv_has_a_row_per_pause_and_the_promised_columns(tmp_path: Path) -> None:
+    outcomes = make_outcomes([CONFIG, evolve(CONFIG, barrier="soft-dirty")], invocations=2)
+    with (write_run(tmp_path / "x", outcomes) / "pauses.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == PAUSE_COLUMNS
+    promised = (
+        "machine, experiment, heap, heap_bytes, memory, barrier, collector, invocation, cycle, pause_ns, ttsp_ns, "
+        "roots_ns, collect_ns, rescan_ns, mark_ns, resume_ns, dirty_granules, rounds, preempted"
+    )
+    assert ", ".join(PAUSE_COLUMNS).startswith(promised)
+    assert len(rows) == sum(len(outcome.pauses) for outcome in outcomes)
+    first = outcomes[0].pauses[0]
+    assert rows[0]["experiment"] == "pause_times"
+    assert rows[0]["heap_bytes"] == str(CONFIG.heap_bytes)
+    assert int(rows[0]["pause_ns"]) == first.pause_ns
+    assert rows[0]["preempted"] == str(first.preempted)
+    assert rows[0]["kind"] == first.kind
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt, GcBarrierError, None])
+def test_nothing_is_left_of_a_run_that_did_not_end(tmp_path: Path, problem: type[BaseException] | None) -> None:
+    target = tmp_path / "runs" / "deep" / "x"
+    try:
+        with RunWriter(target) as writer:
+            writer.add(Measured(record=make_outcome(CONFIG, 0), events=make_events(3)))
+            assert not (target / "manifest.json").exists()
+            if problem is not None:
+                raise problem
+    except (KeyboardInterrupt, GcBarrierError):
+        assert problem is not None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_in_use_survives_the_clean_up(tmp_path: Path) -> None:
+    with RunWriter(tmp_path / "runs" / "x"):
+        (tmp_path / "runs" / "other").mkdir()
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["other"]
+
+
+def test_another_run_is_never_overwritten(tmp_path: Path) -> None:
+    target = write_run(tmp_path / "x", [make_outcome(CONFIG, 0)])
+    before = sorted(path.name for path in target.iterdir())
+    (tmp_path / "file").touch()
+    for taken in (target, tmp_path / "file", Path("/")):
+        with pytest.raises(GcBarrierError, match="not an empty directory"), RunWriter(taken):
+            pass
+    assert sorted(path.name for path in target.iterdir()) == before
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_what_others_put_there_meanwhile_stays(tmp_path: Path, ends_well: bool) -> None:
+    target = tmp_path / "x"
+    with RunWriter(target) as writer:
+        (target / "precious").write_text("mine")
+        if ends_well:
+            writer.commit(make_manifest())
+    assert (target / "precious").read_text() == "mine"
+    assert ends_well or [path.name for path in target.iterdir()] == ["precious"]
+
+
+def test_an_empty_directory_is_taken_over_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    with RunWriter(tmp_path / "x"):
+        pass
+    assert list((tmp_path / "x").iterdir()) == []
+    inode = (tmp_path / "x").stat().st_ino
+    assert load(write_run(tmp_path / "x", [make_outcome(CONFIG, 0)])).outcomes
+    # A mount point can't be renamed onto.
+    assert (tmp_path / "x").stat().st_ino == inode
+    assert not list((tmp_path / "x").glob(".*"))
+
+
+@contextmanager
+def full_disk(limit: int) -> Iterator[None]:
+    """No file may grow beyond ``limit``: the nearest thing to a full disk that needs no privilege."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def fill(target: Path) -> None:
+    with RunWriter(target) as writer, full_disk(4096):
+        for index in range(100):
+            writer.add(Measured(record=make_outcome(CONFIG, index), events=make_events(10)))
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(GcBarrierError, match=r"can't be written: .*; free some space"):
+        fill(tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_is_no_folder_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(GcBarrierError, match="can't be written"), RunWriter(tmp_path / "file" / "x"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda run: (run / "manifest.json").unlink(), "it has no manifest.json"),
+        (lambda run: (run / "manifest.json").write_text("{"), "can't be read"),
+        (lambda run: (run / "manifest.json").write_text("[]"), "not the manifest of a run"),
+        (lambda run: (run / "manifest.json").write_bytes(b"\xff\xfe"), "can't be read"),
+        (
+            lambda run: (run / "manifest.json").write_text(json.dumps({"format": FORMAT + 1, "experiment": "x"})),
+            "written by a newer gcbarrier",
+        ),
+        (lambda run: (run / "outcomes.jsonl").unlink(), "can't be read"),
+        (lambda run: (run / "outcomes.jsonl").write_text('{"machine": 1}\n'), "line 1: that is no Outcome record"),
+    ],
+)
+def test_a_damaged_run_is_one_sentence(tmp_path: Path, spoil, sentence: str) -> None:
+    target = write_run(tmp_path / "x", [make_outcome(CONFIG, 0)])
+    spoil(target)
+    with pytest.raises(GcBarrierError, match=sentence):
+        load(target)
+
+
+@pytest.mark.parametrize("number", [1 << 63, 1 << 70, -(1 << 64)])
+@pytest.mark.parametrize(
+    ("field", "where"),
+    [
+        ("pause_ns", r"\$\.pauses\[0\]\.pause_ns"),
+        ("wall_ns", r"\$\.wall_ns"),
+        ("heap_bytes", r"\$\.invocation\.config\.heap_bytes"),
+    ],
+)
+def test_a_number_beyond_64_bits_is_told_with_its_place(tmp_path: Path, number: int, field: str, where: str) -> None:
+    target = write_run(tmp_path / "x", [make_outcome(CONFIG, index) for index in range(2)])
+    first, second = (target / "outcomes.jsonl").read_text().splitlines()
+    second = re.sub(rf'"{field}": \d+', f'"{field}": {number}', second, count=1)
+    (target / "outcomes.jsonl").write_text(f"{first}\n{second}\n")
+    with pytest.raises(GcBarrierError, match=rf"line 2: .*beyond the whole numbers of 64 bits @ {where}$"):
+        load(target)
+
+
+def test_numbers_of_64_bits_are_kept(tmp_path: Path) -> None:
+    most, facts = (1 << 64) - 1, {"seed": (1 << 64) - 1, "huge": True, "x": 0.5}
+    outcome = evolve(make_outcome(CONFIG, 0), checksum=most, wall_ns=(1 << 63) - 1, facts=facts)
+    (found,) = load(write_run(tmp_path / "x", [outcome])).outcomes
+    assert found == outcome
+    assert {type(pause.preempted) for pause in found.pauses} == {bool}
+    assert found.facts["huge"] is True
+    spoilt = (tmp_path / "x" / "outcomes.jsonl").read_text().replace(str(most), str(most + 1))
+    (tmp_path / "x" / "outcomes.jsonl").write_text(spoilt)
+    with pytest.raises(GcBarrierError, match="beyond the whole numbers of 64 bits"):
+        load(tmp_path / "x")
+
+
+def test_no_directory_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(GcBarrierError, match="there is no such directory"):
+        load(tmp_path / "nowhere")
+
+
+def test_a_union_keeps_invocations_apart(tmp_path: Path) -> None:
+    one = load(write_run(tmp_path / "a", make_outcomes([CONFIG], invocations=2), make_events(1)))
+    two = load(write_run(tmp_path / "b", make_outcomes([CONFIG], invocations=3), make_events(2)))
+    both = unite([one, two])
+    assert [outcome.invocation.index for outcome in both.outcomes] == [0, 1, 2, 3, 4]
+    assert [len(both.events(index)) for index in range(5)] == [1, 1, 2, 2, 2]
+    assert both.outcomes[2].pauses == two.outcomes[0].pauses
+
+
+def test_a_union_of_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
+    one = load(write_run(tmp_path / "a", [make_outcome(CONFIG, 0)]))
+    with pytest.raises(GcBarrierError, match="only runs of one experiment"):
+        unite([one, evolve(one, manifest=make_manifest("other"))])
+    manifest = make_manifest()
+    manifest["machines"]["native"]["kernel"] = {"release": "5.0"}
+    with pytest.raises(GcBarrierError, match=r"kernel release: 6\.18\.5 and 5\.0"):
+        unite([one, evolve(one, manifest=manifest)])
