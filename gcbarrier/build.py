@@ -106,8 +106,8 @@ def core() -> Path:
 
     Raises Unavailable without a compiler or Python's C headers, GcBarrierError where the compiler fails.
     """
-    sources = sorted(NATIVE.glob("*.c"))
-    headers = sorted(NATIVE.glob("*.h"))
+    sources = sorted(NATIVE.rglob("*.c"))
+    headers = sorted(NATIVE.rglob("*.h"))
     include = sysconfig.get_path("include")
     key = _key([*sources, *headers, Path(__file__)], [include, sysconfig.get_config_var("SOABI")])
     folder = _build_home() / f"core-{key}"
@@ -119,7 +119,7 @@ def core() -> Path:
         raise Unavailable("the compiled core", "Python's C headers are missing (Python.h)", remedy)
     with _new_folder(folder) as work:
         name = f"lib{_CORE}.so"
-        _compile([*map(str, sources), "-shared", f"-Wl,-soname,{name}", "-ldl", "-o", str(work / name)])
+        _compile([*map(str, sources), f"-I{NATIVE}", "-shared", f"-Wl,-soname,{name}", "-ldl", "-o", str(work / name)])
         glue = work / f"{_MODULE}.c"
         _emit_glue(glue)
         # The glue is generated: what it warns of is not ours to mend.
@@ -220,7 +220,7 @@ def _plugin(
     libraries: Sequence[str] = (),
 ) -> Plugin:
     library = core()
-    key = _key([*inputs, *sorted(NATIVE.glob("*.h"))], [*defines, *libraries, library.name, *files.values()])
+    key = _key([*inputs, *sorted(NATIVE.rglob("*.h"))], [*defines, *libraries, library.name, *files.values()])
     folder = _build_home() / f"{source.parent.name if source.stem == 'mutator' else source.stem}-{key}"
     plugin = Plugin(library=folder / "plugin.so", core=library)
     if plugin.library.is_file():
@@ -229,7 +229,7 @@ def _plugin(
     with _new_folder(folder) as work:
         for name, text in files.items():
             (work / name).write_text(text, encoding="utf-8")
-        includes = (f"-I{NATIVE}", f"-I{work}")
+        includes = (f"-I{NATIVE / 'include'}", f"-I{work}")
         against = (*_link(library), f"-Wl,-rpath,{library}", "-lm", *(f"-l{name}" for name in libraries))
         _compile([str(source), *includes, *defines, "-shared", *against, "-o", str(work / plugin.library.name)])
     return plugin
