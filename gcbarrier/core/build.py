@@ -105,7 +105,7 @@ def core() -> Path:
 
     Raises Unavailable without a compiler or Python's C headers, GcBarrierError where the compiler fails.
     """
-    sources = [str(source) for source in sorted(NATIVE.glob("*.c"))]
+    sources = [str(source) for source in sorted(NATIVE.rglob("*.c"))]
     include = sysconfig.get_path("include")
     library, module = f"lib{_CORE}.so", f"{MODULE}.abi3.so"
 
@@ -114,7 +114,7 @@ def core() -> Path:
             remedy = "install them (on Debian: python3-dev)"
             raise Unavailable("the compiled core", "Python's C headers are missing (Python.h)", remedy)
         options = ["-shared", f"-Wl,-soname,{library}", "-ldl", "-o", str(work / library)]
-        _compile([*sources, *options], work.parent)
+        _compile([*sources, f"-I{NATIVE}", *options], work.parent)
         _emit_glue(work / _GLUE)
         # It is generated: what it warns of is not ours to mend.
         options = [f"-I{include}", "-w", "-shared", *_link(work), "-Wl,-rpath,$ORIGIN", "-o", str(work / module)]
@@ -128,7 +128,7 @@ def core() -> Path:
             words=(*_compiler_words(), include, str(sysconfig.get_config_var("SOABI")), _cffi_version(), _OWN_TEXT),
             where=(*_search_words(), *sources),
             results=(library, module),
-            reading=lambda work: _reading(sources, [], work.parent),
+            reading=lambda work: _reading(sources, [f"-I{NATIVE}"], work.parent),
             make=compile_both,
         ),
     )
@@ -188,7 +188,7 @@ def _plugin(
     libraries: Sequence[str] = (),
 ) -> Plugin:
     library = core()
-    searched = [f"-I{folder}" for folder in (NATIVE, *folders)]
+    searched = [f"-I{folder}" for folder in (NATIVE / "include", *folders)]
 
     def generate(work: Path) -> None:
         for name, text in files.items():

@@ -2,8 +2,8 @@
 #ifndef GCB_CORE_H
 #define GCB_CORE_H
 
-#include "barrier.h"
-#include "gcbarrier.h"
+#include "include/barrier.h"
+#include "include/gcbarrier.h"
 
 #include <pthread.h>
 #include <setjmp.h>

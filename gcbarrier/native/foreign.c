@@ -1,5 +1,5 @@
 /* A space whose mutators allocate from a runtime of their own (runtime.h). */
-#include "runtime.h"
+#include "include/runtime.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>

@@ -115,7 +115,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Mutant], Pat
     def make(mutant: Mutant) -> Path:
         folder = tmp_path_factory.mktemp("mutant")
         source = discovery.find("barriers", mutant.barrier).with_suffix(".c")
-        for file in (*source.parent.glob("*.[ch]"), build.NATIVE / TABLES):
+        for file in (*source.parent.glob("*.[ch]"), build.NATIVE / "include" / TABLES):
             shutil.copy(file, folder)
         target = folder / (TABLES if mutant.shared else source.name)
         text = target.read_text()

@@ -223,14 +223,14 @@ MUTANTS = {
     "a large object that lives is freed": (
         "stopped",
         Mutant(
-            source="alloc.c",
+            source="heap/alloc.c",
             old="  if (!freed) {\n    put(space, block, gcb_state(epoch, GCB_HEAD));",
             new="  if (0) {",
         ),
     ),
     "an object that reaches into a page is not rescanned": (
         "concurrent",
-        Mutant(source="rescan.c", old="if (spanning != SIZE_MAX) {", new="if (0) {"),
+        Mutant(source="mark/rescan.c", old="if (spanning != SIZE_MAX) {", new="if (0) {"),
     ),
 }
 

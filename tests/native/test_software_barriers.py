@@ -37,7 +37,16 @@ class Collected:
 
 def gcc(*arguments: str | Path) -> None:
     strict = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
-    command = ["gcc", "-pthread", "-D_GNU_SOURCE", "-std=gnu11", "-O2", *strict, f"-I{NATIVE}", *map(str, arguments)]
+    command = [
+        "gcc",
+        "-pthread",
+        "-D_GNU_SOURCE",
+        "-std=gnu11",
+        "-O2",
+        *strict,
+        f"-I{NATIVE}/include",
+        *map(str, arguments),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -55,7 +55,7 @@ class Workshop:
         options = dict.fromkeys((STRESS, barrier), _options(barrier))
         objects = [
             self.object((mutant or {}).get(source, source), sanitizer, options.get(source, ()))
-            for source in (*sorted(NATIVE.glob("*.c")), STRESS, barrier)
+            for source in (*sorted(NATIVE.rglob("*.c")), STRESS, barrier)
         ]
         target = self.folder / f"stress-{len(list(self.folder.iterdir()))}"
         _gcc(*SANITIZERS[sanitizer], *objects, "-o", target, "-pthread", "-ldl")
@@ -77,7 +77,16 @@ def _options(barrier: Path) -> tuple[str, ...]:
 
 
 def _gcc(*arguments: str | Path) -> None:
-    common = ("gcc", "-D_GNU_SOURCE", "-std=gnu11", "-Wall", "-Wextra", "-DGCB_VERIFY=1", f"-I{NATIVE}")
+    common = (
+        "gcc",
+        "-D_GNU_SOURCE",
+        "-std=gnu11",
+        "-Wall",
+        "-Wextra",
+        "-DGCB_VERIFY=1",
+        f"-I{NATIVE}",
+        f"-I{NATIVE}/include",
+    )
     done = subprocess.run([*common, *map(str, arguments)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -180,24 +189,24 @@ class Mutant:
 
 MUTANTS = {
     "black before armed": Mutant(
-        NATIVE / "cycle.c",
+        NATIVE / "cycle/cycle.c",
         "  gcb_oracle_arming(space);\n",
         "  gcb_oracle_arming(space);\n  gcb_allocate_black(space, true);\n",
     ),
     "rescan without the object that spans into the page": Mutant(
-        NATIVE / "rescan.c", "if (spanning != SIZE_MAX)", "if (0)"
+        NATIVE / "mark/rescan.c", "if (spanning != SIZE_MAX)", "if (0)"
     ),
     "rescan without a large object's later pages": Mutant(
-        NATIVE / "rescan.c", "if (kind == GCB_RESERVED)", "if (kind == GCB_RESERVED || kind == GCB_TAIL)"
+        NATIVE / "mark/rescan.c", "if (kind == GCB_RESERVED)", "if (kind == GCB_RESERVED || kind == GCB_TAIL)"
     ),
     "what helpers have found is dropped": Mutant(
-        *(NATIVE / "rescan.c", "    objects += take_over(space, &space->threads[i].helper);"),
+        *(NATIVE / "mark/rescan.c", "    objects += take_over(space, &space->threads[i].helper);"),
         "    space->threads[i].helper.count = 0;",
         policy="helped",
         mutators=1,
     ),
     "the rescan is over while somebody still helps": Mutant(
-        NATIVE / "rescan.c",
+        NATIVE / "mark/rescan.c",
         "for (uint32_t turn = 1; atomic_load_explicit(&rescan->helpers, memory_order_seq_cst); turn++)",
         "for (uint32_t turn = 1; false; turn++)",
         "",
@@ -205,14 +214,14 @@ MUTANTS = {
         sanitizer="tsan",
     ),
     "what is handed out during a collect is forgotten": Mutant(
-        NATIVE / "rescan.c",
+        NATIVE / "mark/rescan.c",
         "  for (size_t count; (count = put(space)) > 0; empty(rescan)) {",
         "  empty(rescan);\n  for (size_t count; (count = put(space)) > 0; empty(rescan)) {",
         barrier="uffd_wp_log",
         policy="helped",
     ),
     "granules are handed out without a release": Mutant(
-        NATIVE / "rescan.c",
+        NATIVE / "mark/rescan.c",
         "  atomic_store_explicit(&rescan->count, count, memory_order_release);",
         "  atomic_store_explicit(&rescan->count, count, memory_order_relaxed);",
         "",
@@ -222,16 +231,16 @@ MUTANTS = {
         sanitizer="tsan",
     ),
     "remark without a rescan": Mutant(
-        NATIVE / "cycle.c", "  if (!failed) {\n    rescan(space);\n", "  if (!failed) {\n"
+        NATIVE / "cycle/cycle.c", "  if (!failed) {\n    rescan(space);\n", "  if (!failed) {\n"
     ),
     "remark without roots": Mutant(
-        NATIVE / "cycle.c",
+        NATIVE / "cycle/cycle.c",
         "  mark_roots(space);\n  int failed = collect(space, false)",
         "  int failed = collect(space, false)",
         "reachable from a root, is not marked",
     ),
     "globals are no roots": Mutant(
-        NATIVE / "mark.c",
+        NATIVE / "mark/mark.c",
         "for (size_t i = 0; i < GCB_GLOBALS; i++) {",
         "for (size_t i = 0; false && i < GCB_GLOBALS; i++) {",
         "reachable from a root, is not marked",
@@ -245,28 +254,28 @@ MUTANTS = {
         barrier="uffd_wp_pagemap",
     ),
     "the sweep forgets what was allocated black": Mutant(
-        NATIVE / "alloc.c",
+        NATIVE / "heap/alloc.c",
         "atomic_store_explicit(&space->live[word], live, memory_order_relaxed);",
         "atomic_store_explicit(&space->live[word], live & ~fresh, memory_order_relaxed);",
         "object",
     ),
     "a marker rests with parcels that nobody knows": Mutant(
-        NATIVE / "crew.c",
+        NATIVE / "mark/crew.c",
         "    gcb_publish_open(marker); /* before it rests: nobody else can reach what it holds */\n",
         "",
         markers=3,
     ),
     "what is left when all markers rest is forgotten": Mutant(
-        NATIVE / "regions.c",
+        NATIVE / "mark/regions.c",
         "    look_up_published(&space->marker, which, space->marker.capacity);",
         "    (void)which;",
         markers=3,
     ),
     "the phase is over when one marker says so": Mutant(
-        NATIVE / "crew.c", "  } while (rest(space));", "  } while (false);", "", markers=3, sanitizer="tsan"
+        NATIVE / "mark/crew.c", "  } while (rest(space));", "  } while (false);", "", markers=3, sanitizer="tsan"
     ),
     "two markers own one region": Mutant(
-        NATIVE / "regions.c",
+        NATIVE / "mark/regions.c",
         "  return !atomic_load_explicit(&region->owned, memory_order_relaxed) &&",
         "  return true || !atomic_load_explicit(&region->owned, memory_order_relaxed) ||",
         "",
@@ -274,14 +283,16 @@ MUTANTS = {
         sanitizer="tsan",
     ),
     "a region is handed over without a release": Mutant(
-        NATIVE / "regions.c",
+        NATIVE / "mark/regions.c",
         "  atomic_store_explicit(&region->owned, 0, memory_order_release);",
         "  atomic_store_explicit(&region->owned, 0, memory_order_relaxed);",
         "",
         markers=3,
         sanitizer="tsan",
     ),
-    "TLABs outlive the flip": Mutant(NATIVE / "cycle.c", "  gcb_retire_tlabs(space);\n", "", "object", "none", "stop"),
+    "TLABs outlive the flip": Mutant(
+        NATIVE / "cycle/cycle.c", "  gcb_retire_tlabs(space);\n", "", "object", "none", "stop"
+    ),
 }
 
 

@@ -195,7 +195,7 @@ MUTANTS = {
 def test_a_broken_fork_is_caught(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text, replacement = MUTANTS[name]
     shutil.copytree(build.NATIVE, tmp_path / "native")
-    broken = tmp_path / "native" / "fork.c"
+    broken = tmp_path / "native" / "cycle" / "fork.c"
     assert broken.read_text().count(text) == 1
     broken.write_text(broken.read_text().replace(text, replacement))
     monkeypatch.setattr(build, "NATIVE", tmp_path / "native")

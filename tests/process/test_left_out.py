@@ -8,7 +8,7 @@ import pytest
 from places import PLUGINS
 from rich.console import Console
 from synthetic import make_manifest, make_outcomes, make_run
-from test_scaling import NATIVE, planned
+from planned import NATIVE, planned
 
 from gcbarrier import collectors, plotting
 from gcbarrier.campaign import experiments as campaign

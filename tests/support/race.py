@@ -54,14 +54,17 @@ def _objects(flags: tuple[str, ...]) -> tuple[Path, ...]:
     folder = Path(_folder().name) / hashlib.sha256(repr(flags).encode()).hexdigest()[:16]
     folder.mkdir()
     objects = []
-    for source in sorted(NATIVE.glob("*.c")):
-        objects.append(folder / f"{source.stem}.o")
+    for source in sorted(NATIVE.rglob("*.c")):
+        objects.append(folder / f"{source.parent.name}-{source.stem}.o")
         _cc(*flags, "-c", source, "-o", objects[-1])
     return tuple(objects)
 
 
 def _cc(*arguments: str | Path) -> None:
     done = subprocess.run(
-        ["cc", *CFLAGS, f"-I{NATIVE}", *map(str, arguments)], capture_output=True, text=True, check=False
+        ["cc", *CFLAGS, f"-I{NATIVE}", f"-I{NATIVE}/include", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,7 @@
  * A barrier collects, and arms again, the whole space; a reset is of a part. What was collected and armed
  * again without having been asked for waits in `write_watch`, a bit per granule. Without a reset nothing is
  * armed again, and the barrier itself still knows what it reported. */
-#include "write_watch.h"
+#include "include/write_watch.h"
 #include "core.h"
 #include "api.h"
 

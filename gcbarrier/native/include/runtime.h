@@ -13,8 +13,8 @@
 #ifndef GCB_RUNTIME_H
 #define GCB_RUNTIME_H
 
-#include "core.h"
-#include "api.h"
+#include "../core.h"
+#include "../api.h"
 
 /* Functions returning int give 0, or -1 after gcb_set_error(). */
 typedef struct gcb_runtime {

@@ -3,7 +3,7 @@
  * framework adds is the difference. */
 #include "core.h"
 #include "api.h"
-#include "pagetables.h"
+#include "include/pagetables.h"
 
 #include <dlfcn.h>
 
