@@ -24,9 +24,9 @@ from gcbarrier.circumstances import CIRCUMSTANCES, GROWN, PAGES, page_barriers
 from gcbarrier.experiment import Plan
 from gcbarrier.metrics.probes import points
 from gcbarrier.model import Machine, Probe
-from gcbarrier.plotting.layout import text_width
-from gcbarrier.plotting.sheet import sheet
-from gcbarrier.plotting.style import DASH, INK, RC, sort_key, styled
+from gcbarrier.report.layout import text_width
+from gcbarrier.report.sheet import sheet
+from gcbarrier.report.style import DASH, INK, RC, sort_key, styled
 from gcbarrier.store import Run
 
 MIB = 1 << 20

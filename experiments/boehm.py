@@ -29,8 +29,8 @@ from rich.text import Text
 from gcbarrier.experiment import Plan
 from gcbarrier.metrics import Cell, Spread, cells, spread
 from gcbarrier.model import Config, Machine, Outcome, format_bytes
-from gcbarrier.plotting.sheet import sheet
-from gcbarrier.plotting.style import FAINT, INK, RC, SMALL, TIMES, format_ns, format_ratio, styled, time_axis
+from gcbarrier.report.sheet import sheet
+from gcbarrier.report.style import FAINT, INK, RC, SMALL, TIMES, format_ns, format_ratio, styled, time_axis
 from gcbarrier.store import Run
 
 MIB = 1 << 20

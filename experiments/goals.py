@@ -24,8 +24,8 @@ from gcbarrier.metrics import Cell, Spread, cells, cpu_ns_per_operation, percent
 from gcbarrier.metrics.operations import IN_CYCLE, histogram
 from gcbarrier.metrics.probes import points
 from gcbarrier.model import Config, Machine, Probe
-from gcbarrier.plotting.sheet import sheet
-from gcbarrier.plotting.style import DASH, INK, SMALL, barrier_colours, format_ns, format_number, styled
+from gcbarrier.report.sheet import sheet
+from gcbarrier.report.style import DASH, INK, SMALL, barrier_colours, format_ns, format_number, styled
 from gcbarrier.store import Run
 
 MIB, GIB = 1 << 20, 1 << 30

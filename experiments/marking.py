@@ -21,8 +21,8 @@ from gcbarrier.experiment import Plan
 from gcbarrier.host import fits
 from gcbarrier.metrics.probes import Point, points
 from gcbarrier.model import Machine, Probe, format_bytes
-from gcbarrier.plotting.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
-from gcbarrier.plotting.style import INK, format_number, styled
+from gcbarrier.report.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
+from gcbarrier.report.style import INK, format_number, styled
 from gcbarrier.store import Run
 
 MIB = 1 << 20

@@ -12,7 +12,7 @@ CHAINS = (
     ("errors", "model", "host"),
     ("errors", "model", "heap", "barriers", "session", "runner", "commands"),
     ("errors", "model", "heap", "collectors", "session", "runner", "commands"),
-    ("errors", "model", "store", "metrics", "plotting", "commands"),
+    ("errors", "model", "store", "metrics", "report", "commands"),
 )
 
 

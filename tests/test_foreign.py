@@ -18,7 +18,7 @@ from gcbarrier.commands import doctor, list_
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.metrics import workloads
 from gcbarrier.model import Config, Outcome, evolve
-from gcbarrier.plotting import verification_table
+from gcbarrier.report import verification_table
 
 PLUGINS = Path(__file__).parent / "plugins"
 MIB = 1 << 20

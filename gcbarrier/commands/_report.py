@@ -3,12 +3,12 @@
 from pathlib import Path
 from types import ModuleType
 
-from gcbarrier import discovery, plotting, store
+from gcbarrier import discovery, report, store
 from gcbarrier.commands._progress import waiting
 from gcbarrier.errors import GcBarrierError
 
 
-def report(run: store.Run, directory: Path) -> None:
+def present(run: store.Run, directory: Path) -> None:
     """Draw the figures of ``run`` into ``directory``, print its numbers, and name what was written.
 
     Raises GcBarrierError where the experiment's script is gone or incomplete, or the figures can't be written.
@@ -17,10 +17,10 @@ def report(run: store.Run, directory: Path) -> None:
     # Both before anything is written: a script that fails leaves all as it was.
     with waiting("drawing"), discovery.blamed("experiments", run.experiment):
         figures, table = script.figures(run), script.table(run)
-        written = plotting.save(figures, directory) if figures else ()
-    plotting.show(table)
-    if (checked := plotting.verification_table(run)) is not None:
-        plotting.show(checked)
+        written = report.save(figures, directory) if figures else ()
+    report.show(table)
+    if (checked := report.verification_table(run)) is not None:
+        report.show(checked)
     for path in written:
         print(path)
 

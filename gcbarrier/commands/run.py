@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gcbarrier import campaign, discovery, settings
 from gcbarrier.commands._progress import RunProgress
-from gcbarrier.commands._report import report
+from gcbarrier.commands._report import present
 from gcbarrier.errors import GcBarrierError
 
 HELP = "run an experiment and draw its figures"
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
             args.experiment, out=out, quick=args.quick, verify=args.verify, settings=chosen, watch=progress.watch
         )
     try:
-        report(done, out / "figures")
+        present(done, out / "figures")
     except GcBarrierError as problem:
         kept = f"the run is kept in {out}, and `gcbarrier plot {out}` draws it again"
         raise GcBarrierError(f"{problem}; {kept}") from problem

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gcbarrier.metrics import Spread
-from gcbarrier.plotting.sheet import MARKERS
-from gcbarrier.plotting.style import barrier_colours, sort_key
+from gcbarrier.report.sheet import MARKERS
+from gcbarrier.report.style import barrier_colours, sort_key
 
 
 @frozen(kw_only=True)

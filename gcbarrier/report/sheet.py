@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from math import isnan
-from textwrap import wrap
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -10,18 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from gcbarrier.metrics.probes import Point
-from gcbarrier.plotting import keys
-from gcbarrier.plotting.footer import footer
-from gcbarrier.plotting.layout import place, spot, text_width
-from gcbarrier.plotting.style import FAINT, INK, SMALL, format_ns, format_number
+from gcbarrier.report.layout import place
+from gcbarrier.report.looks import MARKERS
+from gcbarrier.report.page import MARGIN, page
+from gcbarrier.report.style import format_ns, format_number
 from gcbarrier.store import Run
 
-_MARGIN, _TITLE, _HEADINGS, _X_LABEL, _FOOT_LINE = 0.12, 0.3, 0.42, 0.52, 0.135
-_TITLE_SIZE = 11
+_HEADINGS, _X_LABEL = 0.42, 0.52
 _AGREE = 0.02
-
-MARKERS = "os^DvP*X<>"
-"""For curves of barriers, in the order of their colours: told apart without colours too."""
 
 
 def sheet(
@@ -39,35 +34,24 @@ def sheet(
 ) -> tuple[Figure, list[Axes]]:
     """A figure and its panels of ``widths`` and ``height``, all in inches; ``left`` and ``right`` is room for words.
 
-    ``remarks`` are sentences above the small print. Call it, and draw, within :func:`gcbarrier.plotting.style.styled`.
+    ``remarks`` are sentences above the small print. Call it, and draw, within :func:`gcbarrier.report.style.styled`.
     """
-    facts = run.facts(machine)
-    heading = f"{title} {_machine(machine, facts)}"
-    panels_width = left + sum(widths) + gap * (len(widths) - 1) + right
-    width = _MARGIN + max(panels_width, text_width([heading], _TITLE_SIZE) + _MARGIN)
-    letters = int((width - 2 * _MARGIN) / (0.54 * SMALL / 72))
-    text = "\n".join([*(line for remark in remarks for line in wrap(remark, letters)), footer(run, machine, letters)])
-    key_lines = keys.lines(handles, width - 1.0)
-    top = _MARGIN + _TITLE + keys.LINE * key_lines + _HEADINGS
-    figure = Figure(figsize=(width, top + height + _X_LABEL + _FOOT_LINE * (1 + text.count("\n")) + _MARGIN))
-    where = spot(figure, _MARGIN, _MARGIN)
-    figure.text(*where, heading, ha="left", va="top", fontsize=_TITLE_SIZE, color=INK)
-    keys.draw_keys(figure, handles, _MARGIN, _MARGIN + _TITLE, width - 1.0)
-    at = _MARGIN + left
+    width = MARGIN + left + sum(widths) + gap * (len(widths) - 1) + right
+    figure, down = page(
+        run,
+        machine,
+        title,
+        width=width,
+        height=_HEADINGS + height + _X_LABEL,
+        handles=[handles] if handles else [],
+        remarks=remarks,
+    )
+    at = MARGIN + left
     panels = []
     for wide in widths:
-        panels.append(place(figure, at, top, wide, height))
+        panels.append(place(figure, at, down + _HEADINGS, wide, height))
         at += wide + gap
-    where = spot(figure, _MARGIN, top + height + _X_LABEL)
-    figure.text(*where, text, ha="left", va="top", fontsize=SMALL, color=FAINT, linespacing=1.25)
     return figure, panels
-
-
-def _machine(machine: str, facts: Any) -> str:
-    accelerator = facts.get("accelerator", "")
-    if accelerator.endswith("-icount"):
-        return f"Machine: {machine} (emulated: instructions are counted, not time)"
-    return f"Machine: {machine}{' (emulated: read the shape, not the time)' if accelerator == 'tcg' else ''}"
 
 
 def format_cost(value: float, unit: str) -> str:

@@ -1,0 +1,37 @@
+"""Words on a terminal or in a log file."""
+
+from collections.abc import Iterable
+from textwrap import wrap
+
+from rich.console import Console, RenderableType
+
+_PLAIN_WIDTH = 200
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+def fold(facts: Iterable[str], width: int) -> list[str]:
+    """``facts`` with dots between them, on lines of at most ``width`` characters.
+
+    Lines break between facts, and within one only where a line of its own is too short for it.
+    """
+    kept = " · ".join(fact.replace(" ", _NO_BREAK) for fact in facts)
+    return [line.replace(_NO_BREAK, " ") for line in wrap(kept, max(width, 1), break_on_hyphens=False)]
+
+
+def show(renderable: RenderableType) -> None:
+    """Print to standard output: in full width and plain characters where that is no terminal."""
+    console = _Console()
+    if not console.is_terminal:
+        # Rich takes a pipe for 80 columns and would fold the numbers.
+        console = _Console(width=max(console.width, _PLAIN_WIDTH), color_system=None)
+    console.print(renderable)
+
+
+class _Console(Console):
+    """Rich's, but for a reader that leaves early: it would end the program by itself, and with another status."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+__all__ = ["fold", "show"]
