@@ -13,6 +13,7 @@ from gcbarrier import metrics, report
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, evolve
 from gcbarrier.report import Comparison, Pauses, Report
+from gcbarrier.report.looks import sort_key
 from gcbarrier.report.text import fold
 from gcbarrier.report.units import DASH, format_ns, format_number, format_ratio
 from gcbarrier.store import Run
@@ -104,7 +105,7 @@ def numbers(run: Run) -> dict[tuple[str, str], list[str]]:
     base = np.prod([o.operations / o.wall_ns for o in run.outcomes[::3] if not o.error]) ** (1 / 3)
     cpu = np.prod([o.mutator_cpu_ns / o.operations for o in run.outcomes[::3] if not o.error]) ** (1 / 3)
     rows: dict[tuple[str, str], list[str]] = {}
-    for cell in metrics.cells(run.outcomes):
+    for cell in sorted(metrics.cells(run.outcomes), key=lambda cell: sort_key(cell.config.barrier)):
         for row, kind in enumerate(cell.kinds):
             good = [outcome for outcome in cell.outcomes if not outcome.error]
             pauses = [[pause for pause in outcome.pauses if pause.kind == kind] for outcome in good]

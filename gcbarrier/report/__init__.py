@@ -34,7 +34,8 @@ records of the experiment's own do as well, for all words only ask them for what
 Of a cell:
 
 - :class:`Measure`, a number: title, unit, a function that gives a :class:`gcbarrier.metrics.Spread`. ``.ranged`` is its
-  column with the range beside it. :func:`reading` is one of probes, in each reading's own unit.
+  column with the range beside it. :func:`reading` is one of probes, in each reading's own unit; :func:`agreement` as a
+  remark says whether counts repeat.
 - :class:`Axis`, a number that was set: label, where it is found, unit; ``endless`` is the value without an end.
 - :class:`Names`, a name: whose curve, or which row. :data:`BARRIER` is the one that most reports tell apart by.
 - :class:`Flag`, something that is true of some: their points are hollow; ``.first`` says from where on.
@@ -61,6 +62,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gcbarrier.paths import cache_home
+from gcbarrier.report.agreement import agreement
 from gcbarrier.report.grammar import (
     BARRIER,
     Axis,
@@ -136,6 +138,7 @@ __all__ = [
     "Rows",
     "Tails",
     "Unit",
+    "agreement",
     "point_spread",
     "reading",
     "save",

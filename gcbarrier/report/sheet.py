@@ -1,7 +1,6 @@
 """A figure of panels side by side, with its title above and the small print below: what probes' experiments draw on."""
 
 from collections.abc import Sequence
-from math import isnan
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -9,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from gcbarrier.metrics.probes import Point
+from gcbarrier.report.agreement import agreement
 from gcbarrier.report.layout import place
 from gcbarrier.report.looks import MARKERS
 from gcbarrier.report.page import MARGIN, page
@@ -16,7 +16,6 @@ from gcbarrier.report.style import format_ns, format_number
 from gcbarrier.store import Run
 
 _HEADINGS, _X_LABEL = 0.42, 0.52
-_AGREE = 0.02
 
 
 def sheet(
@@ -65,25 +64,6 @@ def cost_axis(axis: Any, unit: str) -> None:
     form = format_ns if unit == "ns" else format_number
     axis.set_major_formatter(FuncFormatter(lambda value, _position: form(value)))
     axis.set_minor_formatter(NullFormatter())
-
-
-def agreement(found: Sequence[Point]) -> list[str]:
-    """A remark where instructions were counted: whether the boots agree within 2 %."""
-    counted = [point for point in found if point.unit == "instructions"]
-    apart = [(point.disagreement, point) for point in counted if not isnan(point.disagreement)]
-    if not counted:
-        return []
-    if not apart:
-        return ["One boot only: whether counts repeat is not known."]
-    beyond = sorted((share, f"{point.barrier} {point.what}") for share, point in apart if share > _AGREE)
-    if not beyond:
-        return [f"All {len(apart)} counts of the boots agree within {100 * _AGREE:.0f} %."]
-    names = list(dict.fromkeys(name for _, name in reversed(beyond)))
-    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return [
-        f"{len(beyond)} of {len(apart)} counts differ between the boots by more than {100 * _AGREE:.0f} %, at most by "
-        f"{100 * beyond[-1][0]:.0f} %: {', '.join(names[:4])}{more}."
-    ]
 
 
 def spread_remark(found: Sequence[Point]) -> str:

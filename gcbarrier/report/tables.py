@@ -29,7 +29,9 @@ Says = Axis | Names | Measure | Flag | Column
 
 @frozen(init=False)
 class Lines:
-    """A row for each cell: its series, and what the columns say. ``per``: a table for each value of it.
+    """A row for each cell: its series (where these have a heading), and what the columns say.
+
+    ``per``: a table for each value of it.
 
     ::
 
@@ -63,7 +65,7 @@ class Lines:
                 yield Text()
 
     def _table(self, cells: Sequence[Any], by: Names) -> RichTable:
-        named, own = by.names(cells), by not in self.columns
+        named, own = by.names(cells), bool(by.head) and by not in self.columns
         columns = [column for each in self.columns for column in _columns(each)]
         lines = plain([Column(head=by.head, words=by.name, left=True), *columns] if own else columns)
         ordered = [each for each in (*(by,) * own, *self.columns) if isinstance(each, Axis | Names)]

@@ -44,7 +44,7 @@ class View:
         return self.by.ordered(self.cells)
 
     def name(self, cell: Any) -> str:
-        """Of the series that a cell belongs to."""
+        """Of the series that a cell belongs to; "" where it is none's."""
         return self._names[id(cell)]
 
     def look(self, cell: Any) -> Look:
@@ -120,7 +120,9 @@ def split(measures: Measure | Sequence[Measure], per: Split | None, cells: Seque
     groups = [("", list(cells))] if per is None else per.groups(cells) or [("", list(cells))]
     for group, mine in groups:
         for at, measure in enumerate(many):
-            yield Part(group=group, first=at == 0, measure=measure, cells=mine)
+            # What lacks the number has no place on its axes.
+            there = [cell for cell in mine if measure.value(cell)]
+            yield Part(group=group, first=at == 0, measure=measure, cells=there)
 
 
 @frozen(kw_only=True)

@@ -11,6 +11,7 @@ from gcbarrier.metrics import Spread
 from gcbarrier.report.axes import placed, scale, set_ticks
 from gcbarrier.report.grammar import Axis, Flag, Measure, Names
 from gcbarrier.report.panels import (
+    Drawing,
     Part,
     Room,
     Split,
@@ -50,11 +51,12 @@ class Curves:
     """The first of these names has solid lines, the others have dashed ones."""
     ends: bool = False
     """Say the ``dashed`` name at each line's end."""
+    over: Drawing | None = None
+    """What is drawn on top, by hand, on the axes of each panel."""
     one_scale: bool = False
     """All panels show the same kind of thing: one y axis, which is named once."""
     width: float = 2.8
     tall: float = 3.2
-    titles: bool = True
 
     def rooms(self, view: View) -> Sequence[Room]:
         count = len(list(split(self.y, self.per, view.cells)))
@@ -76,6 +78,8 @@ class Curves:
             self._scale_x(axes, part.cells)
             scale(axes, "y", part.measure.unit_of(part.cells), shared if self.one_scale else seen, most=7)
             self._draw_part(axes, part, view)
+            if self.over is not None:
+                self.over(axes, part.cells)
             axes.grid()
         for axes in panels[1:] if self.one_scale else []:
             axes.tick_params(labelleft=False)
@@ -123,7 +127,7 @@ class Curves:
         ends = []
         for at, (word, cells) in enumerate(lines):
             for name in view.names:
-                mine = [cell for cell in cells if view.name(cell) == name and part.measure.value(cell)]
+                mine = [cell for cell in cells if view.name(cell) == name]
                 mine.sort(key=lambda cell: self._place(cell, part.cells))
                 if mine:
                     ends.append((*self._draw_line(axes, mine, part, view, unit, dashed=at > 0), word))

@@ -91,7 +91,7 @@ class Rows:
     def _draw_part(self, axes: Axes, part: Part, names: Sequence[str], view: View) -> None:
         unit = part.measure.unit_of(part.cells)
         row_of = self.rows.names(part.cells)
-        mine = [cell for cell in part.cells if row_of[id(cell)] in names and part.measure.value(cell)]
+        mine = [cell for cell in part.cells if row_of[id(cell)] in names and view.name(cell)]
         said = [self._words(cell, part) for cell in mine]
         seen = [placed(unit, value) for value in reach([part.measure.value(cell) for cell in mine])]
         room = min((text_width(said, SMALL) + 0.12) / self.width, 0.6) if self.words else 0.05

@@ -78,7 +78,7 @@ class Tails:
         seen: list[float] = []
         for cell in cells:
             values = self.of(cell)
-            if not values.total:
+            if not values.total or not view.name(cell):
                 continue
             look = view.look(cell)
             took, share = values.tail()
