@@ -41,8 +41,8 @@ class Rows:
     x: Measure | Sequence[Measure]
     per: Split | None = None
     """Panels of their own for each value of it."""
-    words: bool | Callable[[Any], str] = False
-    """Beside each mark: its value, or what this says of the cell."""
+    words: bool | Callable[[Measure, Any, Sequence[Any]], str] = False
+    """Beside each mark: its value, or what this says of a measure of the cell, among all cells of the panel."""
     limit: float | None = None
     """Where a line is drawn that is not to be passed."""
     each: bool = False
@@ -133,7 +133,7 @@ class Rows:
     def _words(self, cell: Any, part: Part) -> str:
         if not self.words:
             return ""
-        return self.words(cell) if callable(self.words) else part.measure.say(cell)
+        return self.words(part.measure, cell, part.cells) if callable(self.words) else part.measure.say(cell)
 
     def _shifts(self, cells: Sequence[Any], row_of: Any, view: View) -> dict[str, float]:
         """How far each series is drawn from the middle of its rows, where rows have several."""
