@@ -190,8 +190,8 @@ def _about(cells: Sequence[Cell]) -> Sequence[str]:
     return [
         f"Boehm {theirs.get('bdwgc', '')}, generational over {theirs.get('vdb', 'nothing')} where pauses are compared, "
         f"with {' or '.join(map(format_bytes, live)) or 'nothing'} live. One mutator. Beside marks: how many times "
-        "ours the Boehm collector's is. Its pauses, as its own events tell them, are the stops alone: what a mutator waits "
-        "before and after one, while it prepares and sweeps, is not in them."
+        "ours the Boehm collector's is. Its pauses, as its own events tell them, are the stops alone: what a mutator "
+        "waits before and after one, while it prepares and sweeps, is not in them."
     ]
 
 
@@ -213,7 +213,7 @@ REPORT = Report(
         Rows(rows=EDITS, x=STOPPED, words=_said, width=3.4, row=0.55),
         Rows(rows=EDITS, x=CPU, words=_said, labels=False, width=2.6, row=0.55),
         Rows(rows=LIVE, x=MARKING, words=_said, width=2.8),
-        Curves(x=SIZE, y=ALLOCATION, dashed=GAPS, ends=True, width=2.7, tall=2.2),
+        Curves(x=SIZE, y=ALLOCATION, dashed=GAPS, width=2.7, tall=2.2),
     ),
     table=[_table(EDITS, each) for each in (STOPPED, REMARK, CPU)] + [_table(LIVE, MARKING), _table(SIZES, ALLOCATION)],
     remarks=_about,

@@ -12,7 +12,7 @@ from gcbarrier.report.style import FAINT, INK, PHASE_COLOURS, SMALL
 from gcbarrier.report.units import DASH, format_ns, format_number
 
 _BAR = 0.78
-_ROW, _LINE = 0.5, 0.13  # inches
+_ROW, _LINE = 0.48, 0.13  # inches
 _ROWS = 3  # at least, or the bars of a single barrier would fill its panel
 _WIDE = 20  # times between the lowest and the highest ratio, beyond which a linear axis would hide the rest
 
@@ -20,9 +20,10 @@ _WIDE = 20  # times between the lowest and the highest ratio, beyond which a lin
 Colour = Callable[[Cell], str]
 
 
-def row_height(cells: Sequence[Cell]) -> float:
-    """Of each row, in inches: as many lines of words as the longest has stand in it without touching."""
-    return max(_ROW, max((len(words(cell)) for cell in cells), default=1) * _LINE / _BAR)
+def rows_height(cells: Sequence[Cell]) -> float:
+    """Of all rows, in inches: as many lines of words as the longest has stand in each without touching."""
+    row = max(_ROW, max((len(words(cell)) for cell in cells), default=1) * _LINE / _BAR)
+    return row * (max(len(cells), _ROWS) + 0.1)
 
 
 def row_label(cell: Cell) -> str:
@@ -193,7 +194,7 @@ __all__ = [
     "draw_phases",
     "draw_rows",
     "ratio_limits",
-    "row_height",
     "row_label",
+    "rows_height",
     "words",
 ]

@@ -19,7 +19,7 @@ from gcbarrier.metrics import (
 )
 from gcbarrier.model import format_bytes
 from gcbarrier.report import keys
-from gcbarrier.report.bars import Colour, draw_cost, draw_phases, ratio_limits, row_height, row_label, words
+from gcbarrier.report.bars import Colour, draw_cost, draw_phases, ratio_limits, row_label, rows_height, words
 from gcbarrier.report.distribution import draw_distribution, time_limits
 from gcbarrier.report.grammar import BARRIER
 from gcbarrier.report.layout import place, spot, text_width
@@ -33,7 +33,6 @@ from gcbarrier.report.units import TIMES, format_number, format_ratio
 _GAP = 0.28
 _Y_LABEL, _DISTRIBUTION, _BARS, _COST = 0.62, 4.3, 1.9, 1.3
 _HEADINGS, _ROW_TITLE, _ROW_FOOT, _X_LABEL = 0.36, 0.24, 0.36, 0.2
-_LEAST = 1.5
 
 
 @frozen
@@ -81,7 +80,7 @@ class _Drawing:
 
     def figure(self) -> Figure:
         lefts, width = self._columns()
-        heights = [max(row_height(work.cells) * len(work.cells), _LEAST) for work in self.works]
+        heights = [rows_height(work.cells) for work in self.works]
         figure, top = page(
             self.view.run,
             self.view.machine,

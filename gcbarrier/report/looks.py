@@ -24,10 +24,10 @@ _KNOWN = {
     "uffd-wp-pagemap": Look(colour="#E69F00", marker="D"),
     "soft-dirty": Look(colour="#009E73", marker="v"),
     "cards": Look(colour="#CC79A7", marker="P"),
-    "mprotect": Look(colour="#56B4E9", marker="*"),
+    "mprotect": Look(colour="#56B4E9", marker="X"),
 }
 _SPARE = ("#882255", "#999933", "#332288", "#661100", "#9467BD")
-_SPARE_MARKERS = "X<>phd"
+_SPARE_MARKERS = "*<>phd"
 _PALETTE = ("#0077BB", "#EE7733", "#009988", "#CC3311", "#EE3377", "#555555")
 MARKERS = "os^DvP*X<>"
 

@@ -35,8 +35,8 @@ RC: Mapping[str, Any] = {
 INK = "#222222"
 FAINT = "#6b6b6b"
 LIMIT = "#CC3311"
-SMALL = 6.8
-"""Points: the size of the words beside marks, and of the small print."""
+SMALL, TITLE = 6.8, 8.5
+"""Points: the size of the words beside marks and of the small print, and of a panel's title."""
 
 PHASE_COLOURS = {
     # Paul Tol's light scheme; these are only ever seen next to each other, never beside a barrier's colour.
@@ -80,6 +80,7 @@ __all__ = [
     "RC",
     "SMALL",
     "TIMES",
+    "TITLE",
     "barrier_colours",
     "format_ns",
     "format_number",

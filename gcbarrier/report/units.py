@@ -29,7 +29,7 @@ def format_number(value: float, digits: int = 3) -> str:
     if value == 0 or value != value:
         return "0" if value == 0 else DASH
     if 0.001 <= abs(value) < 1000:
-        return f"{value:.{digits}g}"
+        return _short(value, digits)
     if 1000 <= abs(value) < 1e12:
         return f"{float(f'{value:.{digits}g}'):,.0f}"
     return f"{value:.{digits}g}"

@@ -25,7 +25,7 @@ from gcbarrier.report.panels import (
     style_of,
     what_marks_are,
 )
-from gcbarrier.report.style import INK, SMALL
+from gcbarrier.report.style import INK, TITLE
 from gcbarrier.report.units import Unit
 
 _INSIDE = 0.3
@@ -49,8 +49,6 @@ class Curves:
     """Draw the range as a band, where there are many points."""
     dashed: Names | None = None
     """The first of these names has solid lines, the others have dashed ones."""
-    ends: bool = False
-    """Say the ``dashed`` name at each line's end."""
     over: Drawing | None = None
     """What is drawn on top, by hand, on the axes of each panel."""
     one_scale: bool = False
@@ -60,10 +58,7 @@ class Curves:
 
     def rooms(self, view: View) -> Sequence[Room]:
         count = len(list(split(self.y, self.per, view.cells)))
-        right = 0.4 if self.ends else 0.0
-        return [
-            Room(width=self.width, left=_INSIDE if at and self.one_scale else 0.6, right=right) for at in range(count)
-        ]
+        return [Room(width=self.width, left=_INSIDE if at and self.one_scale else 0.6) for at in range(count)]
 
     def height(self, view: View) -> float:  # noqa: ARG002
         return self.tall
@@ -74,7 +69,7 @@ class Curves:
         shared = [value for each in values for value in each]
         for axes, part, seen in zip(panels, parts, values, strict=True):
             axes.set_label(part.label)
-            axes.set_title(part.title, loc="left", color=INK)
+            axes.set_title(part.title, loc="left", color=INK, fontsize=TITLE)
             self._scale_x(axes, part.cells)
             scale(axes, "y", part.measure.unit_of(part.cells), shared if self.one_scale else seen, most=7)
             self._draw_part(axes, part, view)
@@ -124,23 +119,14 @@ class Curves:
     def _draw_part(self, axes: Axes, part: Part, view: View) -> None:
         unit = part.measure.unit_of(part.cells)
         lines = self.dashed.groups(part.cells) if self.dashed is not None else [("", part.cells)]
-        ends = []
-        for at, (word, cells) in enumerate(lines):
+        for at, (_, cells) in enumerate(lines):
             for name in view.names:
                 mine = [cell for cell in cells if view.name(cell) == name]
                 mine.sort(key=lambda cell: self._place(cell, part.cells))
                 if mine:
-                    ends.append((*self._draw_line(axes, mine, part, view, unit, dashed=at > 0), word))
-        for x, y, word in ends if self.ends else []:
-            # Two curves may end at one point: the words stand apart.
-            up = 4 if y == max(other for at, other, _ in ends if at == x) else -4
-            axes.annotate(
-                word, (x, y), xytext=(5, up), textcoords="offset points", va="center", fontsize=SMALL, color=INK
-            )
+                    self._draw_line(axes, mine, part, view, unit, dashed=at > 0)
 
-    def _draw_line(
-        self, axes: Axes, mine: Sequence[Any], part: Part, view: View, unit: Unit, *, dashed: bool
-    ) -> tuple[float, float]:
+    def _draw_line(self, axes: Axes, mine: Sequence[Any], part: Part, view: View, unit: Unit, *, dashed: bool) -> None:
         look = style_of(view.look(mine[0]))
         if dashed:
             look["linestyle"] = (0, (4, 2))
@@ -156,7 +142,6 @@ class Curves:
             if self.hollow is not None and self.hollow.holds(cell):
                 inside = {**look, "markerfacecolor": "white", "markersize": 5.5, "linestyle": "none"}
                 axes.plot(x[at], values[at].centre, label="_hollow", zorder=5, **inside)
-        return x[-1], values[-1].centre
 
 
 def _placed(unit: Unit, value: Spread) -> Spread:

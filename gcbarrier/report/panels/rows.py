@@ -23,7 +23,7 @@ from gcbarrier.report.panels import (
     style_of,
     what_marks_are,
 )
-from gcbarrier.report.style import INK, LIMIT, RC, SMALL
+from gcbarrier.report.style import INK, LIMIT, RC, SMALL, TITLE
 
 _GAP = 0.3
 
@@ -68,7 +68,7 @@ class Rows:
         names = self.rows.ordered(view.cells)
         for at, (axes, part) in enumerate(zip(panels, split(self.x, self.per, view.cells), strict=True)):
             axes.set_label(part.label)
-            axes.set_title(part.title, loc="left", color=INK, fontsize=RC["axes.labelsize"])
+            axes.set_title(part.title, loc="left", color=INK, fontsize=TITLE)
             axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
             axes.set_yticks(range(len(names)), names if at == 0 and self.labels else [""] * len(names))
             axes.tick_params(axis="y", length=0)
