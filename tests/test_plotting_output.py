@@ -92,6 +92,8 @@ def test_numbers_read_like_text() -> None:
 
 def test_small_print_breaks_between_facts() -> None:
     assert fold(["one two", "three four-five", "six"], 20) == ["one two ·", "three four-five ·", "six"]
+    assert fold(["one", "two"], 8) == ["one ·", "two"], "no line begins with a dot"
+    assert fold(["one two three", "four"], 10) == ["one two", "three ·", "four"]
 
 
 @pytest.fixture(scope="module")

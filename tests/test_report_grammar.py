@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from random import Random
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from matplotlib.lines import Line2D
 from synthetic import make_manifest, make_outcome, make_outcomes, make_run
 from test_scaling import GUEST, NATIVE, looks_run, told
 
-from gcbarrier import campaign, metrics
+from gcbarrier import campaign, metrics, report
 from gcbarrier.experiment import Plan, choose, product
 from gcbarrier.metrics import Cell, spread
 from gcbarrier.metrics.probes import points
@@ -134,6 +135,19 @@ def test_a_product_has_every_combination_the_last_fastest() -> None:
     ]
     assert [one.heap_params["nodes"] for one in configs] == [1, 1, 2, 2]
     assert [dict(one.collector_params) for one in configs[:2]] == [{}, {"every_s": 0.5}]
+
+
+def test_the_example_of_the_docstring_is_whole() -> None:
+    code = report.__doc__.partition("exports that::\n\n")[2].partition("\nKeys, captions")[0]
+    script: dict[str, Any] = {}
+    exec(dedent(code), script)
+    plan = script["plan"](machine=NATIVE, quick=True)
+    assert (len(plan.configs), plan.invocations) == (6, 1)
+    run = make_run(make_outcomes(plan.configs), make_manifest("x"))
+    assert [axes.get_label() for axes in script["figures"](run)["x-native"].axes] == [
+        *("remark pause", "all stops of a cycle")
+    ]
+    assert "soft-dirty: longer than a millisecond from 10 k on" in told(script["table"](run))
 
 
 # Units

@@ -6,7 +6,6 @@ from textwrap import wrap
 from rich.console import Console, RenderableType
 
 _PLAIN_WIDTH = 200
-_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def fold(facts: Iterable[str], width: int) -> list[str]:
@@ -14,8 +13,16 @@ def fold(facts: Iterable[str], width: int) -> list[str]:
 
     Lines break between facts, and within one only where a line of its own is too short for it.
     """
-    kept = " · ".join(fact.replace(" ", _NO_BREAK) for fact in facts)
-    return [line.replace(_NO_BREAK, " ") for line in wrap(kept, max(width, 1), break_on_hyphens=False)]
+    lines: list[str] = []
+    for fact in facts:
+        # Room for the dot behind it.
+        first, *more = wrap(fact, max(width - 2, 1), break_on_hyphens=False) or [""]
+        if lines and len(lines[-1]) + len(first) + 5 <= width:
+            lines[-1] += f" · {first}"
+        else:
+            lines[-1:] = [*(f"{line} ·" for line in lines[-1:]), first]
+        lines += more
+    return lines
 
 
 def show(renderable: RenderableType) -> None:
