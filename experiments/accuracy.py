@@ -23,9 +23,9 @@ from rich.text import Text
 from gcbarrier.bench.circumstances import CIRCUMSTANCES, GROWN, PAGES, page_barriers
 from gcbarrier.experiment import Plan
 from gcbarrier.model import Machine, Probe
-from gcbarrier.plotting.layout import text_width
-from gcbarrier.plotting.sheet import sheet
-from gcbarrier.plotting.style import DASH, INK, RC, sort_key, styled
+from gcbarrier.report.layout import text_width
+from gcbarrier.report.sheet import sheet
+from gcbarrier.report.style import DASH, INK, RC, sort_key, styled
 from gcbarrier.results.points import points
 from gcbarrier.results.store import Run
 

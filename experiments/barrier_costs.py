@@ -22,9 +22,9 @@ from rich.text import Text
 from gcbarrier.bench.costs import measurable
 from gcbarrier.experiment import Plan
 from gcbarrier.model import Machine, Probe, format_bytes
-from gcbarrier.plotting.layout import text_width
-from gcbarrier.plotting.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
-from gcbarrier.plotting.style import INK, RC, SMALL, barrier_colours, sort_key, styled
+from gcbarrier.report.layout import text_width
+from gcbarrier.report.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
+from gcbarrier.report.style import INK, RC, SMALL, barrier_colours, sort_key, styled
 from gcbarrier.results.points import Point, points
 from gcbarrier.results.store import Run
 

@@ -12,359 +12,211 @@ Three comparisons, each in memory of the same size for both, over the same progr
   between them. What collections take is not counted; what sweeping takes on the way to an object is.
 """
 
-from collections.abc import Sequence
-from math import isnan
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
-from attrs import frozen
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
-from gcbarrier.experiment import Plan
+from gcbarrier.experiment import Plan, choose, product
 from gcbarrier.model import Config, Machine, Outcome, format_bytes
-from gcbarrier.plotting.sheet import sheet
-from gcbarrier.plotting.style import FAINT, INK, RC, SMALL, TIMES, format_ns, format_ratio, styled, time_axis
-from gcbarrier.results import Cell, Spread, cells, spread
-from gcbarrier.results.store import Run
+from gcbarrier.report import BYTES, NS, Across, Axis, Curves, Look, Measure, Names, Report, Rows
+from gcbarrier.report.units import TIMES, format_ratio
+from gcbarrier.results import Cell, Spread, percentile
 
 MIB = 1 << 20
 OBJECT_BYTES = 64
 BATCH = 1000
 OURS, OURS_TWO, BOEHM, TWO = "gcbarrier", "gcbarrier, 2 markers", "Boehm", "Boehm, 2 markers"
-COLOURS = {OURS: "#0072B2", OURS_TWO: "#56B4E9", BOEHM: "#D55E00", TWO: "#CC79A7"}
-MARKS = {OURS: "o", OURS_TWO: "D", BOEHM: "s", TWO: "^"}
+LOOKS = {
+    OURS: Look(colour="#0072B2", marker="o"),
+    OURS_TWO: Look(colour="#56B4E9", marker="D"),
+    BOEHM: Look(colour="#D55E00", marker="s"),
+    TWO: Look(colour="#CC79A7", marker="^"),
+}
+CLOSE, GAPPED = "live objects close together", "gaps between the live objects"
 COMPARED = {BOEHM: OURS, TWO: OURS_TWO}
 RATES = {1_000_000.0: "1 million/s", 0.0: "unlimited"}
+ONLY_ALLOCATING = {"move_share": 0.0, "replace_share": 0.0, "garbage_per_edit": 1.0}
 _ENTRIES = 1 << 12
 """Of a mark stack for each MiB of the graph: a half of its objects may be on it."""
 
 
 def plan(*, machine: Machine, quick: bool) -> Plan:
     """Nothing for an emulated machine: the library is not in the lab's guest."""
-    configs = [*_pauses(quick), *_marking(quick), *_allocation(quick)]
-    configs = [] if machine.emulated else configs
-    return Plan(configs=tuple(configs), invocations=1 if quick else 5, essential=("bdwgc",))
+    configs = () if machine.emulated else (*_pauses(machine, quick), *_marking(quick), *_allocation(machine, quick))
+    return Plan(configs=configs, invocations=1 if quick else 5, essential=("bdwgc",))
 
 
-def figures(run: Run) -> dict[str, Figure]:
-    """One figure for each machine."""
-    return {f"{run.experiment}-{machine}": _figure(run, machine) for machine in run.machines}
+def _pauses(machine: Machine, quick: bool) -> tuple[Config, ...]:
+    at = choose(machine, quick)
+    live = at(full=256, quick=32) * MIB
+    return product(
+        heap="graph_edits",
+        heap_bytes=3 * live,
+        heap_params=[
+            {"nodes": live // OBJECT_BYTES, "hot_share": hot, "rate_per_s": rate, **ONLY_ALLOCATING}
+            for hot in (0.01, 0.1)
+            for rate in RATES
+        ],
+        duration_s=lambda config: at(full=6.0 if config["heap_params"]["rate_per_s"] else 4.0, quick=1.0),
+        # Generational, the Boehm collector collects after a third of what lives; that is a sixth of what is free.
+        pairs=[("uffd-wp-log", "mostly-concurrent", {"trigger": 0.17}), ("none", "bdwgc", _boehm(live))],
+    )
 
 
-def table(run: Run) -> RenderableType:
-    """The figures' numbers and the remark by itself, with the range over the invocations."""
-    return Group(*(each for machine in run.machines for each in _tables(run, machine))) if run.machines else Text("")
-
-
-# The plan
-
-
-def _pauses(quick: bool) -> list[Config]:
-    live = (32 if quick else 256) * MIB
-    found = []
-    for hot in (0.01, 0.1):
-        for rate in RATES:
-            edits = {"move_share": 0.0, "replace_share": 0.0, "garbage_per_edit": 1.0}
-            shared: dict[str, Any] = {
-                "heap": "graph_edits",
-                "heap_bytes": 3 * live,
-                "heap_params": {"nodes": live // OBJECT_BYTES, "hot_share": hot, "rate_per_s": rate, **edits},
-                "duration_s": 1.0 if quick else 6.0 if rate else 4.0,
-            }
-            # Generational, it collects after a third of what lives; that is a sixth of what is free.
-            found.append(
-                Config(
-                    barrier="uffd-wp-log",
-                    collector="mostly-concurrent",
-                    collector_params={"trigger": 0.17},
-                    **shared,
-                )
-            )
-            found.append(Config(barrier="none", collector="bdwgc", collector_params=_boehm(live), **shared))
-    return found
-
-
-def _marking(quick: bool) -> list[Config]:
-    found = []
-    for live in (32 * MIB,) if quick else (256 * MIB, 1024 * MIB):
-        shared: dict[str, Any] = {
-            "barrier": "none",
-            "heap": "graph_edits",
-            "heap_bytes": 2 * live,
-            "heap_params": {"nodes": live // OBJECT_BYTES, "rate_per_s": 1000.0},
-            "duration_s": 0.5 if quick else 2.5 if live == 256 * MIB else 5.0,
-        }
+def _marking(quick: bool) -> tuple[Config, ...]:
+    found: tuple[Config, ...] = ()
+    for live, duration_s in ((32 * MIB, 0.5),) if quick else ((256 * MIB, 2.5), (1024 * MIB, 5.0)):
+        pairs: list[tuple[Any, ...]] = []
         for markers in (1, 2):
-            ours = {"every_s": 0.05, "markers": markers}
-            found.append(Config(collector="stop-the-world", collector_params=ours, **shared))
-            params = {**_boehm(live), "incremental": False, "markers": markers, "every_s": 0.05}
-            found.append(Config(collector="bdwgc", collector_params=params, **shared))
+            often = {"every_s": 0.05, "markers": markers}
+            pairs.append(("none", "stop-the-world", often))
+            pairs.append(("none", "bdwgc", {**_boehm(live), "incremental": False, **often}))
+        found += product(
+            heap="graph_edits",
+            heap_bytes=2 * live,
+            heap_params={"nodes": live // OBJECT_BYTES, "rate_per_s": 1000.0},
+            duration_s=duration_s,
+            pairs=pairs,
+        )
     return found
 
 
-def _allocation(quick: bool) -> list[Config]:
-    found = []
-    for gap in (0, 1):
-        for size in (16, 64, 256) if quick else (16, 32, 64, 128, 256):
-            shared: dict[str, Any] = {
-                "barrier": "none",
-                "heap": "allocate",
-                "heap_bytes": (64 if quick else 256) * MIB,
-                "heap_params": {"object_bytes": size, "gap": gap, "batch": BATCH},
-                "duration_s": 0.3 if quick else 0.6,
-            }
-            found.append(Config(collector="stop-the-world", collector_params={"trigger": 0.9}, **shared))
-            found.append(Config(collector="bdwgc", collector_params={"incremental": False}, **shared))
-    return found
+def _allocation(machine: Machine, quick: bool) -> tuple[Config, ...]:
+    at = choose(machine, quick)
+    sizes = at(full=(16, 32, 64, 128, 256), quick=(16, 64, 256))
+    return product(
+        heap="allocate",
+        heap_bytes=at(full=256, quick=64) * MIB,
+        heap_params=[{"object_bytes": size, "gap": gap, "batch": BATCH} for gap in (0, 1) for size in sizes],
+        duration_s=at(full=0.6, quick=0.3),
+        pairs=[("none", "stop-the-world", {"trigger": 0.9}), ("none", "bdwgc", {"incremental": False})],
+    )
 
 
 def _boehm(live: int) -> dict[str, Any]:
     return {"mark_stack": live // MIB * _ENTRIES * 2}
 
 
-# What was measured
-
-
-@frozen(kw_only=True)
-class Row:
-    """One comparison: a number per invocation of each collector."""
-
-    what: str
-    """``pause``, ``remark``, ``cpu``, ``mark`` or ``allocate``."""
-    name: str
-    x: float
-    by: dict[str, Spread]
-
-    def ratio(self, who: str = BOEHM) -> float:
-        """Of the Boehm collector's median over ours with as many markers; nan where one lacks."""
-        ours = COMPARED[who]
-        return self.by[who].centre / self.by[ours].centre if who in self.by and ours in self.by else float("nan")
-
-
-def who(config: Config) -> str:
+def who(cell: Cell) -> str:
     """Whose collector it is, and with how many markers if that is not one."""
-    two = config.collector_params.get("markers") == 2
-    if config.collector != "bdwgc":
+    two = cell.config.collector_params.get("markers") == 2
+    if cell.config.collector != "bdwgc":
         return OURS_TWO if two else OURS
     return TWO if two else BOEHM
 
 
-def rows(outcomes: Sequence[Outcome]) -> list[Row]:
-    """All comparisons that these invocations allow."""
-    found: dict[tuple[str, str, float], dict[str, Spread]] = {}
-    for cell in cells(outcomes):
-        for what, name, x, value in _numbers(cell):
-            if not value:
-                continue
-            found.setdefault((what, name, x), {})[who(cell.config)] = value
-    return [Row(what=what, name=name, x=x, by=by) for (what, name, x), by in sorted(found.items())]
-
-
-def _numbers(cell: Cell) -> list[tuple[str, str, float, Spread]]:
-    config, given = cell.config, cell.config.heap_params
-    if config.heap == "allocate":
-        gap, size = int(given["gap"]), float(given["object_bytes"])
-        name = "gaps between the live objects" if gap else "live objects close together"
-        return [("allocate", name, size, _each(cell, lambda one: one.mutator_cpu_ns / (one.operations * BATCH)))]
-    if config.heap != "graph_edits" or "nodes" not in given:
-        return []
-    nodes, rate = int(given["nodes"]), float(given["rate_per_s"])
-    size = format_bytes(nodes * OBJECT_BYTES)
+def _edits(cell: Cell) -> str:
+    """Which pauses it is of: how much is hot, and how fast it is edited."""
+    given = cell.config.heap_params
     if "hot_share" not in given:
-        return [("mark", size, nodes, _each(cell, lambda one: _median(_spent(one, "full", "mark_ns")) / nodes))]
-    name = f"{100 * float(given['hot_share']):g} % hot, {RATES.get(rate, f'{rate:,.0f}/s')}"
-    return [
-        ("pause", name, rate, _each(cell, lambda one: _median(_stopped(one)))),
-        ("remark", name, rate, _each(cell, lambda one: _median(_spent(one, "remark", "pause_ns")))),
-        ("cpu", name, rate, _each(cell, lambda one: (one.mutator_cpu_ns + one.collector_cpu_ns) / one.operations)),
-    ]
+        return ""
+    rate = float(given["rate_per_s"])
+    return f"{100 * float(given['hot_share']):g} % hot, {RATES.get(rate, f'{rate:,.0f}/s')}"
 
 
-def _each(cell: Cell, number: Any) -> Spread:
-    return spread([number(one) for one in cell.good if one.operations])
+def _live(cell: Cell) -> str:
+    """Which marking it is of."""
+    given = cell.config.heap_params
+    return format_bytes(int(given["nodes"]) * OBJECT_BYTES) if "nodes" in given and "hot_share" not in given else ""
 
 
-def _spent(outcome: Outcome, kind: str, column: str) -> list[int]:
-    return [getattr(pause, column) for pause in outcome.pauses if pause.kind == kind]
+def _gaps(cell: Cell) -> str:
+    """Which allocation it is of."""
+    if cell.config.heap != "allocate":
+        return ""
+    return GAPPED if cell.config.heap_params["gap"] else CLOSE
 
 
-def _stopped(outcome: Outcome) -> list[int]:
-    """All stops of each cycle together; of one that looked at everything, none."""
+def stopped(outcome: Outcome) -> float:
+    """The median of what all stops of a cycle take together; of one that looked at everything, none."""
     found: dict[int, int] = {}
     for pause in outcome.pauses:
         found[pause.cycle] = found.get(pause.cycle, 0) + pause.pause_ns
     whole = {pause.cycle for pause in outcome.pauses if pause.kind == "full"}
-    return [spent for cycle, spent in found.items() if cycle not in whole]
+    return percentile([spent for cycle, spent in found.items() if cycle not in whole], 50)
 
 
-def _median(values: Sequence[float]) -> float:
-    return float(np.median(values)) if values else float("nan")
+def _remark(outcome: Outcome) -> float:
+    return percentile([pause.pause_ns for pause in outcome.pauses if pause.kind == "remark"], 50)
 
 
-# The figure
-
-_TITLES = {
-    "pause": "stopped in a cycle",
-    "remark": "of that, the remark",
-    "cpu": "processor time per operation,\nmutator and collector together",
-    "mark": "marking, per object",
-    "allocate": "an allocation, without what collections take",
-}
+def _all_cpu(outcome: Outcome) -> float:
+    return (outcome.mutator_cpu_ns + outcome.collector_cpu_ns) / outcome.operations
 
 
-def _figure(run: Run, machine: str) -> Figure:
-    found = rows(run.on(machine))
-    by = {what: [row for row in found if row.what == what] for what in _TITLES}
-    shown = [name for name in COLOURS if any(name in row.by for row in found)]
-    with styled():
-        figure, panels = sheet(
-            run,
-            machine,
-            "The same mutators under the Boehm collector.",
-            left=1.55,
-            widths=(3.0, 1.9, 1.9, 2.7),
-            height=2.2,
-            gap=0.95,
-            right=0.95,
-            handles=[
-                Line2D([], [], color=COLOURS[name], marker=MARKS[name], markersize=4, linewidth=1, label=name)
-                for name in shown
-            ],
-            remarks=[
-                "Points: medians over the invocations (of each one's median cycle, or its mean cost); whiskers: from "
-                "the least to the greatest invocation. Beside them: how many times ours the Boehm collector's is.",
-                f"{_about(run.on(machine))} One mutator. Its pauses, as its own events tell them, are the stops "
-                "alone: what a mutator waits before and after one, while it prepares and sweeps, is not in them.",
-            ],
-        )
-        for axes, what in zip(panels[:3], ("pause", "cpu", "mark"), strict=True):
-            _draw_rows(axes, by[what])
-            axes.set_title(_title(what, found), loc="left", color=INK, fontsize=RC["axes.labelsize"])
-        panels[1].set_yticklabels([])
-        _draw_sizes(panels[3], by["allocate"])
-    return figure
+def _measure(title: str, name: Callable[[Cell], str], number: Callable[[Outcome], float], head: str = "") -> Measure:
+    """A number of each invocation that did anything, of the cells that have a name."""
+
+    def of(cell: Cell) -> Spread | None:
+        return cell.each(lambda one: number(one) if one.operations else float("nan")) if name(cell) else None
+
+    return Measure(title, NS, of, head=head)
 
 
-def _title(what: str, found: Sequence[Row]) -> str:
-    sizes = [row.x * OBJECT_BYTES for row in found if row.what == "mark"]
-    live = format_bytes(int(min(sizes))) if sizes else ""
-    return f"{_TITLES[what]}, {live} live" if what == "pause" and live else _TITLES[what]
+def _marking_ns(outcome: Outcome) -> float:
+    full = [pause.mark_ns for pause in outcome.pauses if pause.kind == "full"]
+    return percentile(full, 50) / int(outcome.invocation.config.heap_params["nodes"])
 
 
-def _about(outcomes: Sequence[Outcome]) -> str:
-    facts = next((one.facts for one in outcomes if "bdwgc" in one.facts and one.facts.get("incremental")), {})
-    return f"Boehm {facts.get('bdwgc', '')}, generational over {facts.get('vdb', 'nothing')} where pauses are compared."
+def _ratio(measure: Measure, whose: str, cells: Sequence[Cell]) -> str:
+    """How many times what ours takes with as many markers, of cells that are compared; "" where one lacks."""
+    by = {who(cell): measure.value(cell) for cell in cells}
+    theirs, ours = by.get(whose), by.get(COMPARED.get(whose, ""))
+    return f"{format_ratio(theirs.centre / ours.centre)}" if theirs and ours else ""
 
 
-def _draw_rows(axes: Axes, found: Sequence[Row]) -> None:
-    axes.set_ylim(max(len(found), 1) - 0.5, -0.5)
-    axes.set_yticks(range(len(found)), [row.name for row in found])
-    axes.tick_params(axis="y", length=0)
-    for index, row in enumerate(found):
-        for place, (name, value) in enumerate(sorted(row.by.items(), key=lambda item: list(COLOURS).index(item[0]))):
-            at = index + 0.2 * (place - (len(row.by) - 1) / 2)
-            axes.plot([value.low, value.high], [at, at], color=COLOURS[name], linewidth=1)
-            axes.plot(value.centre, at, MARKS[name], color=COLOURS[name], markersize=4.5, label=f"{row.name} {name}")
-            ratio = "" if name not in COMPARED else f"  ({format_ratio(row.ratio(name))} {TIMES})"
-            _word(axes, max(value.high, value.centre), at, f"{format_ns(value.centre)}{ratio}")
-    if found:
-        time_axis(axes)
-        values = [edge for row in found for value in row.by.values() for edge in (value.low, value.high)]
-        low, high = min(values), max(values)
-        # Room for the words on the right, and a decade at least.
-        axes.set_xlim(low / 1.6, max(high * 1.3, low * 10))
-    axes.grid(axis="x")
+def _said(measure: Measure, cell: Cell, cells: Sequence[Cell]) -> str:
+    beside = [one for one in cells if (_edits(one), _live(one)) == (_edits(cell), _live(cell))]
+    ratio = _ratio(measure, who(cell), beside)
+    return f"{measure.say(cell)}  ({ratio} {TIMES})" if ratio else measure.say(cell)
 
 
-def _word(axes: Axes, x: float, y: float, text: str, up: float = 0) -> None:
-    axes.annotate(
-        text,
-        (x, y),
-        xytext=(5, up),
-        textcoords="offset points",
-        va="center",
-        fontsize=SMALL,
-        color=INK,
-        annotation_clip=False,
+def _table(rows: Names, measure: Measure) -> Across:
+    ratios = [(f"{name} {TIMES} ours", partial(_ratio, measure, name)) for name in COMPARED]
+    return Across(
+        rows=rows,
+        columns=WHO,
+        value=measure.ranged,
+        last=ratios if rows is LIVE else ratios[:1],
+        title=measure.title.replace("\n", " "),
+        keep=lambda cell: bool(rows.name(cell) and measure.value(cell)),
     )
 
 
-def _draw_sizes(axes: Axes, found: Sequence[Row]) -> None:
-    for name, line in (("live objects close together", "-"), ("gaps between the live objects", (0, (4, 2)))):
-        mine = sorted((row for row in found if row.name == name), key=lambda row: row.x)
-        for whose in (OURS, BOEHM):
-            points = [(row.x, row.by[whose]) for row in mine if whose in row.by]
-            if not points:
-                continue
-            x = [size for size, _ in points]
-            y = [value.centre for _, value in points]
-            reach = [
-                [value.centre - value.low for _, value in points],
-                [value.high - value.centre for _, value in points],
-            ]
-            axes.errorbar(
-                x,
-                y,
-                yerr=reach,
-                color=COLOURS[whose],
-                linestyle=line,
-                marker=MARKS[whose],
-                markersize=3.5,
-                linewidth=1.1,
-                elinewidth=0.8,
-                label=f"{whose}, {name}",
-            )
-            # Two curves may end at one point.
-            highest = max(row.by[whose].centre for row in found if row.x == x[-1] and whose in row.by)
-            _word(axes, x[-1], y[-1], "gaps" if "gaps" in name else "close", up=4 if y[-1] == highest else -4)
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g} B"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_yscale("log", base=2)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: format_ns(value)))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_title(_TITLES["allocate"], loc="left", color=INK, fontsize=RC["axes.labelsize"])
-    axes.set_xlabel("bytes of an object", color=FAINT)
-    axes.grid()
+def _about(cells: Sequence[Cell]) -> Sequence[str]:
+    live = sorted({int(cell.config.heap_params["nodes"]) * OBJECT_BYTES for cell in cells if _edits(cell)})
+    facts = (one.facts for cell in cells for one in cell.outcomes if one.facts.get("incremental"))
+    theirs = next((each for each in facts if "bdwgc" in each), {})
+    return [
+        f"Boehm {theirs.get('bdwgc', '')}, generational over {theirs.get('vdb', 'nothing')} where pauses are compared, "
+        f"with {' or '.join(map(format_bytes, live)) or 'nothing'} live. One mutator. Beside marks: how many times "
+        "ours the Boehm collector's is. Its pauses, as its own events tell them, are the stops alone: what a mutator "
+        "waits before and after one, while it prepares and sweeps, is not in them."
+    ]
 
 
-# The table
-
-
-def _tables(run: Run, machine: str) -> list[RenderableType]:
-    found = rows(run.on(machine))
-    parts: list[RenderableType] = [Text(machine)]
-    for what, title in _TITLES.items():
-        mine = [row for row in found if row.what == what]
-        if not mine:
-            continue
-        names = [name for name in COLOURS if any(name in row.by for row in mine)]
-        lines = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        lines.add_column(title.replace("\n", " ") if what != "pause" else _title(what, found), no_wrap=True)
-        for name in names:
-            lines.add_column(name, justify="right", no_wrap=True)
-            if name in COMPARED:
-                lines.add_column(f"{TIMES} ours", justify="right", no_wrap=True)
-        for row in mine:
-            line = [f"{row.name}, {row.x:g} B" if what == "allocate" else row.name]
-            for name in names:
-                line.append(_range(row.by.get(name)))
-                if name in COMPARED:
-                    ratio = row.ratio(name)
-                    line.append("" if isnan(ratio) else format_ratio(ratio))
-            lines.add_row(*line)
-        parts += [lines, Text()]
-    parts += [Text(f"failed: {one.invocation.config.label}: {one.error}") for one in run.on(machine) if one.error]
-    return parts
-
-
-def _range(value: Spread | None) -> str:
-    if value is None or not value:
-        return "\N{EN DASH}"
-    return f"{format_ns(value.centre)} ({format_ns(value.low)} … {format_ns(value.high)})"
+WHO = Names("collector", who, order=tuple(LOOKS), looks=LOOKS)
+EDITS = Names("", _edits, order=[f"{hot} % hot, {rate}" for hot in (1, 10) for rate in RATES.values()])
+LIVE, GAPS = Names("", _live), Names("", _gaps, order=(CLOSE, GAPPED))
+SIZES = Names("", lambda cell: f"{name}, {cell.config.heap_params['object_bytes']} B" if (name := _gaps(cell)) else "")
+SIZE = Axis("bytes of an object", "heap_params.object_bytes", BYTES)
+STOPPED = _measure("stopped in a cycle", _edits, stopped)
+REMARK = _measure("of that, the remark", _edits, _remark)
+CPU = _measure("processor time per operation,\nmutator and collector together", _edits, _all_cpu)
+MARKING = _measure("marking, per object", _live, _marking_ns)
+ALLOCATION = _measure(
+    "an allocation, without what collections take", _gaps, lambda one: one.mutator_cpu_ns / (one.operations * BATCH)
+)
+REPORT = Report(
+    title="The same mutators under the Boehm collector.",
+    figure=(
+        Rows(rows=EDITS, x=STOPPED, words=_said, width=3.4, row=0.55),
+        Rows(rows=EDITS, x=CPU, words=_said, labels=False, width=2.6, row=0.55),
+        Rows(rows=LIVE, x=MARKING, words=_said, width=2.8),
+        Curves(x=SIZE, y=ALLOCATION, dashed=GAPS, width=2.7, tall=2.2),
+    ),
+    table=[_table(EDITS, each) for each in (STOPPED, REMARK, CPU)] + [_table(LIVE, MARKING), _table(SIZES, ALLOCATION)],
+    remarks=_about,
+    by=WHO,
+)
+figures, table = REPORT.figures, REPORT.table

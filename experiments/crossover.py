@@ -22,8 +22,8 @@ from rich.text import Text
 from gcbarrier.bench.costs import is_software, measurable
 from gcbarrier.experiment import Plan
 from gcbarrier.model import Machine, Probe
-from gcbarrier.plotting.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
-from gcbarrier.plotting.style import DASH, FAINT, INK, SMALL, barrier_colours, format_number, sort_key, styled
+from gcbarrier.report.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
+from gcbarrier.report.style import DASH, FAINT, INK, SMALL, barrier_colours, format_number, sort_key, styled
 from gcbarrier.results.points import Point, points
 from gcbarrier.results.store import Run
 

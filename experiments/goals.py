@@ -21,8 +21,8 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.experiment import Plan
 from gcbarrier.machines.host import fits
 from gcbarrier.model import Config, Machine, Probe
-from gcbarrier.plotting.sheet import sheet
-from gcbarrier.plotting.style import DASH, INK, SMALL, barrier_colours, format_ns, format_number, styled
+from gcbarrier.report.sheet import sheet
+from gcbarrier.report.style import DASH, INK, SMALL, barrier_colours, format_ns, format_number, styled
 from gcbarrier.results import Cell, Spread, cells, cpu_ns_per_operation, percentile, spread
 from gcbarrier.results.operations import IN_CYCLE, histogram
 from gcbarrier.results.points import points

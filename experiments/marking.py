@@ -20,8 +20,8 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.experiment import Plan
 from gcbarrier.machines.host import fits
 from gcbarrier.model import Machine, Probe, format_bytes
-from gcbarrier.plotting.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
-from gcbarrier.plotting.style import INK, format_number, styled
+from gcbarrier.report.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
+from gcbarrier.report.style import INK, format_number, styled
 from gcbarrier.results.points import Point, points
 from gcbarrier.results.store import Run
 

@@ -18,8 +18,8 @@ from rich.text import Text
 
 from gcbarrier.experiment import Plan
 from gcbarrier.model import Machine, Probe, format_bytes
-from gcbarrier.plotting.sheet import cost_axis, format_cost, sheet
-from gcbarrier.plotting.style import INK, RC, SMALL, barrier_colours, format_number, styled
+from gcbarrier.report.sheet import cost_axis, format_cost, sheet
+from gcbarrier.report.style import INK, RC, SMALL, barrier_colours, format_number, styled
 from gcbarrier.results.points import Point, points
 from gcbarrier.results.store import Run
 

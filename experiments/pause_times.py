@@ -5,15 +5,9 @@ protocol, beside soft-dirty, under the same mostly-concurrent collector. Stoppin
 bounds the pauses from above; as no barrier is needed for that, its mutators are the baseline of throughput as well.
 """
 
-from typing import Any
-
-from matplotlib.figure import Figure
-from rich.console import RenderableType
-
-from gcbarrier.experiment import Plan
-from gcbarrier.model import Config, Machine
-from gcbarrier.plotting import comparisons, pause_table
-from gcbarrier.results.store import Run
+from gcbarrier.experiment import Plan, choose, product
+from gcbarrier.model import Machine
+from gcbarrier.report import Comparison, Pauses, Report
 
 BARRIERS = ("uffd-wp-log", "uffd-wp-async", "uffd-wp-pagemap", "soft-dirty")
 MIB = 1 << 20
@@ -28,28 +22,26 @@ EDITED = ("snapshot", "graph_edits")
 
 def plan(*, machine: Machine, quick: bool) -> Plan:
     """Every barrier on every heap; smaller and slower where the machine is emulated, so that all fits in minutes."""
-    emulated = machine.accelerator == "tcg"
-    duration_s = (0.5 if quick else 2.0) if emulated else (0.6 if quick else 2.0)
+    at = choose(machine, quick)
     configs = []
-    for heap, heap_bytes in (EMULATED_BYTES if emulated else NATIVE_BYTES).items():
-        shared: dict[str, Any] = {"heap": heap, "heap_bytes": heap_bytes, "duration_s": duration_s}
-        # Early enough for a concurrent collector to be done before the heap is full.
-        seldom, often = {"trigger": 0.3}, {"trigger": 0.3}
-        if heap in EDITED:
-            shared["heap_params"] = {"rate_per_s": 5_000.0 if emulated else 50_000.0}
-            # Stopping the world as often would leave no time to run, and it is the baseline of what mutators pay.
-            seldom, often = {"every_s": 0.25}, {"every_s": 0.05}
-        configs.append(Config(barrier="none", collector="stop-the-world", collector_params=seldom, **shared))
-        for barrier in BARRIERS:
-            configs.append(Config(barrier=barrier, collector="mostly-concurrent", collector_params=often, **shared))
-    return Plan(configs=tuple(configs), invocations=1 if quick else 3)
+    for heap, heap_bytes in at(full=NATIVE_BYTES, emulated=EMULATED_BYTES).items():
+        edited = heap in EDITED
+        # Early enough for a concurrent collector to be done before the heap is full. Stopping the world as often would
+        # leave no time to run, and it is the baseline of what mutators pay.
+        seldom, often = ({"every_s": 0.25}, {"every_s": 0.05}) if edited else ({"trigger": 0.3}, {"trigger": 0.3})
+        configs += product(
+            heap=heap,
+            heap_bytes=heap_bytes,
+            heap_params={"rate_per_s": at(full=50_000.0, emulated=5_000.0)} if edited else {},
+            duration_s=at(full=2.0, quick=0.6, emulated=2.0, emulated_quick=0.5),
+            pairs=[("none", "stop-the-world", seldom), *((each, "mostly-concurrent", often) for each in BARRIERS)],
+        )
+    return Plan(configs=tuple(configs), invocations=at(full=3, quick=1))
 
 
-def figures(run: Run) -> dict[str, Figure]:
-    """One figure for each machine."""
-    return comparisons(run, "Pause times with the page tables as the write barrier.")
-
-
-def table(run: Run) -> RenderableType:
-    """The figures' numbers."""
-    return pause_table(run)
+REPORT = Report(
+    title="Pause times with the page tables as the write barrier.",
+    figure=Comparison(),
+    table=Pauses(),
+)
+figures, table = REPORT.figures, REPORT.table

@@ -29,7 +29,7 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.host import fits, machine_name
 from gcbarrier.model import Finding, Measured, Probe, Reading
 
-_LOOP = Path(__file__).resolve().parents[1] / "loops" / "store_loop.c"
+_LOOP = Path(__file__).with_name("store_loop.c")
 _LEAST, _MOST = 5, 1000
 
 

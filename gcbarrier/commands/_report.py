@@ -5,7 +5,7 @@ from types import ModuleType
 
 from rich.text import Text
 
-from gcbarrier import plotting
+from gcbarrier import report
 from gcbarrier.commands._progress import waiting
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.plugins import discovery
@@ -13,7 +13,7 @@ from gcbarrier.results import store
 from gcbarrier.results.lost import losses
 
 
-def report(run: store.Run, directory: Path) -> None:
+def present(run: store.Run, directory: Path) -> None:
     """Draw the figures of ``run`` into ``directory``, print its numbers, and name what was written.
 
     Raises GcBarrierError where the experiment's script is gone or incomplete, or the figures can't be written.
@@ -22,13 +22,13 @@ def report(run: store.Run, directory: Path) -> None:
     # Both before anything is written: a script that fails leaves all as it was.
     with waiting("drawing"), discovery.blamed("experiments", run.experiment):
         figures, table = script.figures(run), script.table(run)
-        written = plotting.save(figures, directory) if figures else ()
-    plotting.show(table)
-    for more in (plotting.verification_table(run), plotting.left_out_lines(run)):
+        written = report.save(figures, directory) if figures else ()
+    report.show(table)
+    for more in (report.verification_table(run), report.left_out_lines(run)):
         if more is not None:
-            plotting.show(more)
+            report.show(more)
     for loss in losses(run):
-        plotting.show(Text(loss, style="bold"))
+        report.show(Text(loss, style="bold"))
     for path in written:
         print(path)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from gcbarrier import barriers, collectors, plotting
+from gcbarrier import barriers, collectors, report
 from gcbarrier.campaign.availability import availability
 from gcbarrier.commands._progress import waiting
 from gcbarrier.core import build
@@ -53,14 +53,14 @@ def run(args: argparse.Namespace) -> int:
         # What works in one place needs no mending.
         usable = here["works"] or there["works"]
         table.add_row(name, _word(here), _word(there), "" if usable else there["remedy"] or here["remedy"])
-    plotting.show(table)
+    report.show(table)
     if foreign := _foreign():
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for head in ("collector of its own memory", "here", "remedy"):
             table.add_column(head, overflow="fold")
         for each in foreign:
             table.add_row(each["name"], _word(each["native"]), each["native"]["remedy"])
-        plotting.show(table)
+        report.show(table)
     return 0
 
 

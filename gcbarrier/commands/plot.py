@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcbarrier.commands._report import report
+from gcbarrier.commands._report import present
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.results import store
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out is None and len(directories) > 1:
         raise GcBarrierError(f"figures of {len(directories)} runs belong to none of them: name a folder with --out")
     united = store.unite([store.load(directory) for directory in directories])
-    report(united, args.out or directories[0] / "figures")
+    present(united, args.out or directories[0] / "figures")
     return 0
 
 

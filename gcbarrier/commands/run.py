@@ -6,7 +6,7 @@ from pathlib import Path
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign import settings
 from gcbarrier.commands._progress import RunProgress
-from gcbarrier.commands._report import report
+from gcbarrier.commands._report import present
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.plugins import discovery
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         )
     out = done.directory
     try:
-        report(done, out / "figures")
+        present(done, out / "figures")
     except GcBarrierError as problem:
         kept = f"the run is kept in {out}, and `gcbarrier plot {out}` draws it again"
         raise GcBarrierError(f"{problem}; {kept}") from problem

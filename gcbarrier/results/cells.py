@@ -1,16 +1,19 @@
 """Outcomes in groups: the invocations of one configuration, and the configurations that may be compared."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import fields, frozen
 from numpy.typing import NDArray
 
-from gcbarrier.model import Config, Outcome, evolve, to_json
+from gcbarrier.model import Config, Cycle, Outcome, evolve, to_json
 from gcbarrier.results.pauses import pauses, stopped_per_cycle
 from gcbarrier.results.spread import Spread, percentile, spread
+
+Where = Callable[[NDArray[Any]], NDArray[np.bool_]]
+"""Which rows of a table of pauses count."""
 
 
 # With a __dict__, for the cached array.
@@ -51,12 +54,24 @@ class Cell:
         """The pauses (of one ``kind``) of the good invocations, as :func:`gcbarrier.results.pauses` gives them."""
         return self._table[self._table["kind"] == kind] if kind else self._table
 
-    def medians(self, kind: str = "", column: str = "pause_ns") -> Spread:
-        """The median of ``column`` over the pauses of each invocation; one without such pauses adds nothing."""
+    def medians(self, kind: str = "", column: str = "pause_ns", where: Where | None = None) -> Spread:
+        """The median of ``column`` over the pauses of each invocation; one without such pauses adds nothing.
+
+        ``where`` says of a table of pauses which of them count.
+        """
         table = self.pauses(kind)
+        table = table if where is None else table[where(table)]
         return spread(
             [percentile(table[column][table["invocation"] == outcome.invocation.index], 50) for outcome in self.good]
         )
+
+    def each(self, number: Callable[[Outcome], float]) -> Spread:
+        """A number of each good invocation; nan adds nothing."""
+        return spread([number(outcome) for outcome in self.good])
+
+    def cycles(self, number: Callable[[Cycle], float]) -> Spread:
+        """The median of a number over the cycles of each good invocation."""
+        return self.each(lambda outcome: percentile([number(cycle) for cycle in outcome.cycles], 50))
 
     @property
     def stalls_ns(self) -> NDArray[np.int64]:
@@ -86,14 +101,24 @@ class Workload:
 
 
 def cells(outcomes: Iterable[Outcome]) -> tuple[Cell, ...]:
-    """``outcomes`` by machine and configuration, in order of first appearance."""
+    """``outcomes`` by machine and configuration.
+
+    Machines come in order of first appearance, the configurations of each sorted by what they say; a run is shuffled,
+    and its order means nothing. So do the invocations of a cell, by their number.
+    """
     groups: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
         groups.setdefault((outcome.machine, _key(outcome.invocation.config)), []).append(outcome)
-    return tuple(
-        Cell(machine=machine, config=members[0].invocation.config, outcomes=tuple(members))
+    machines = list(dict.fromkeys(machine for machine, _ in groups))
+    found = [
+        Cell(
+            machine=machine,
+            config=members[0].invocation.config,
+            outcomes=tuple(sorted(members, key=lambda outcome: outcome.invocation.index)),
+        )
         for (machine, _), members in groups.items()
-    )
+    ]
+    return tuple(sorted(found, key=lambda cell: (machines.index(cell.machine), _rank(cell.config))))
 
 
 def workloads(outcomes: Iterable[Outcome]) -> tuple[Workload, ...]:
@@ -107,6 +132,19 @@ def workloads(outcomes: Iterable[Outcome]) -> tuple[Workload, ...]:
         for (machine, _), members in groups.items()
     ]
     return tuple(sorted(found, key=lambda work: (work.machine, work.config.heap, work.config.heap_bytes)))
+
+
+def _rank(config: Config) -> list[Any]:
+    """The place of a configuration among others: numbers by their size, words by their letters, none before any."""
+    ranked: list[Any] = []
+    # What a workload is comes before what is compared on it.
+    for name in sorted((each.name for each in fields(Config)), key=lambda name: name.startswith(("barrier", "coll"))):
+        value = getattr(config, name)
+        if isinstance(value, Mapping):
+            ranked.append([(key, isinstance(one, str), one) for key, one in sorted(value.items())])
+        else:
+            ranked.append(value)
+    return ranked
 
 
 def _key(config: Config) -> str:

@@ -70,13 +70,14 @@ def test_sizes_that_do_not_fit_are_left_out_and_said_so(monkeypatch: pytest.Monk
     monkeypatch.setattr("gcbarrier.machines.host.available_bytes", lambda: 400 * MIB)
     plan = script.plan(machine=NATIVE, quick=True)
     assert {config.heap_bytes for config in plan.configs} == {64 * MIB, 256 * MIB}
-    run = make_run([looks_measured(c, 0) for c in plan.configs], {**make_manifest("heap_scaling"), "quick": True})
-    assert script.left_out(run, "native") == [GIB]
-    assert "did not fit into memory: 1 GiB" in told(script.table(run))
+    assert plan.left_out == ("1 GiB, which did not fit into memory",)
+    manifest = {**make_manifest("heap_scaling"), "plans": {"native": converter.unstructure(plan)}}
+    run = make_run([looks_measured(c, 0) for c in plan.configs], manifest)
+    assert "left out: 1 GiB, which did not fit into memory" in told(script.table(run))
     (figure,) = script.figures(run).values()
-    assert any("did not fit into memory: 1 GiB" in text.get_text().replace("\n", " ") for text in figure.texts)
-    chosen = {**make_manifest("heap_scaling"), "quick": True, "settings": {"fields": {"heap_bytes": 64 * MIB}}}
-    assert script.left_out(make_run(run.outcomes, chosen), "native") == []
+    assert any("left out: 1 GiB, which did not fit into" in text.get_text().replace("\n", " ") for text in figure.texts)
+    chosen = make_run(run.outcomes, {**manifest, "settings": {"fields": {"heap_bytes": 64 * MIB}}})
+    assert "left out: 1 GiB" not in told(script.table(chosen)), "the sizes are the user's"
 
 
 def test_heap_scaling_leaves_out_what_found_other_pages() -> None:

@@ -21,8 +21,8 @@ from gcbarrier.commands import doctor, list_
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.model import Config, Outcome, evolve
-from gcbarrier.plotting import verification_table
 from gcbarrier.plugins import discovery
+from gcbarrier.report import verification_table
 from gcbarrier.results import workloads
 from gcbarrier.session import ours as session
 

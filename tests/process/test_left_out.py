@@ -6,19 +6,20 @@ from pathlib import Path
 
 import pytest
 from places import PLUGINS
+from planned import NATIVE, planned
 from rich.console import Console
 from synthetic import make_manifest, make_outcomes, make_run
-from planned import NATIVE, planned
 
-from gcbarrier import collectors, plotting
+from gcbarrier import collectors
+from gcbarrier import report as plotting
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign.lacking import equipped
 from gcbarrier.campaign.places import this_machine
 from gcbarrier.campaign.settings import Settings, read
 from gcbarrier.campaign.watching import UNWATCHED
 from gcbarrier.errors import Unavailable
-from gcbarrier.plotting.footer import footer
 from gcbarrier.plugins import discovery
+from gcbarrier.report.footer import footer
 from gcbarrier.results.store import Run
 
 REMEDY = "have root run `apt install libgc-dev`"

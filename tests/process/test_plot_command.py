@@ -14,7 +14,7 @@ from synthetic import make_outcome, make_outcomes, write_run
 
 from gcbarrier.commands import main
 from gcbarrier.model import Config, evolve
-from gcbarrier.plotting.footer import footer
+from gcbarrier.report.footer import footer
 from gcbarrier.results import store
 
 NONE = Config(heap="gcbench", barrier="none", collector="stop-the-world")

@@ -1,12 +1,8 @@
 """Does an experiment get from its plan to its figure?"""
 
-from matplotlib.figure import Figure
-from rich.console import RenderableType
-
 from gcbarrier.experiment import Plan
 from gcbarrier.model import Config, Machine
-from gcbarrier.plotting import comparisons, pause_table
-from gcbarrier.results.store import Run
+from gcbarrier.report import Comparison, Pauses, Report
 
 
 def plan(*, machine: Machine, quick: bool) -> Plan:  # noqa: ARG001
@@ -17,11 +13,5 @@ def plan(*, machine: Machine, quick: bool) -> Plan:  # noqa: ARG001
     return Plan(configs=tuple(configs), invocations=2)
 
 
-def figures(run: Run) -> dict[str, Figure]:
-    """One for each machine."""
-    return comparisons(run, "A tiny experiment.")
-
-
-def table(run: Run) -> RenderableType:
-    """Its numbers."""
-    return pause_table(run)
+REPORT = Report(title="A tiny experiment.", figure=Comparison(), table=Pauses())
+figures, table = REPORT.figures, REPORT.table

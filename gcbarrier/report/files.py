@@ -11,7 +11,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.plotting.style import styled
+from gcbarrier.report.style import styled
 
 
 def save(figures: Mapping[str, Figure], directory: Path) -> tuple[Path, ...]:

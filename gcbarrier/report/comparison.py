@@ -1,30 +1,22 @@
 """The figure that compares barriers: pauses, what they are made of, what mutators paid; a row for each workload."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from attrs import evolve, frozen
 from matplotlib.figure import Figure
 
 from gcbarrier.model import format_bytes
-from gcbarrier.plotting import keys
-from gcbarrier.plotting.bars import draw_cost, draw_phases, ratio_limits, row_label, words
-from gcbarrier.plotting.distribution import draw_distribution, time_limits
-from gcbarrier.plotting.footer import footer
-from gcbarrier.plotting.layout import place, spot, text_width
-from gcbarrier.plotting.style import (
-    FAINT,
-    INK,
-    RC,
-    SMALL,
-    TIMES,
-    barrier_colours,
-    format_number,
-    format_ratio,
-    sort_key,
-    styled,
-)
+from gcbarrier.report import keys
+from gcbarrier.report.bars import Colour, draw_cost, draw_phases, ratio_limits, row_label, rows_height, words
+from gcbarrier.report.distribution import draw_distribution, time_limits
+from gcbarrier.report.grammar import BARRIER
+from gcbarrier.report.layout import place, spot, text_width
+from gcbarrier.report.looks import sort_key
+from gcbarrier.report.page import MARGIN, page
+from gcbarrier.report.panels import View
+from gcbarrier.report.style import INK, RC, SMALL
+from gcbarrier.report.units import TIMES, format_number, format_ratio
 from gcbarrier.results import (
     Cell,
     Spread,
@@ -36,23 +28,16 @@ from gcbarrier.results import (
     spread,
     workloads,
 )
-from gcbarrier.results.store import Run
 
 # Inches.
-_MARGIN, _GAP = 0.12, 0.28
+_GAP = 0.28
 _Y_LABEL, _DISTRIBUTION, _BARS, _COST = 0.62, 4.3, 1.9, 1.3
-_TITLE, _HEADINGS, _ROW_TITLE, _ROW_FOOT, _X_LABEL = 0.3, 0.36, 0.24, 0.36, 0.2
-_CELL, _LEAST = 0.5, 1.5
-_FOOT_LINE = 0.135
+_HEADINGS, _ROW_TITLE, _ROW_FOOT, _X_LABEL = 0.36, 0.24, 0.36, 0.2
 
 
-def comparisons(run: Run, title: str) -> dict[str, Figure]:
-    """:func:`comparison` for each machine of ``run``, by ``<experiment>-<machine>``."""
-    return {f"{run.experiment}-{machine}": comparison(run, machine, title) for machine in run.machines}
-
-
-def comparison(run: Run, machine: str, title: str) -> Figure:
-    """What ``run`` measured on one machine; ``title`` is what the figure answers.
+@frozen
+class Comparison:
+    """What sessions measured on one machine, as a whole figure.
 
     A row for each workload (heap, size, parameters), with the whole pause distributions, the phases of the median
     pause, throughput and processor time against ``none``, and faults. What all rows measure in the same unit has the
@@ -60,22 +45,11 @@ def comparison(run: Run, machine: str, title: str) -> Figure:
 
     The panels' labels are ``distribution``, ``phases``, ``throughput``, ``cpu`` and ``faults`` (``get_label()``).
     """
-    outcomes = run.on(machine)
-    works = [evolve(work, cells=_ordered(work.cells)) for work in workloads(outcomes)]
-    colours = barrier_colours(outcome.invocation.config.barrier for outcome in outcomes)
-    with styled():
-        return _Drawing(
-            works=works,
-            colours=colours,
-            title=f"{title} {_place(machine, run.facts(machine))}",
-            footer=partial(footer, run, machine),
-        ).figure()
 
-
-def _place(machine: str, facts: Mapping[str, Any]) -> str:
-    # The one thing that must not be missed about an emulated machine.
-    emulated = " (emulated: read the shape, not the time)" if facts.get("accelerator") == "tcg" else ""
-    return f"Machine: {machine}{emulated}"
+    def figure(self, view: View, title: str, remarks: Sequence[str]) -> Figure:
+        """The figure of one machine."""
+        works = [evolve(work, cells=_ordered(work.cells)) for work in workloads(view.run.on(view.machine))]
+        return _Drawing(works=works, view=view, title=title, remarks=remarks).figure()
 
 
 def _ordered(cells: Sequence[Cell]) -> tuple[Cell, ...]:
@@ -87,38 +61,43 @@ class _Drawing:
     """One figure on its way: first how large everything is, then everything in its place."""
 
     works: Sequence[Workload]
-    colours: Mapping[str, str]
+    view: View
     title: str
-    footer: Callable[[int], str]
+    remarks: Sequence[str]
 
     @property
     def _cells(self) -> list[Cell]:
         return [cell for work in self.works for cell in work.cells]
 
+    @property
+    def _colours(self) -> Mapping[str, str]:
+        return {name: look.colour for name, look in BARRIER.look(self._cells).items()}
+
+    @property
+    def _colour(self) -> Colour:
+        names, colours = BARRIER.names(self._cells), self._colours
+        return lambda cell: colours[names[id(cell)]]
+
     def figure(self) -> Figure:
-        kinds = sorted({kind for cell in self._cells for kind in cell.kinds})
-        handles = [keys.barrier_keys(self.colours), keys.pause_keys(kinds), keys.phase_keys(kinds)]
         lefts, width = self._columns()
-        heights = [max(_CELL * len(work.cells), _LEAST) for work in self.works]
-        text = self.footer(int((width - 2 * _MARGIN) / (0.54 * SMALL / 72)))
-        head = _MARGIN + _TITLE + keys.LINE * sum(keys.lines(some, width - 1.0) for some in handles) + _HEADINGS
-        foot = _X_LABEL + _FOOT_LINE * (1 + text.count("\n")) + _MARGIN
-        figure = Figure(figsize=(width, head + sum(heights) + (_ROW_TITLE + _ROW_FOOT) * len(heights) + foot))
-        figure.text(*spot(figure, _MARGIN, _MARGIN), self.title, ha="left", va="top", fontsize=11, color=INK)
-        top = _MARGIN + _TITLE
-        for some in handles:
-            keys.draw_keys(figure, some, _MARGIN, top, width - 1.0)
-            top += keys.LINE * keys.lines(some, width - 1.0)
+        heights = [rows_height(work.cells) for work in self.works]
+        figure, top = page(
+            self.view.run,
+            self.view.machine,
+            self.title,
+            width=width,
+            height=_HEADINGS + sum(heights) + (_ROW_TITLE + _ROW_FOOT) * len(heights) + _X_LABEL,
+            handles=[keys.barrier_keys(self._colours), keys.pause_keys(self._cells), keys.phase_keys(self._cells)],
+            remarks=self.remarks,
+        )
+        top += _HEADINGS
         for left, words_above in zip(lefts, _HEADS, strict=True):
             # Bottom-aligned: those of one line stand where the others' last line does.
-            where = spot(figure, left, head + 0.06)
+            where = spot(figure, left, top + 0.06)
             figure.text(*where, words_above, ha="left", va="bottom", fontsize=RC["axes.labelsize"], color=INK)
-        top = head
         for work, height in zip(self.works, heights, strict=True):
             self._draw_work(figure, work, lefts, top + _ROW_TITLE, height)
             top += _ROW_TITLE + height + _ROW_FOOT
-        foot_at = spot(figure, _MARGIN, top + _X_LABEL)
-        figure.text(*foot_at, text, ha="left", va="top", fontsize=SMALL, color=FAINT, linespacing=1.25)
         return figure
 
     def _columns(self) -> tuple[list[float], float]:
@@ -127,7 +106,7 @@ class _Drawing:
             (line for cell in self._cells for line in row_label(cell).split("\n")), RC["ytick.labelsize"]
         )
         said = text_width((text for cell in self._cells for text in words(cell)), SMALL)
-        first = _MARGIN + _Y_LABEL
+        first = MARGIN + _Y_LABEL
         second = first + _DISTRIBUTION + _GAP + names
         third = second + _BARS + 0.12 + said + _GAP
         lefts = [first, second, *(third + (_COST + _GAP) * column for column in range(3))]
@@ -138,22 +117,22 @@ class _Drawing:
         for name, left, width in zip(_PANELS, lefts, (_DISTRIBUTION, _BARS, _COST, _COST, _COST), strict=True):
             panels[name] = place(figure, left, top, width, height)
             panels[name].set_label(name)
-        draw_distribution(panels["distribution"], work.cells, self.colours, time_limits(self._cells))
+        draw_distribution(panels["distribution"], work.cells, self._colour, time_limits(self._cells))
         panels["distribution"].set_title(_describe(work, self.works), loc="left", fontweight="bold", color=INK)
         if work is self.works[-1]:
             panels["distribution"].set_xlabel("pause, from the request to the last mutator running")
-        draw_phases(panels["phases"], work.cells, self.colours)
+        draw_phases(panels["phases"], work.cells, self._colour)
         for name, cost in _RATIOS.items():
             ratios = [relative(cell, one.baseline, cost) for one in self.works for cell in one.cells]
             draw_cost(
                 panels[name],
                 work.cells,
-                self.colours,
+                self._colour,
                 cost=partial(relative, baseline=work.baseline, cost=cost),
                 form=lambda value: f"{format_ratio(value)}{TIMES}",
                 limits=ratio_limits(ratios),
             )
-        draw_cost(panels["faults"], work.cells, self.colours, cost=_faults, form=format_number, limits=None)
+        draw_cost(panels["faults"], work.cells, self._colour, cost=_faults, form=format_number, limits=None)
 
 
 _PANELS = ("distribution", "phases", "throughput", "cpu", "faults")
@@ -187,4 +166,4 @@ def _describe(work: Workload, works: Sequence[Workload]) -> str:
     return text + "".join(f", {name} {config.heap_params.get(name, 'default')}" for name in differing)
 
 
-__all__ = ["comparison", "comparisons"]
+__all__ = ["Comparison"]

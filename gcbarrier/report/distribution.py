@@ -1,6 +1,6 @@
 """A panel with whole pause distributions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from gcbarrier.plotting.style import FAINT, LINES, MARKERS, time_axis
+from gcbarrier.report.style import FAINT, LINES, MARKERS, time_axis
 from gcbarrier.results import Cell, tail
 
 
@@ -29,7 +29,7 @@ def _ends(table: NDArray[Any]) -> tuple[float, float]:
 
 
 def draw_distribution(
-    axes: Axes, cells: Sequence[Cell], colours: Mapping[str, str], limits: tuple[float, float]
+    axes: Axes, cells: Sequence[Cell], colour_of: Callable[[Cell], str], limits: tuple[float, float]
 ) -> None:
     """The share of pauses that are at least so long, for each cell and kind of pause, on two logarithmic axes.
 
@@ -47,7 +47,7 @@ def draw_distribution(
             table = table[np.argsort(table["pause_ns"], kind="stable")]
             x, share = tail(np.maximum(table["pause_ns"], 1))
             least = min(least, share[-1])
-            colour = colours[cell.config.barrier]
+            colour = colour_of(cell)
             _draw_invocations(axes, cell, kind, colour)
             line = LINES.get(kind, "-")
             name = f"{cell.label} {kind}"

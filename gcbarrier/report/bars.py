@@ -1,18 +1,29 @@
 """The panels with a row for each barrier: what a pause is made of, and what the mutators paid."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from gcbarrier.plotting.distribution import say_empty
-from gcbarrier.plotting.style import DASH, FAINT, INK, PHASE_COLOURS, SMALL, format_ns, format_number
+from gcbarrier.report.distribution import say_empty
+from gcbarrier.report.style import FAINT, INK, PHASE_COLOURS, SMALL
+from gcbarrier.report.units import DASH, format_ns, format_number
 from gcbarrier.results import PHASES, Cell, Spread, phase_split
 
 _BAR = 0.78
+_ROW, _LINE = 0.48, 0.13  # inches
 _ROWS = 3  # at least, or the bars of a single barrier would fill its panel
 _WIDE = 20  # times between the lowest and the highest ratio, beyond which a linear axis would hide the rest
+
+
+Colour = Callable[[Cell], str]
+
+
+def rows_height(cells: Sequence[Cell]) -> float:
+    """Of all rows, in inches: as many lines of words as the longest has stand in each without touching."""
+    row = max(_ROW, max((len(words(cell)) for cell in cells), default=1) * _LINE / _BAR)
+    return row * (max(len(cells), _ROWS) + 0.1)
 
 
 def row_label(cell: Cell) -> str:
@@ -42,7 +53,7 @@ def words(cell: Cell) -> list[str]:
     return texts
 
 
-def draw_rows(axes: Axes, cells: Sequence[Cell], colours: Mapping[str, str], *, labels: bool) -> None:
+def draw_rows(axes: Axes, cells: Sequence[Cell], colour_of: Colour, *, labels: bool) -> None:
     """Give the y axis a row for each cell, the first on top, named in its barrier's colour if ``labels``."""
     axes.set_ylim(max(len(cells), _ROWS) - 0.45, -0.55)
     axes.set_yticks(range(len(cells)))
@@ -53,15 +64,15 @@ def draw_rows(axes: Axes, cells: Sequence[Cell], colours: Mapping[str, str], *, 
         return
     axes.set_yticklabels([row_label(cell) for cell in cells])
     for tick, cell in zip(axes.get_yticklabels(), cells, strict=True):
-        tick.set_color(colours[cell.config.barrier])
+        tick.set_color(colour_of(cell))
 
 
-def draw_phases(axes: Axes, cells: Sequence[Cell], colours: Mapping[str, str]) -> None:
+def draw_phases(axes: Axes, cells: Sequence[Cell], colour_of: Colour) -> None:
     """What the typical pause of each cell and kind is made of, in per cent, with :func:`words` beside it.
 
     Shares and not lengths: next to a stop-the-world pause the bar of a short one would be too short to be divided.
     """
-    draw_rows(axes, cells, colours, labels=True)
+    draw_rows(axes, cells, colour_of, labels=True)
     axes.set_xlim(0, 100)
     axes.set_xticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
     for row, cell in enumerate(cells):
@@ -117,7 +128,7 @@ def ratio_limits(spreads: Sequence[Spread]) -> Limits:
 def draw_cost(
     axes: Axes,
     cells: Sequence[Cell],
-    colours: Mapping[str, str],
+    colour_of: Colour,
     *,
     cost: Callable[[Cell], Spread],
     form: Callable[[float], str],
@@ -127,7 +138,7 @@ def draw_cost(
 
     ``limits`` of the x axis mean a ratio, whose baseline at 1 is drawn; None starts the axis at 0 instead.
     """
-    draw_rows(axes, cells, colours, labels=False)
+    draw_rows(axes, cells, colour_of, labels=False)
     spreads = [cost(cell) for cell in cells]
     seen = [value for one in spreads for value in one.each]
     if not seen:
@@ -135,7 +146,7 @@ def draw_cost(
         axes.spines["bottom"].set_visible(False)
         return
     for row, (cell, one) in enumerate(zip(cells, spreads, strict=True)):
-        colour = colours[cell.config.barrier]
+        colour = colour_of(cell)
         if not one:
             continue
         axes.plot([one.low, one.high], [row, row], color=colour, linewidth=1, zorder=2)
@@ -176,4 +187,14 @@ def draw_cost(
     axes.grid(axis="x")
 
 
-__all__ = ["Limits", "draw_cost", "draw_phases", "draw_rows", "ratio_limits", "row_label", "words"]
+__all__ = [
+    "Colour",
+    "Limits",
+    "draw_cost",
+    "draw_phases",
+    "draw_rows",
+    "ratio_limits",
+    "row_label",
+    "rows_height",
+    "words",
+]

@@ -1,6 +1,6 @@
 """Figures: what is on the axes is what was measured, and the words say so."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from synthetic import make_outcome, make_outcomes, make_run
 
-from gcbarrier import plotting
 from gcbarrier import results as metrics
 from gcbarrier.model import Config, Outcome, evolve
-from gcbarrier.plotting.style import DASH, TIMES, barrier_colours, format_ns
+from gcbarrier.report import Comparison, Pauses, Report
+from gcbarrier.report.style import barrier_colours
+from gcbarrier.report.units import DASH, TIMES, format_ns
 from gcbarrier.results import Cell
 from gcbarrier.results.store import Run
 
@@ -54,12 +55,17 @@ def run() -> Run:
 
 @pytest.fixture(scope="module")
 def figures(run: Run) -> dict[str, Figure]:
-    return plotting.comparisons(run, "How long do pauses get?")
+    return Report(title="How long do pauses get?", figure=Comparison(), table=Pauses()).figures(run)
 
 
 @pytest.fixture(scope="module")
 def figure(figures: dict[str, Figure]) -> Figure:
     return figures["pause_times-native"]
+
+
+def compared(outcomes: Sequence[Outcome], manifest: dict[str, object] | None = None) -> Figure:
+    (drawn,) = Report(title="Q?", figure=Comparison(), table=Pauses()).figures(make_run(outcomes, manifest)).values()
+    return drawn
 
 
 def panels(figure: Figure, name: str) -> list[Axes]:
@@ -154,7 +160,7 @@ def test_all_that_was_measured_lies_within_the_axes(figures: dict[str, Figure]) 
 
 def test_rows_share_the_time_axis() -> None:
     outcomes = [make_outcome(config(heap, "none"), 0, cycles=3) for heap in ("snapshot", "graph_edits")]
-    first, second = panels(plotting.comparison(make_run(outcomes), "native", "Q?"), "distribution")
+    first, second = panels(compared(outcomes), "distribution")
     assert first.get_xlim() == second.get_xlim()
 
 
@@ -276,8 +282,7 @@ def test_a_single_pause_has_a_decade_around_it(figures: dict[str, Figure], run: 
 
 
 def test_facts_that_the_manifest_lacks_are_not_made_up() -> None:
-    bare = make_run([make_outcome(config("gcbench", "none"), 0, cycles=1)], {"experiment": "x"})
-    said = texts(plotting.comparison(bare, "native", "Q?"))
+    said = texts(compared([make_outcome(config("gcbench", "none"), 0, cycles=1)], {"experiment": "x"}))
     assert "kernel not recorded · accelerator not recorded · CPU not recorded" in said
     assert "x, date not recorded" in said
 
@@ -286,7 +291,7 @@ def test_ratios_far_apart_get_a_logarithmic_axis_and_near_ones_keep_theirs() -> 
     slow = make_outcome(config("gcbench", "uffd-wp-async"), 0, cycles=0)
     slow = evolve(slow, operations=slow.operations // 1000)
     base = make_outcome(config("gcbench", "none"), 0, cycles=0)
-    figure = plotting.comparison(make_run([base, slow]), "native", "Q?")
+    figure = compared([base, slow])
     assert panel(figure, "throughput").get_xscale() == "log"
     assert lines(panel(figure, "throughput"))["gcbench/none/stop-the-world"].get_xdata() == pytest.approx([1.0])
 

@@ -5,17 +5,15 @@ for the panels. Here the panels have their size, and the figure gets as large as
 """
 
 from collections.abc import Iterable
-from textwrap import wrap
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from gcbarrier.plotting.style import RC
+from gcbarrier.report.style import RC
 
 _POINTS = 72  # per inch
-_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def text_width(lines: Iterable[str], size: float) -> float:
@@ -23,15 +21,6 @@ def text_width(lines: Iterable[str], size: float) -> float:
     font = FontProperties(family=RC["font.family"], size=size)
     widths = [text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in lines]
     return float(max(widths, default=0.0)) / _POINTS
-
-
-def fold(facts: Iterable[str], width: int) -> list[str]:
-    """``facts`` with dots between them, on lines of at most ``width`` characters.
-
-    Lines break between facts, and within one only where a line of its own is too short for it.
-    """
-    kept = " · ".join(fact.replace(" ", _NO_BREAK) for fact in facts)
-    return [line.replace(_NO_BREAK, " ") for line in wrap(kept, max(width, 1), break_on_hyphens=False)]
 
 
 def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
@@ -47,4 +36,4 @@ def spot(figure: Figure, left: float, top: float) -> tuple[float, float]:
     return float(left / whole_width), float(1 - top / whole_height)
 
 
-__all__ = ["fold", "place", "spot", "text_width"]
+__all__ = ["place", "spot", "text_width"]

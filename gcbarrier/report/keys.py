@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gcbarrier.plotting.layout import spot, text_width
-from gcbarrier.plotting.style import INK, LINES, MARKERS, PHASE_COLOURS, PHASE_NAMES, RC
+from gcbarrier.report.layout import spot, text_width
+from gcbarrier.report.style import INK, LINES, MARKERS, PHASE_COLOURS, PHASE_NAMES, RC
+from gcbarrier.results import Cell
 
 LINE = 0.19
 """Height of a line of keys, in inches."""
@@ -22,22 +23,24 @@ def barrier_keys(colours: Mapping[str, str]) -> list[Any]:
     return [Line2D([], [], color=colour, linewidth=2.6, label=name) for name, colour in colours.items()]
 
 
-def pause_keys(kinds: Sequence[str]) -> list[Any]:
-    """A sample for each kind of pause, and for what else a curve may look like; none where there are no pauses."""
-    keys: list[Any] = []
-    for kind in kinds:
+def pause_keys(cells: Sequence[Cell]) -> list[Any]:
+    """A sample for each kind of pause, and for what else a curve looks like; none of what there is none of."""
+    found: list[Any] = []
+    for kind in sorted({kind for cell in cells for kind in cell.kinds}):
         line, marker = LINES.get(kind, "-"), MARKERS.get(kind, "D")
-        keys.append(Line2D([], [], color=INK, linestyle=line, marker=marker, markersize=4, linewidth=1.2, label=kind))
-    if kinds:
+        found.append(Line2D([], [], color=INK, linestyle=line, marker=marker, markersize=4, linewidth=1.2, label=kind))
+    if any(cell.pauses()["preempted"].any() for cell in cells):
         hollow = Line2D([], [], color=INK, marker="o", markersize=4, linestyle="none", markerfacecolor="white")
         hollow.set_label("hollow: a thread was descheduled around it")
-        keys += [hollow, Line2D([], [], color=INK, linewidth=0.5, alpha=0.6, label="thin: one invocation")]
-    return keys
+        found.append(hollow)
+    if any(cell.kinds and len(cell.good) > 1 for cell in cells):
+        found.append(Line2D([], [], color=INK, linewidth=0.5, alpha=0.6, label="thin: one invocation"))
+    return found
 
 
-def phase_keys(kinds: Sequence[str]) -> list[Any]:
+def phase_keys(cells: Sequence[Cell]) -> list[Any]:
     """A patch for each phase; none where there are no pauses."""
-    if not kinds:
+    if not any(cell.kinds for cell in cells):
         return []
     return [Patch(color=colour, label=PHASE_NAMES.get(name, name)) for name, colour in PHASE_COLOURS.items()]
 

@@ -4,14 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
-from gcbarrier.model import Finding, Outcome, format_bytes
-from gcbarrier.plotting.layout import fold
-from gcbarrier.plotting.style import DASH, TIMES
+from gcbarrier.model import Finding, Outcome, Scalar, format_bytes
+from gcbarrier.report.text import fold
+from gcbarrier.report.units import DASH, TIMES, format_number
 from gcbarrier.results import cells
 from gcbarrier.results.lost import lost
 from gcbarrier.results.store import Run
 
 _NAMED = 3
+_LISTED = 4
 _UNKNOWN = "not recorded"
 
 
@@ -28,7 +29,9 @@ def footer(run: Run, machine: str, width: int) -> str:
     if findings:
         said += _probed(findings)
     said += _settings(outcomes)
-    said += _lacking(run, machine)
+    said += left_out(run, machine)
+    said += lacking(run, machine)
+    said += _how(run, outcomes)
     said.append(f"{run.experiment}, {_date(run, machine)}")
     failed = (*_failures(outcomes, width), *_failed_probes(findings, width))
     return "\n".join([*fold(said, width), *failed, *wrap(lost(run, machine), width)])
@@ -58,7 +61,7 @@ def _samples(outcomes: Sequence[Outcome]) -> Iterator[str]:
     counts = [len(cell.outcomes) for cell in cells(good)] or [0]
     each = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)}{DASH}{max(counts)}"
     yield f"memory {', '.join(sorted({config.memory for config in configs}))}"
-    yield f"heap {', '.join(format_bytes(size) for size in sorted({config.heap_bytes for config in configs}))}"
+    yield f"heap {_sizes({config.heap_bytes for config in configs})}"
     yield f"mutators {', '.join(str(count) for count in sorted({config.mutators for config in configs}))}"
     yield (
         f"{len(pauses)} pauses ({sum(pause.preempted for pause in pauses)} with a thread descheduled) "
@@ -70,32 +73,74 @@ def _samples(outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield "Python ran inside some pauses (prototype)"
 
 
+def _sizes(found: set[int]) -> str:
+    return _shortened([format_bytes(size) for size in sorted(found)])
+
+
+def _shortened(words: Sequence[str]) -> str:
+    """Many values as their ends and their number."""
+    return ", ".join(words) if len(words) <= _LISTED else f"{words[0]} to {words[-1]} ({len(words)} values)"
+
+
 def _settings(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """What was set apart from the defaults, of each heap and each pair of barrier and collector."""
-    heaps: dict[str, None] = {}
-    pairs: dict[str, None] = {}
+    heaps: dict[tuple[str, str], set[Scalar]] = {}
+    pairs: dict[tuple[str, str], set[Scalar]] = {}
     for config in (outcome.invocation.config for outcome in outcomes):
-        heaps |= {f"{config.heap} {name} {value}": None for name, value in config.heap_params.items()}
-        pairs |= {f"{config.barrier} {name} {value}": None for name, value in config.barrier_params.items()}
-        pairs |= {f"{config.collector} {name} {value}": None for name, value in config.collector_params.items()}
-    yield from (*heaps, *pairs)
+        for name, value in config.heap_params.items():
+            heaps.setdefault((config.heap, name), set()).add(value)
+        for name, value in config.barrier_params.items():
+            pairs.setdefault((config.barrier, name), set()).add(value)
+        for name, value in config.collector_params.items():
+            pairs.setdefault((config.collector, name), set()).add(value)
+    for (whose, name), values in sorted(heaps.items()) + sorted(pairs.items()):
+        yield f"{whose} {name} {_shortened([_value(value) for value in _ordered(values)])}"
 
 
-def _lacking(run: Run, machine: str) -> Iterator[str]:
-    left_out = run.left_out(machine)
-    lacking = run.manifest.get("lacking")
-    elsewhere = [name for name in lacking if name not in left_out] if isinstance(lacking, Mapping) else []
+def _ordered(values: set[Scalar]) -> list[Scalar]:
+    return sorted(values, key=lambda value: (isinstance(value, str), value))
+
+
+def _value(value: Scalar) -> str:
+    return str(value) if isinstance(value, bool | str) else format_number(value, 6)
+
+
+def lacking(run: Run, machine: str) -> Iterator[str]:
+    """What this machine does not have, and what of the plan was therefore left out."""
+    left = run.left_out(machine)
+    missing = run.manifest.get("lacking")
+    elsewhere = [name for name in missing if name not in left] if isinstance(missing, Mapping) else []
     if machine == "native" and elsewhere:
         yield f"not to be had on this machine: {', '.join(elsewhere)}"
-    for name, told in left_out.items():
+    for name, told in left.items():
         remedy = told.get("remedy", "")
         yield f"left out, not to be had: {name}{f' ({remedy})' if remedy else ''}"
+
+
+def left_out(run: Run, machine: str) -> Iterator[str]:
+    """What the plan says it had to leave out on this machine."""
+    settings, plans = run.manifest.get("settings"), run.manifest.get("plans")
+    if isinstance(settings, Mapping) and "heap_bytes" in settings.get("fields", {}):
+        return  # The sizes are the user's.
+    plan = plans.get(machine) if isinstance(plans, Mapping) else None
+    if isinstance(plan, Mapping):
+        yield from (f"left out: {each}" for each in plan.get("left_out", ()))
+
+
+def _how(run: Run, outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """What makes a run's numbers less than they could be."""
+    manifests = run.manifest.get("runs") or [run.manifest]
+    if any(isinstance(one, Mapping) and one.get("quick") for one in manifests):
+        yield "measured with --quick"
+    verified = {outcome.invocation.config.verify for outcome in outcomes}
+    if True in verified:
+        yield f"{'in part ' if False in verified else ''}measured with --verify, which takes time"
 
 
 def _probed(findings: Sequence[Finding]) -> Iterator[str]:
     probes = [finding.probe for finding in findings]
     yield f"memory {', '.join(sorted({probe.memory for probe in probes}))}"
-    yield f"tracked {', '.join(format_bytes(size) for size in sorted({probe.heap_bytes for probe in probes}))}"
+    yield f"tracked {_sizes({probe.heap_bytes for probe in probes})}"
     readings = [reading for finding in findings for reading in finding.readings]
     counted = any(reading.unit == "instructions" for reading in readings)
     rounds = len({finding.index for finding in findings})
@@ -128,4 +173,4 @@ def _failures(outcomes: Sequence[Outcome], width: int) -> Iterator[str]:
     yield from wrap(f"{len(failed)} failed and not drawn: {'; '.join(named)}{more}", width)
 
 
-__all__ = ["footer"]
+__all__ = ["footer", "lacking", "left_out"]

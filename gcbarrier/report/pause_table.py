@@ -2,22 +2,23 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
+from attrs import frozen
 from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from gcbarrier.model import format_bytes
-from gcbarrier.plotting.layout import fold
-from gcbarrier.plotting.style import DASH, format_ns, format_number, sort_key
+from gcbarrier.report.grammar import Names
+from gcbarrier.report.style import sort_key
+from gcbarrier.report.text import fold
+from gcbarrier.report.units import DASH, format_ns, format_number
 from gcbarrier.results import (
     Cell,
     Spread,
     Workload,
-    cells,
     cpu_ns_per_operation,
     faults_per_operation,
     operations_per_second,
@@ -26,36 +27,32 @@ from gcbarrier.results import (
     spread,
     workloads,
 )
-from gcbarrier.results.store import Run
 
 FALLBACK = "fallbacks: "
 """How the names of such tallies begin."""
-_PLAIN_WIDTH = 200
 _ANY_WIDTH = 10_000
 
 
-def pause_table(run: Run) -> RenderableType:
-    """A table for each machine and workload, a row for each barrier, collector and kind of pause.
+@frozen
+class Pauses:
+    """A table for each workload, a row for each barrier, collector and kind of pause.
 
     As in the figure, times are medians over the invocations of each one's median, and ``stopped/cycle`` is the time
     that all pauses of a cycle take together; ``p95`` and ``worst`` are of all pauses of the kind. Throughput and
-    processor time are geometric means over invocations against those of ``none``. Failed invocations are listed below.
+    processor time are geometric means over invocations against those of ``none``.
 
     Where it does not fit into a terminal's width, it becomes a list with the same numbers.
     """
-    parts: list[RenderableType] = [_WorkloadTable(work) for work in workloads(run.outcomes)]
-    parts += [Text(line) for line in _fallbacks(run)]
-    for outcome in run.outcomes:
-        if outcome.error:
-            where = f"{outcome.machine}: {outcome.invocation.config.label} #{outcome.invocation.index}"
-            # Text, for an error may hold what rich takes for markup.
-            parts.append(Text(f"failed, not counted: {where}: {outcome.error}"))
-    return Group(*parts) if parts else Text("no invocation was recorded")
+
+    def parts(self, machine: str, cells: Sequence[Cell], by: Names) -> Iterator[RenderableType]:  # noqa: ARG002
+        for work in workloads(outcome for cell in cells for outcome in cell.outcomes):
+            yield _WorkloadTable(work)
+        yield from map(Text, _fallbacks(cells))
 
 
-def _fallbacks(run: Run) -> Iterator[str]:
+def _fallbacks(found: Sequence[Cell]) -> Iterator[str]:
     """What barriers did in another way than their own, and why."""
-    for cell in cells(run.outcomes):
+    for cell in found:
         told: Counter[str] = Counter()
         for outcome in cell.good:
             told.update({name: count for name, count in outcome.tallies.items() if name.startswith(FALLBACK)})
@@ -64,26 +61,6 @@ def _fallbacks(run: Run) -> Iterator[str]:
             reasons = ", ".join(f"{count} {name.removeprefix(FALLBACK)}" for name, count in told.items() if count)
             pauses = int(cell.pauses()["fell_back"].sum())
             yield f"{where}: fell back to a slower way {told.total()} times, {pauses} of them in pauses ({reasons})"
-
-
-def show(renderable: RenderableType) -> None:
-    """Print to standard output: in full width and plain characters where that is no terminal.
-
-    Texts are printed as they are: a name or an error may hold what rich takes for markup.
-    """
-    literal: dict[str, Any] = {"markup": False, "emoji": False}
-    console = _Console(**literal)
-    if not console.is_terminal:
-        # Rich takes a pipe for 80 columns and would fold the numbers.
-        console = _Console(width=max(console.width, _PLAIN_WIDTH), color_system=None, **literal)
-    console.print(renderable)
-
-
-class _Console(Console):
-    """Rich's, but for a reader that leaves early: it would end the program by itself, and with another status."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
 
 
 class _WorkloadTable:
@@ -192,4 +169,4 @@ def _whole(cell: Cell, baseline: Cell | None) -> tuple[str, ...]:
     )
 
 
-__all__ = ["pause_table", "show"]
+__all__ = ["Pauses"]

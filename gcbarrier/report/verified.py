@@ -6,7 +6,7 @@ from rich.text import Text
 
 from gcbarrier.errors import Unavailable
 from gcbarrier.model import format_bytes
-from gcbarrier.plotting.style import sort_key
+from gcbarrier.report.style import sort_key
 from gcbarrier.results import cells
 from gcbarrier.results.store import Run
 
@@ -22,18 +22,18 @@ def verification_table(run: Run) -> RenderableType | None:
             counts = [sum(getattr(each, name) for each in found) for name in _COUNTS]
             lost = sum(each.lost_granules for each in found)
             config = cell.config
-            key = (cell.machine, config.heap, config.heap_bytes, sort_key(config.barrier))
+            key = (cell.machine, config.heap, config.heap_bytes, sort_key(config.barrier), config.collector)
             name = f"{config.heap}, {format_bytes(config.heap_bytes)}"
             # No oracle looks into the memory that a collector has brought with it.
-            whose = f"{config.collector}: checksums alone" if cell.foreign else config.barrier
-            rows.append((key, (cell.machine, name, whose, *(f"{n:,}" for n in counts), str(lost))))
+            whose = f"{config.collector}: checksums alone" if cell.foreign else config.collector
+            rows.append((key, (cell.machine, name, config.barrier, whose, *(f"{n:,}" for n in counts), str(lost))))
     if not rows:
         return None
     table = Table(
         title=Text("checked by the oracle: nothing reachable was unmarked, every checksum is right"), box=None
     )
     table.title_justify = "left"
-    for head in ("machine", "heap", "barrier"):
+    for head in ("machine", "heap", "barrier", "collector"):
         table.add_column(head, no_wrap=True)
     for head in ("cycles", "objects", "pages written", "reported", "of these falsely", "lost"):
         table.add_column(head, justify="right", no_wrap=True)

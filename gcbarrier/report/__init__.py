@@ -1,0 +1,160 @@
+"""Figures and tables out of a run, in the words of whoever asks: what is drawn against what, and told apart by what.
+
+An experiment says what it shows of a run, and exports that::
+
+    from gcbarrier.experiment import Plan, choose, product
+    from gcbarrier.report import NS, PER_S, Axis, Curves, Flag, Lines, Measure, Report
+
+    RATE = Axis("stores per second asked for", "heap_params.rate_per_s", PER_S, endless=0.0, short="stores/s")
+    REMARK = Measure("remark pause", NS, lambda cell: cell.medians("remark"), head="remark")
+    STOPS = Measure("all stops of a cycle", NS, lambda cell: cell.stopped(), head="all stops")
+    LONG = Flag("longer than a millisecond", lambda cell: REMARK.value(cell).centre > 1e6)
+
+    def plan(*, machine, quick):
+        at = choose(machine, quick)
+        pairs = [(barrier, "mostly-concurrent", {"every_s": 0.05}) for barrier in ("uffd-wp-log", "soft-dirty")]
+        rates = [{"rate_per_s": rate} for rate in (1e4, 1e5, 0.0)]
+        configs = product(heap="graph_edits", heap_params=rates, pairs=pairs)
+        return Plan(configs=configs, invocations=at(full=3, quick=1))
+
+    REPORT = Report(
+        title="Random stores per second over {heap_bytes}.",
+        figure=Curves(x=RATE, y=(REMARK, STOPS), hollow=LONG),
+        table=Lines(RATE, REMARK.ranged, STOPS),
+        closing=LONG.first(RATE, "{barrier}: longer than a millisecond from {x} on"),
+    )
+    figures, table = REPORT.figures, REPORT.table
+
+Keys, captions, what failed, what a machine lacks or has no room for, and the small print come of themselves.
+
+What is looked at are **cells**: those of sessions (:class:`gcbarrier.results.Cell`) or, where there are only probes,
+their points (:class:`gcbarrier.results.points.Point`). ``Report(cells=...)`` takes any function of a run and a machine;
+records of the experiment's own do as well, for all words only ask them for what they are told to.
+
+Of a cell:
+
+- :class:`Measure`, a number: title, unit, a function that gives a :class:`gcbarrier.results.Spread`. ``.ranged`` is its
+  column with the range beside it. :func:`reading` is one of probes, in each reading's own unit; :func:`agreement` as a
+  remark says whether counts repeat.
+- :class:`Axis`, a number that was set: label, where it is found, unit; ``endless`` is the value without an end.
+- :class:`Names`, a name: whose curve, or which row. :data:`BARRIER` is the one that most reports tell apart by.
+- :class:`Flag`, something that is true of some: their points are hollow; ``.first`` says from where on.
+- :class:`Column`, any other words for a table.
+
+A unit (``NS``, ``PER_S``, ``COUNT``, ``BYTES``, ``RATIO``, ``PERCENT``, ``SHARE``, ``INSTRUCTIONS``; ``NS.linear``,
+``COUNT.log``) decides an axis' scale and ticks, and how a table writes it.
+
+Panels, of which a figure has one or several side by side: :class:`Curves` against an axis, :class:`Rows` of marks,
+:class:`Tails` of whole distributions, a :class:`Grid` of verdicts; or any function of axes and cells, as it is or with
+the room it wants (:class:`Drawn`). ``per`` gives each value of an axis its own. :class:`Comparison` is a whole figure:
+pauses, their phases and what mutators paid, a row for each workload.
+
+Tables: :class:`Lines`, one for each cell; :class:`Across`, one name by another; :class:`Pauses`, the comparison's
+numbers; or any function of the machine's name and the cells.
+
+Figures are plain :class:`matplotlib.figure.Figure` objects that no window system knows of; a notebook shows them as
+they are, and :func:`save` writes them as PNG and SVG. Tables and units need no matplotlib, which is not imported before
+a report or a panel is asked for.
+"""
+
+import contextlib
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gcbarrier.report.agreement import agreement
+from gcbarrier.report.grammar import (
+    BARRIER,
+    Axis,
+    Column,
+    Flag,
+    Measure,
+    Names,
+    point_spread,
+    reading,
+)
+from gcbarrier.report.looks import Look
+from gcbarrier.report.pause_table import Pauses
+from gcbarrier.report.tables import Across, Lines
+from gcbarrier.report.text import show
+from gcbarrier.report.units import BYTES, COUNT, INSTRUCTIONS, NS, PER_S, PERCENT, RATIO, SHARE, Unit
+from gcbarrier.report.verified import left_out_lines, verification_table
+from gcbarrier.report.workplace import writable_folder
+
+if TYPE_CHECKING:
+    from gcbarrier.report.comparison import Comparison
+    from gcbarrier.report.files import save
+    from gcbarrier.report.panels import Drawn
+    from gcbarrier.report.panels.curves import Curves
+    from gcbarrier.report.panels.grid import Grid
+    from gcbarrier.report.panels.rows import Rows
+    from gcbarrier.report.panels.tails import Tails
+    from gcbarrier.report.report import Report
+
+# Before matplotlib is imported: where it can't write to its own folder it warns, and takes longer each time.
+if "MPLCONFIGDIR" not in os.environ:
+    os.environ["MPLCONFIGDIR"] = writable_folder()
+
+# A notebook exports its window system to all that is started in it, and matplotlib refuses to be imported where the
+# module of that name is not installed. Where it is, whoever imports us keeps it.
+if "matplotlib" not in sys.modules and (backend := os.environ.pop("MPLBACKEND", "")):
+    import matplotlib as mpl
+
+    os.environ["MPLBACKEND"] = backend
+    with contextlib.suppress(ValueError):
+        mpl.rcParams["backend"] = backend
+
+_DRAWING = {
+    "Comparison": "comparison",
+    "Curves": "panels.curves",
+    "Drawn": "panels",
+    "Grid": "panels.grid",
+    "Report": "report",
+    "Rows": "panels.rows",
+    "Tails": "panels.tails",
+    "save": "files",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _DRAWING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_DRAWING[name]}"), name)
+
+
+__all__ = [
+    "BARRIER",
+    "BYTES",
+    "COUNT",
+    "INSTRUCTIONS",
+    "NS",
+    "PERCENT",
+    "PER_S",
+    "RATIO",
+    "SHARE",
+    "Across",
+    "Axis",
+    "Column",
+    "Comparison",
+    "Curves",
+    "Drawn",
+    "Flag",
+    "Grid",
+    "Lines",
+    "Look",
+    "Measure",
+    "Names",
+    "Pauses",
+    "Report",
+    "Rows",
+    "Tails",
+    "Unit",
+    "agreement",
+    "left_out_lines",
+    "point_spread",
+    "reading",
+    "save",
+    "show",
+    "verification_table",
+]

@@ -1,0 +1,60 @@
+"""A figure of panels side by side."""
+
+from collections.abc import Sequence
+
+from attrs import field, frozen
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gcbarrier.report.layout import place
+from gcbarrier.report.page import MARGIN, page
+from gcbarrier.report.panels import Panel, Room, View
+
+_HEADINGS, _X_LABEL, _RIGHT = 0.42, 0.52, 0.3
+
+
+@frozen
+class Sheet:
+    """Panels from left to right, as high as the highest wants to be; the keys of all of them above."""
+
+    panels: Sequence[Panel] = field()
+
+    def figure(self, view: View, title: str, remarks: Sequence[str]) -> Figure:
+        """The figure of one machine."""
+        rooms = [panel.rooms(view) for panel in self.panels]
+        height = max((panel.height(view) for panel in self.panels), default=1.0)
+        width = sum(room.left + room.width + room.right for some in rooms for room in some)
+        captions = [caption for panel in self.panels for caption in panel.captions(view)]
+        own = [handle for panel in self.panels for handle in panel.handles(view)]
+        figure, down = page(
+            view.run,
+            view.machine,
+            title,
+            width=MARGIN + width + _RIGHT,
+            height=_HEADINGS + height + _X_LABEL,
+            handles=[_once(own)] if own else [],
+            # One paragraph: sentences that panels share are said once.
+            remarks=[" ".join(dict.fromkeys([*captions, *remarks]))] if captions or remarks else [],
+        )
+        at = MARGIN
+        for panel, some in zip(self.panels, rooms, strict=True):
+            axes: list[Axes] = []
+            for room in some:
+                axes.append(_axes(figure, at, down + _HEADINGS, room, height))
+                at += room.left + room.width + room.right
+            panel.draw(axes, view)
+        return figure
+
+
+def _axes(figure: Figure, at: float, top: float, room: Room, height: float) -> Axes:
+    return place(figure, at + room.left, top, room.width, height)
+
+
+def _once(handles: Sequence[object]) -> list[object]:
+    found: dict[str, object] = {}
+    for handle in handles:
+        found.setdefault(handle.get_label(), handle)  # type: ignore[attr-defined]
+    return list(found.values())
+
+
+__all__ = ["Sheet"]

@@ -1,0 +1,91 @@
+"""What all figures share: a colour for each barrier and phase, time axes that read like text, small print."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from gcbarrier.report.looks import barrier_colours, sort_key
+from gcbarrier.report.units import DASH, TIMES, format_ns, format_number, format_ratio
+
+RC: Mapping[str, Any] = {
+    "font.family": "DejaVu Sans",  # it comes with matplotlib: the same picture everywhere
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.5,
+    "text.parse_math": False,  # an error may hold dollar signs
+    "svg.fonttype": "path",
+    "svg.hashsalt": "gcbarrier",  # equal data, equal file
+}
+
+INK = "#222222"
+FAINT = "#6b6b6b"
+LIMIT = "#CC3311"
+SMALL, TITLE = 6.8, 8.5
+"""Points: the size of the words beside marks and of the small print, and of a panel's title."""
+
+PHASE_COLOURS = {
+    # Paul Tol's light scheme; these are only ever seen next to each other, never beside a barrier's colour.
+    "ttsp": "#EE8866",
+    "roots": "#FFAABB",
+    "collect": "#77AADD",
+    "rescan": "#44BB99",
+    "mark": "#EEDD88",
+    "resume": "#BBCC33",
+    "other": "#DDDDDD",
+}
+PHASE_NAMES = {"ttsp": "time to safepoint", "other": "in no phase"}
+
+MARKERS: Mapping[str, str] = {"remark": "o", "full": "s", "rearm": "^"}
+LINES: Mapping[str, Any] = {"rearm": (0, (4, 2))}
+
+
+def time_axis(axes: Axes) -> None:
+    """Make the x axis a logarithmic one in ns that is labelled 1 µs, 10 µs, 100 µs, 1 ms ..."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(base=10, numticks=12))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: format_ns(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def styled() -> Any:
+    """The context in which figures are made and saved."""
+    settings: Any = dict(RC)
+    return mpl.rc_context(settings)
+
+
+__all__ = [
+    "DASH",
+    "FAINT",
+    "INK",
+    "LIMIT",
+    "LINES",
+    "MARKERS",
+    "PHASE_COLOURS",
+    "PHASE_NAMES",
+    "RC",
+    "SMALL",
+    "TIMES",
+    "TITLE",
+    "barrier_colours",
+    "format_ns",
+    "format_number",
+    "format_ratio",
+    "sort_key",
+    "styled",
+    "time_axis",
+]
