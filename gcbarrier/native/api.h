@@ -151,7 +151,8 @@ int gcb_probe(uint32_t memory, const gcb_barrier_ops *ops);
 int64_t gcb_fault_cost_ns(uint32_t memory, const gcb_barrier_ops *ops);
 
 /* The costs of a barrier by itself, on a space without mutators; `loop` is the path of the
- * compiled store_loop.c. Functions returning int64_t give nanoseconds, or -1 with the reason in gcb_error(). */
+ * compiled store_loop.c. Functions returning int64_t give nanoseconds, or -1 with the reason in gcb_error().
+ */
 typedef struct gcb_bench gcb_bench;
 gcb_bench *gcb_bench_new(gcb_space *space, const char *loop);
 void gcb_bench_free(gcb_bench *bench); /* before its space */

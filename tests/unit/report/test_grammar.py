@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from synthetic import make_manifest, make_outcome, make_outcomes, make_run
-from test_scaling import GUEST, NATIVE, looks_run, told
+from planned import GUEST, NATIVE, looks_run, told
 
 from gcbarrier import report
 from gcbarrier import results as metrics
