@@ -1,5 +1,6 @@
 """Plug-ins of the wrong shape: each is a sentence that names the file and the line, and none ends the program."""
 
+import pickle
 import re
 import subprocess
 from collections.abc import Callable
@@ -188,8 +189,6 @@ def test_a_collector_that_exits_is_an_invocation_that_failed(own: Maker) -> None
 
 
 def test_a_job_that_exits_in_the_guest_does_not_end_the_host() -> None:
-    import pickle
-
     call = Call(module="sys", job=pickle.dumps((exit_with, (0,), {})), environment={})
     decoder = Decoder()
     decoder.feed(jobs._outcome(call))
