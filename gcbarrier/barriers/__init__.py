@@ -1,10 +1,10 @@
 """Barriers: how the collector learns which memory mutators have written. One Python and one C file each.
 
 ``x.py`` has a docstring, whose first line is its summary, and ``BARRIER``, a :class:`gcbarrier.model.Barrier`: what it
-promises and needs. ``x.c`` beside it defines ``GCB_BARRIER``; ``native/barrier.h`` holds the contract. It may have
-``Params``, a frozen attrs class: its numbers are constants ``GCB_PARAM_<field>`` in the C files, and ``BARRIER`` may
-then be a function of them. A software barrier brings a third file, ``x.h``, with what ``gcb_store()`` does beside
-storing (``native/gcbarrier.h`` says how). A file without C, but with a class ``Prototype``, is a prototype
+promises and needs. ``x.c`` beside it defines ``GCB_BARRIER``; ``native/include/barrier.h`` holds the contract. It may
+have ``Params``, a frozen attrs class: its numbers are constants ``GCB_PARAM_<field>`` in the C files, and ``BARRIER``
+may then be a function of them. A software barrier brings a third file, ``x.h``, with what ``gcb_store()`` does beside
+storing (``native/include/gcbarrier.h`` says how). A file without C, but with a class ``Prototype``, is a prototype
 (:mod:`gcbarrier.prototype`). Nothing else names them.
 """
 
@@ -95,7 +95,7 @@ def probe(name: str, plugin: build.Plugin | None = None, memory: str = "shmem") 
     operations = module.ffi.new("const gcb_barrier_ops **")
     if module.lib.gcb_load_barrier(str(plugin.library).encode(), operations):
         raise GcBarrierError(f"the barrier {name} can't be loaded: {build.last_error(module)}")
-    surplus = int(module.lib.gcb_probe(MEMORY_TYPES.index(memory), operations[0]))
+    surplus = int(module.lib.gcb_try(MEMORY_TYPES.index(memory), operations[0]))
     if surplus < 0:
         raise Unavailable(f"the barrier {name}", build.last_error(module))
     return surplus
