@@ -19,7 +19,7 @@ Word = NewType("Word", int)
 """64 bits without a sign; all other whole numbers of records have one, as in numpy's arrays."""
 PAGE_BYTES = 4096
 MEMORY_TYPES = ("shmem", "shmem-thp", "anonymous", "anonymous-thp", "hugetlb")
-"""Where a heap may lie (``native/memory.c``), in the order of ``gcb_memory``.
+"""Where a heap may lie (``native/memory/view.c``), in the order of ``gcb_memory``.
 
 ``shmem``: shared, in two views, the mutators' with small pages and the collector's with huge ones where there are any.
 ``shmem-thp``: the mutators' view has huge pages too, until it is write-protected for the first time, when the kernel

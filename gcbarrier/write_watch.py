@@ -8,7 +8,7 @@
         watch.get()                 # (array([]), 4096)
 
 The documented semantics (``GetWriteWatch`` and ``ResetWriteWatch`` of memoryapi.h, for memory allocated with
-``MEM_WRITE_WATCH``) over any barrier that notices writes by page. ``native/write_watch.h`` is the same for C.
+``MEM_WRITE_WATCH``) over any barrier that notices writes by page. ``native/include/write_watch.h`` is the same for C.
 """
 
 from typing import Any

@@ -1,4 +1,5 @@
-/* The kernel's copy-on-write: there is nothing to arm and nothing to collect, the core forks (native/fork.c).
+/* The kernel's copy-on-write: there is nothing to arm and nothing to collect, the core forks
+ * (native/cycle/fork.c).
  */
 #include "barrier.h"
 

@@ -98,8 +98,8 @@ static int attach(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator) {
     return gcb_set_error("no memory for a thread's fault log");
   words[0] = (uintptr_t)ring;
   bool logged = gcb_fault_ring_open(ring, f->ring_bytes);
-  /* relaxed: a count, read by the collector's thread after the attached thread has told it (run.c, watch.c)
-   */
+  /* relaxed: a count, read by the collector's thread after the attached thread has told it (world/threads.c,
+   * watch/alone.c) */
   if (!logged)
     atomic_fetch_add_explicit(&f->unlogged, 1, memory_order_relaxed);
   else if (!ring->in_kernel)

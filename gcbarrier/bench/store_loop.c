@@ -1,4 +1,5 @@
-/* The loop whose stores native/costs.c times: compiled once for each barrier's inline store, as mutators are.
+/* The loop whose stores native/bench/costs.c times: compiled once for each barrier's inline store, as
+ * mutators are.
  */
 #include "gcbarrier.h"
 

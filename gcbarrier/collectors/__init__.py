@@ -8,9 +8,9 @@ that reports what stores overwrite; with ``NEEDS_FORK`` too: one whose snapshot 
 ``NEVER_DUE`` no cycle begins but where memory runs out. Nothing else names them.
 
 A collector that brings its own memory, another project's library, has ``RUNTIME``, a :class:`Runtime`, in place of
-``collect``, and ``x.c`` and ``x.h`` beside it, for which ``native/runtime.h`` holds the contract. Its ``Params`` are
-constants ``GCB_PARAM_<field>`` in the C file, and inherit :class:`Timed`. The same mutators run under it, over no
-barrier of ours.
+``collect``, and ``x.c`` and ``x.h`` beside it, for which ``native/include/runtime.h`` holds the contract. Its
+``Params`` are constants ``GCB_PARAM_<field>`` in the C file, and inherit :class:`Timed`. The same mutators run
+under it, over no barrier of ours.
 """
 
 from collections.abc import Callable, Iterable

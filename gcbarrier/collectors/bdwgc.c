@@ -142,17 +142,16 @@ static void GC_CALLBACK on_abort(const char *message) {
             "or choose bdwgc.incremental=false\n");
 }
 
+static int push_run(void *self, _Atomic(gcb_ref) *roots, size_t count) {
+  (void)self;
+  GC_push_all((void *)roots, (void *)(roots + count));
+  return 0;
+}
+
+/* A mutator that is stopped has been stopped by a signal, at any instruction. */
 static void GC_CALLBACK push_roots(void) {
-  gcb_space *space = own.space;
   own.push_stacks();
-  GC_push_all((void *)space->globals, (void *)(space->globals + GCB_GLOBALS));
-  for (uint32_t i = 0; i < space->thread_count; i++) {
-    gcb_mutator *m = &space->threads[i].m;
-    /* acquire: pairs with gcb_push(); a mutator that is stopped has been stopped by a signal, at any
-     * instruction */
-    uint32_t top = atomic_load_explicit(&m->root_top, memory_order_acquire);
-    GC_push_all((void *)m->roots, (void *)(m->roots + top));
-  }
+  gcb_each_root(own.space, push_run, NULL);
 }
 
 /* Seven eighths of the pages are there before the clock starts; the core's own heaps have all of theirs. */
@@ -165,6 +164,11 @@ static int populate(size_t bytes) {
   return 0;
 }
 
+static int take_first(void *self, _Atomic(gcb_ref) *roots, size_t count) {
+  *(_Atomic(gcb_ref) **)self = roots;
+  return count > 0;
+}
+
 /* Its mark stack doubles after a collection in which it was full, and no call asks for more. A list of which
  * each element refers to a leaf before it refers to the next has all of its leaves on the stack when its end
  * is reached. */
@@ -172,7 +176,8 @@ static int grow_mark_stack(size_t entries) {
   size_t size = FIRST_MARK_STACK;
   if (entries <= size)
     return 0;
-  _Atomic(gcb_ref) *root = &own.space->globals[0];
+  _Atomic(gcb_ref) *root = NULL;
+  gcb_each_root(own.space, take_first, (void *)&root);
   void **list = NULL;
   for (size_t i = 0; i < entries; i++) {
     void **element = GC_malloc(2 * sizeof *element);

@@ -135,7 +135,7 @@ def core() -> Path:
 
 
 def barrier(source: Path, defines: Sequence[str] = ()) -> Plugin:
-    """A barrier's C file, compiled against ``barrier.h`` and, for page tables, ``pagetables.h``.
+    """A barrier's C file, compiled against what is in ``native/include``: ``barrier.h``, ``pagetables.h``.
 
     ``defines`` are its parameters, as ``-DNAME=VALUE``.
     """
@@ -221,9 +221,11 @@ def _link(folder: Path) -> list[str]:
 def _emit_glue(target: Path) -> None:
     import cffi
 
-    declarations = (NATIVE / "api.h").read_text(encoding="utf-8")
+    headers = (NATIVE / "include" / "records.h", NATIVE / "api.h")
+    text = "\n".join(header.read_text(encoding="utf-8") for header in headers)
+    declarations = re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
     ffi = cffi.FFI()
-    ffi.cdef(re.sub(r"^#.*$", "", declarations, flags=re.MULTILINE))
+    ffi.cdef(declarations)
     ffi.cdef(_CALLBACKS)
     includes = "#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n"
     ffi.set_source(MODULE, includes + declarations)

@@ -25,7 +25,7 @@ EVENT = np.dtype(
         ("thread", "<u4"),
     ]
 )
-"""``gcb_event`` in ``native/core.h``. ``thread`` is 0 for the collector's, ``k`` for mutator ``k - 1``."""
+"""``gcb_event`` in ``native/include/event.h``. ``thread`` is 0 for the collector's, ``k`` for mutator ``k - 1``."""
 
 PREEMPTED = 1
 """Flag of a pause: a thread that took part was involuntarily descheduled around it: in it, right before, where a last

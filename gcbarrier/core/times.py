@@ -1,6 +1,6 @@
 """Operations' times as the core hands them over, and as records.
 
-Buckets are log-linear (``native/times.c``): 64 to each power of two, and below 64 ns one for each nanosecond.
+Buckets are log-linear (``native/world/times.c``): 64 to each power of two, and below 64 ns one for each nanosecond.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ SLOW = np.dtype(
         ("blocked", "<u4"),
     ]
 )
-"""``gcb_slow_operation`` in ``native/api.h``."""
+"""``gcb_slow_operation`` in ``native/include/records.h``."""
 SLOW_AT_MOST = 256
 """Of each mutator."""
 

@@ -1,28 +1,12 @@
-/* What Python calls (gcbarrier.core.build reads it as cffi's cdef). Each call releases the GIL.
- * Functions returning int give 0, or -1 with the reason in gcb_error(). */
+/* What Python calls: gcbarrier.core.build reads include/records.h and this as cffi's cdef. Each call releases
+ * the GIL. Functions returning int give 0, or -1 with the reason in gcb_error(). */
+#include "include/records.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 typedef struct gcb_space gcb_space;
 typedef struct gcb_barrier_ops gcb_barrier_ops;
-
-typedef struct gcb_program { /* a compiled mutator.c */
-  void *build, *mutate, *checksum;
-} gcb_program;
-
-typedef struct gcb_totals {
-  uint64_t operations, cpu_ns, minor_faults, allocated_bytes, wall_ns, events_lost, live_bytes,
-      metadata_bytes;
-} gcb_totals;
-
-typedef struct gcb_verification {
-  uint64_t cycles, objects, reported, written, false_dirty, lost;
-} gcb_verification;
-
-typedef struct gcb_slow_operation {
-  uint64_t start_ns, end_ns, took_ns; /* took: without what it slept of its own will */
-  uint32_t mutator, phase;
-  uint32_t preempted; /* descheduled involuntarily so many times */
-  uint32_t blocked;   /* waited in the kernel so many times: for a lock, a stop of the world, memory */
-} gcb_slow_operation;
 
 const char *gcb_error(void);
 int gcb_load_barrier(const char *path, const gcb_barrier_ops **ops);
@@ -146,7 +130,7 @@ int gcb_reset_write_watch(gcb_space *space, void *base, size_t size);
 int64_t gcb_measured_granule_bytes(uint32_t memory, const gcb_barrier_ops *ops);
 /* Write known pages of a scratch heap and demand exactly those back: -1 where the barrier does not work here,
  * else how many pages it reported too many. */
-int gcb_probe(uint32_t memory, const gcb_barrier_ops *ops);
+int gcb_try(uint32_t memory, const gcb_barrier_ops *ops);
 /* Median nanoseconds of the first store to an armed page of a scratch heap; -1 on failure. */
 int64_t gcb_fault_cost_ns(uint32_t memory, const gcb_barrier_ops *ops);
 

@@ -1,123 +1,112 @@
-/* A heap as a whole: its memory, the metadata beside it, its barrier; and the error that a call leaves. */
-#include "core.h"
+/* A heap as a whole: its parts are made, tied to one another and taken apart. */
+#include "space.h"
 #include "api.h"
-
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <time.h>
-
-static _Thread_local char last_error[512];
-
-int gcb_set_error(const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(last_error, sizeof last_error, format, arguments);
-  va_end(arguments);
-  return -1;
-}
-
-const char *gcb_error(void) {
-  return last_error;
-}
-
-uint64_t gcb_now_ns(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-/* Hands out consecutive, cache-line aligned parts of the metadata; with a null base it only adds them up. */
-static void *carve(char *base, size_t *used, size_t bytes) {
-  size_t at = *used;
-  *used = (at + bytes + 63) & ~(size_t)63;
-  return base ? base + at : NULL;
-}
+#include "include/runtime.h"
 
 /* Whether a child marks for it: then that needs the bitmaps too. */
 static bool forks(const gcb_space *space) {
-  return space->ops && space->ops->fork;
+  return space->watch.ops && space->watch.ops->fork;
 }
 
-static size_t lay_out(gcb_space *space, char *base) {
-  size_t used = 0, bitmap = space->bytes / GCB_GRANULE / 8;
-  space->child = forks(space) ? carve(base, &used, sizeof *space->child) : NULL;
-  space->live = carve(base, &used, bitmap);
-  space->mark = carve(base, &used, bitmap);
-  space->black = carve(base, &used, bitmap);
-  space->block_state = carve(base, &used, space->blocks * sizeof *space->block_state);
-  space->head = carve(base, &used, space->blocks * sizeof *space->head);
-  space->used = carve(base, &used, space->blocks);
-  space->grey = carve(base, &used, bitmap);
-  /* Last, since it is the only part that is rarely used to its end. With the four bitmaps it is less than 4 %
-   * of the heap. */
-  space->marker.stack =
-      carve(base, &used, (space->marker.capacity + GCB_WAITING) * sizeof *space->marker.stack);
-  used = (used + GCB_PARCEL_BYTES - 1) & ~(size_t)(GCB_PARCEL_BYTES - 1);
-  space->parcels = carve(base, &used, space->parcel_count * sizeof *space->parcels);
-  return used;
+/* What a thread or a heap asks of the others: the only ways against the arrows between the folders. */
+
+static gcb_space *space_of(gcb_thread *t) {
+  return (gcb_space *)(void *)((char *)t->world - offsetof(gcb_space, world));
 }
 
-static int set_up(gcb_space *space) {
-  gcb_regions_lay_out(space);
-  space->metadata_bytes = lay_out(space, NULL);
-  if (gcb_memory_map(space))
+static size_t idle(gcb_thread *t, size_t most) {
+  return gcb_help_rescan(&space_of(t)->marking, t->m.index, most);
+}
+
+static int enter(gcb_thread *t) {
+  gcb_space *space = space_of(t);
+  gcb_watch *watch = &space->watch;
+  if (space->runtime && space->runtime->enter(&t->m))
     return -1;
-  /* The first parcels are used again and again, the last ones seldom. */
-  size_t seldom = space->parcel_count * sizeof *space->parcels / 8 * 7,
-         present = space->metadata_bytes - seldom;
-  space->metadata = gcb_metadata_map(space->metadata_bytes, present, forks(space));
-  if (!space->metadata)
-    return -1;
-  lay_out(space, space->metadata);
-  return gcb_regions_open(space);
+  return watch->ops && watch->ops->attach ? watch->ops->attach(&watch->barrier, t->m.store, t->m.index) : 0;
 }
 
-static int make_dirty_set(gcb_space *space) {
-  unsigned shift = space->barrier.granule_shift;
-  if (shift < GCB_GRANULE_SHIFT || shift > GCB_PAGE_SHIFT)
-    return gcb_set_error("a barrier's granules have 16 bytes to 4 KiB, not 2^%u", shift);
-  if (gcb_dirty_new(&space->dirty, space->bytes >> shift))
-    return gcb_set_error("no memory for the dirty set of a heap of %zu MiB", space->bytes >> 20);
-  space->metadata_bytes += gcb_dirty_bytes(space->dirty.granules);
+static void built(gcb_thread *t) {
+  const gcb_runtime *runtime = space_of(t)->runtime;
+  if (runtime)
+    runtime->built(&t->m);
+}
+
+static void leave(gcb_thread *t) {
+  const gcb_runtime *runtime = space_of(t)->runtime;
+  if (runtime)
+    runtime->leave(&t->m);
+}
+
+static void trigger(gcb_mutator *m) {
+  gcb_space *space = space_of(gcb_thread_of(m));
+  gcb_service_trigger(&space->world, &space->blocks.trigger_bytes);
+}
+
+static void tie(gcb_space *space) {
+  space->watch.cycle = &space->cycle;
+  space->cycle.view = &space->view;
+  space->cycle.watch = &space->watch;
+  space->cycle.blocks = &space->blocks;
+  space->cycle.marking = &space->marking;
+  space->cycle.world = &space->world;
+  space->cycle.child_handle = -1;
+  space->blocks.refill = (gcb_refill){.trigger = trigger, .stall = gcb_service_stall};
+}
+
+static void lay_out(gcb_space *space) {
+  if (forks(space))
+    gcb_child_carve(&space->cycle, &space->metadata);
+  gcb_blocks_carve(&space->blocks, &space->metadata);
+  gcb_marking_carve(&space->marking, &space->metadata);
+}
+
+static int map(gcb_space *space) {
+  lay_out(space);
+  if (gcb_view_map(&space->view))
+    return -1;
+  size_t present = space->metadata.used - gcb_marking_seldom_bytes(&space->marking);
+  if (gcb_metadata_map(&space->metadata, present, forks(space)))
+    return -1;
+  lay_out(space);
+  gcb_blocks_open(&space->blocks, &space->view);
+  return gcb_marking_open(&space->marking);
+}
+
+static int verify_writes(gcb_space *space) {
+  const gcb_barrier_ops *ops = space->watch.ops;
+  if (gcb_oracle_new(&space->cycle))
+    return -1;
+  if (ops && !ops->stores_only)
+    space->blocks.refill.wrote = gcb_log_write;
   return 0;
 }
 
+static int set_up(gcb_space *space, bool verify) {
+  static const gcb_care care = {.idle = idle, .enter = enter, .built = built, .leave = leave};
+  if (gcb_world_open(&space->world, &care) || map(space))
+    return -1;
+  if (gcb_watch_open(&space->watch, &space->view) ||
+      (space->watch.ops && gcb_rescan_open(&space->marking.rescan)))
+    return -1;
+  return verify ? verify_writes(space) : 0;
+}
+
 gcb_space *gcb_space_new(size_t bytes, uint32_t memory, const gcb_barrier_ops *ops, bool verify) {
-  gcb_space *space = calloc(1, sizeof *space);
+  gcb_space *space = aligned_alloc(_Alignof(gcb_space), sizeof *space);
   if (!space || bytes == 0 || bytes % GCB_BLOCK || bytes >> 36) {
     gcb_set_error("a heap has a whole number of 32 KiB blocks, below 64 GiB, not %zu bytes", bytes);
     free(space);
     return NULL;
   }
-  space->bytes = bytes;
-  space->memory = (gcb_memory)memory;
-  space->blocks = space->large_top = bytes / GCB_BLOCK;
-  space->pages = bytes / GCB_PAGE;
-  space->memfd = space->child_handle = -1;
-  space->ops = ops;
-  pthread_mutex_init(&space->large_lock, NULL);
-  pthread_mutex_init(&space->service_lock, NULL);
-  pthread_mutex_init(&space->parcel_lock, NULL);
-  pthread_condattr_t monotonic;
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&space->service, &monotonic);
-  pthread_cond_init(&space->served, NULL);
-  pthread_condattr_destroy(&monotonic);
-  atomic_store_explicit(&space->trigger_bytes, UINT64_MAX, memory_order_relaxed);
-  space->event_capacity = (size_t)1 << 16;
-  space->events = calloc(space->event_capacity, sizeof *space->events);
-  bool fine = space->events && set_up(space) == 0;
-  if (fine && ops) {
-    space->barrier = (gcb_barrier){.range = {space->tracked, bytes}, .granule_shift = GCB_PAGE_SHIFT};
-    fine = ops->open(&space->barrier) == 0 && make_dirty_set(space) == 0 && gcb_rescan_new(space) == 0;
-  }
-  if (fine && verify)
-    fine = gcb_oracle_new(space) == 0;
-  if (fine)
+  memset(space, 0, sizeof *space);
+  space->view = (gcb_view){.bytes = bytes, .memory = (gcb_memory)memory, .memfd = -1};
+  gcb_watch_set_up(&space->watch, ops);
+  gcb_blocks_lay_out(&space->blocks, bytes);
+  gcb_marking_lay_out(&space->marking, &space->blocks, &space->watch);
+  space->marking.forks = forks(space);
+  tie(space);
+  if (set_up(space, verify) == 0)
     return space;
   gcb_space_free(space);
   return NULL;
@@ -126,38 +115,59 @@ gcb_space *gcb_space_new(size_t bytes, uint32_t memory, const gcb_barrier_ops *o
 void gcb_space_free(gcb_space *space) {
   if (!space)
     return;
-  gcb_end_child(space);
-  gcb_crew_free(space);
-  gcb_threads_free(space); /* first: they may still be running, where a run was broken off */
-  gcb_watch_detach_all(space);
-  if (space->ops && space->barrier.range.base)
-    space->ops->close(&space->barrier);
-  gcb_oracle_free(space);
-  gcb_dirty_free(&space->dirty);
-  free(space->rescan.granules);
-  free(space->write_watch);
-  gcb_regions_close(space);
-  gcb_memory_unmap(space);
-  if (space->metadata)
-    munmap(space->metadata, lay_out(space, NULL));
-  pthread_mutex_destroy(&space->large_lock);
-  pthread_mutex_destroy(&space->service_lock);
-  pthread_mutex_destroy(&space->parcel_lock);
-  pthread_cond_destroy(&space->service);
-  pthread_cond_destroy(&space->served);
-  free(space->events);
+  const gcb_barrier_ops *ops = space->watch.ops;
+  gcb_cycle_end_child(&space->cycle);
+  gcb_crew_free(&space->marking);
+  if (space->world.threads)
+    gcb_world_end(&space->world); /* they may still be running, where a run was broken off */
+  for (uint32_t i = 0; ops && ops->detach && i < space->world.thread_count; i++)
+    ops->detach(&space->watch.barrier, space->world.threads[i].m.store, i);
+  gcb_world_close(&space->world);
+  gcb_watch_close(&space->watch);
+  gcb_oracle_free(&space->cycle);
+  gcb_marking_close(&space->marking);
+  gcb_blocks_close(&space->blocks);
+  gcb_view_unmap(&space->view);
+  gcb_metadata_unmap(&space->metadata);
   free(space);
 }
 
+int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, uint64_t seed,
+              const uint64_t *operations, const void *params, const void *blob, size_t blob_bytes) {
+  gcb_world *world = &space->world;
+  if (world->threads)
+    return gcb_set_error("a heap's mutators are started once");
+  if (mutators == 0 || mutators > GCB_GLOBALS) /* programs give each a global */
+    return gcb_set_error("a heap has 1 to %u mutators, not %u", (unsigned)GCB_GLOBALS, mutators);
+  if (space->cycle.begun)
+    return gcb_set_error("mutators are started before a cycle begins");
+  space->watch.managed = true;
+  if (gcb_blocks_admit(&space->blocks, mutators) || gcb_rescan_admit(&space->marking.rescan, mutators) ||
+      gcb_world_admit(world, mutators, seed, operations, params, blob, blob_bytes))
+    return -1;
+  space->marking.spins = world->spin_ns > 0;
+  for (uint32_t i = 0; i < mutators; i++) {
+    gcb_blocks_serve(&space->blocks, &world->threads[i].m);
+    world->threads[i].m.oracle = space->cycle.oracle;
+  }
+  return gcb_world_start(world, program);
+}
+
 size_t gcb_metadata_bytes(const gcb_space *space) {
-  return space->metadata_bytes;
+  return space->metadata.bytes + space->marking.metadata_bytes + gcb_watch_metadata_bytes(&space->watch);
 }
 
-bool gcb_alias_huge(const gcb_space *space) {
-  return space->alias_huge;
-}
-
-int64_t gcb_tracked_huge_bytes(const gcb_space *space) {
-  size_t bytes = gcb_huge_mapped_bytes(space->tracked);
-  return bytes == SIZE_MAX ? -1 : (int64_t)bytes;
+void gcb_get_totals(gcb_space *space, gcb_totals *totals) {
+  const gcb_world *world = &space->world;
+  *totals = (gcb_totals){.wall_ns = world->built ? world->ended_ns - world->built_ns : 0,
+                         .events_lost = world->events.lost,
+                         .live_bytes = space->blocks.live_bytes,
+                         .metadata_bytes = gcb_metadata_bytes(space),
+                         .allocated_bytes = gcb_blocks_allocated_bytes(&space->blocks)};
+  for (uint32_t i = 0; i < world->thread_count; i++) {
+    const gcb_thread *t = &world->threads[i];
+    totals->operations += t->m.operations;
+    totals->cpu_ns += t->cpu_ns;
+    totals->minor_faults += t->minor_faults;
+  }
 }

@@ -1,4 +1,4 @@
-"""One invocation under a collector that brings its own memory (``native/runtime.h``), in this process.
+"""One invocation under a collector that brings its own memory (``native/include/runtime.h``), in this process.
 
 It collects by itself, so there is little to serve: the clock, and a full collection where ``every_s`` or a run without
 any collection asks for one. Nothing checks its marks, as there is no oracle in its memory: verified is only that the

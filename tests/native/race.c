@@ -12,8 +12,8 @@
  * Behind `lost` come the barrier's tallies, their names with underscores.
  *
  * One line on stdout, names and numbers; exit status 1 when something was lost, 2 when something failed. */
-#include "core.h"
 #include "api.h"
+#include "space.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -109,7 +109,7 @@ static int collect(gcb_space *space, bool rearm, copy *c, counts *n) {
   n->reported += (uint64_t)found;
   const uint64_t *reported = gcb_watch_words(space);
   size_t words = gcb_granule_bytes(space) / sizeof(uint64_t);
-  for (size_t granule = 0; granule < space->bytes / gcb_granule_bytes(space); granule++)
+  for (size_t granule = 0; granule < space->view.bytes / gcb_granule_bytes(space); granule++)
     if (reported[granule >> 6] >> (granule & 63) & 1)
       copy_words(c, granule * words, words);
   return 0;
@@ -154,12 +154,13 @@ static int cycle(gcb_space *space, bool stop, copy *c, counts *n) {
 }
 
 static int race(gcb_space *space, double seconds, uint32_t writers, bool stop, counts *n) {
-  copy c = {.memory = (const _Atomic uint64_t *)(void *)(space->alias ? space->alias : space->tracked),
-            .words = malloc(space->bytes)};
+  copy c = {.memory = (const _Atomic uint64_t *)(void *)(space->view.alias ? space->view.alias
+                                                                           : space->view.tracked),
+            .words = malloc(space->view.bytes)};
   writer w[WRITERS] = {0};
   shared.space = space;
-  shared.words = (_Atomic uint64_t *)(void *)space->tracked;
-  shared.count = space->bytes / sizeof *c.words;
+  shared.words = (_Atomic uint64_t *)(void *)space->view.tracked;
+  shared.count = space->view.bytes / sizeof *c.words;
   if (!c.words || pthread_barrier_init(&shared.gate, NULL, writers + 1))
     return gcb_set_error("no memory for a copy of the region");
   for (uint32_t i = 0; i < writers; i++) {

@@ -8,8 +8,8 @@
  * in a pause of its own), helped (the same by turns, and mutators help from the second round on), snapshot
  * (for barriers that log what is overwritten). One line on stdout; exit status 1 when an object or a page was
  * lost, with the reason. */
-#include "core.h"
 #include "api.h"
+#include "space.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -339,7 +339,7 @@ static int run(gcb_space *space, const char *policy, double seconds, uint32_t mu
          (unsigned long long)truth.cycles, (unsigned long long)atomic_load(&checked),
          (unsigned long long)truth.reported, (unsigned long long)truth.written,
          (unsigned long long)truth.false_dirty, (unsigned long long)truth.lost,
-         (unsigned long long)totals.operations, (unsigned long long)space->helped);
+         (unsigned long long)totals.operations, (unsigned long long)space->marking.helped);
   return truth.lost ? fail("pages were written and not reported") : 0;
 }
 

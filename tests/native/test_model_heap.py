@@ -223,8 +223,8 @@ MUTANTS = {
     "a large object that lives is freed": (
         "stopped",
         Mutant(
-            source="heap/alloc.c",
-            old="  if (!freed) {\n    put(space, block, gcb_state(epoch, GCB_HEAD));",
+            source="heap/sweep.c",
+            old="  if (!freed) {\n    gcb_put_block(blocks, block, gcb_state(epoch, GCB_HEAD));",
             new="  if (0) {",
         ),
     ),

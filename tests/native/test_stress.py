@@ -190,8 +190,8 @@ class Mutant:
 MUTANTS = {
     "black before armed": Mutant(
         NATIVE / "cycle/cycle.c",
-        "  gcb_oracle_arming(space);\n",
-        "  gcb_oracle_arming(space);\n  gcb_allocate_black(space, true);\n",
+        "  gcb_oracle_arming(cycle);\n",
+        "  gcb_oracle_arming(cycle);\n  gcb_allocate_black(cycle->world, true);\n",
     ),
     "rescan without the object that spans into the page": Mutant(
         NATIVE / "mark/rescan.c", "if (spanning != SIZE_MAX)", "if (0)"
@@ -200,14 +200,14 @@ MUTANTS = {
         NATIVE / "mark/rescan.c", "if (kind == GCB_RESERVED)", "if (kind == GCB_RESERVED || kind == GCB_TAIL)"
     ),
     "what helpers have found is dropped": Mutant(
-        *(NATIVE / "mark/rescan.c", "    objects += take_over(space, &space->threads[i].helper);"),
-        "    space->threads[i].helper.count = 0;",
+        *(NATIVE / "mark/rescan.c", "    objects += take_over(marking, &rescan->helpers[i]);"),
+        "    rescan->helpers[i].count = 0;",
         policy="helped",
         mutators=1,
     ),
     "the rescan is over while somebody still helps": Mutant(
         NATIVE / "mark/rescan.c",
-        "for (uint32_t turn = 1; atomic_load_explicit(&rescan->helpers, memory_order_seq_cst); turn++)",
+        "for (uint32_t turn = 1; atomic_load_explicit(&rescan->helping, memory_order_seq_cst); turn++)",
         "for (uint32_t turn = 1; false; turn++)",
         "",
         policy="helped",
@@ -215,8 +215,8 @@ MUTANTS = {
     ),
     "what is handed out during a collect is forgotten": Mutant(
         NATIVE / "mark/rescan.c",
-        "  for (size_t count; (count = put(space)) > 0; empty(rescan)) {",
-        "  empty(rescan);\n  for (size_t count; (count = put(space)) > 0; empty(rescan)) {",
+        "  for (size_t count; (count = put(marking)) > 0; empty(rescan)) {",
+        "  empty(rescan);\n  for (size_t count; (count = put(marking)) > 0; empty(rescan)) {",
         barrier="uffd_wp_log",
         policy="helped",
     ),
@@ -231,18 +231,18 @@ MUTANTS = {
         sanitizer="tsan",
     ),
     "remark without a rescan": Mutant(
-        NATIVE / "cycle/cycle.c", "  if (!failed) {\n    rescan(space);\n", "  if (!failed) {\n"
+        NATIVE / "cycle/cycle.c", "  if (!failed) {\n    rescan(cycle);\n", "  if (!failed) {\n"
     ),
     "remark without roots": Mutant(
         NATIVE / "cycle/cycle.c",
-        "  mark_roots(space);\n  int failed = collect(space, false)",
-        "  int failed = collect(space, false)",
+        "  mark_roots(cycle);\n  int failed = collect(cycle, false)",
+        "  int failed = collect(cycle, false)",
         "reachable from a root, is not marked",
     ),
     "globals are no roots": Mutant(
-        NATIVE / "mark/mark.c",
-        "for (size_t i = 0; i < GCB_GLOBALS; i++) {",
-        "for (size_t i = 0; false && i < GCB_GLOBALS; i++) {",
+        NATIVE / "world/threads.c",
+        "int result = visit(self, world->globals, GCB_GLOBALS);",
+        "int result = 0;",
         "reachable from a root, is not marked",
         "none",
         "stop",
@@ -254,9 +254,9 @@ MUTANTS = {
         barrier="uffd_wp_pagemap",
     ),
     "the sweep forgets what was allocated black": Mutant(
-        NATIVE / "heap/alloc.c",
-        "atomic_store_explicit(&space->live[word], live, memory_order_relaxed);",
-        "atomic_store_explicit(&space->live[word], live & ~fresh, memory_order_relaxed);",
+        NATIVE / "heap/sweep.c",
+        "atomic_store_explicit(&blocks->live[word], live, memory_order_relaxed);",
+        "atomic_store_explicit(&blocks->live[word], live & ~fresh, memory_order_relaxed);",
         "object",
     ),
     "a marker rests with parcels that nobody knows": Mutant(
@@ -267,12 +267,12 @@ MUTANTS = {
     ),
     "what is left when all markers rest is forgotten": Mutant(
         NATIVE / "mark/regions.c",
-        "    look_up_published(&space->marker, which, space->marker.capacity);",
+        "    gcb_look_up_published(&marking->marker, which, marking->marker.capacity);",
         "    (void)which;",
         markers=3,
     ),
     "the phase is over when one marker says so": Mutant(
-        NATIVE / "mark/crew.c", "  } while (rest(space));", "  } while (false);", "", markers=3, sanitizer="tsan"
+        NATIVE / "mark/crew.c", "  } while (rest(marking));", "  } while (false);", "", markers=3, sanitizer="tsan"
     ),
     "two markers own one region": Mutant(
         NATIVE / "mark/regions.c",
@@ -291,7 +291,7 @@ MUTANTS = {
         sanitizer="tsan",
     ),
     "TLABs outlive the flip": Mutant(
-        NATIVE / "cycle/cycle.c", "  gcb_retire_tlabs(space);\n", "", "object", "none", "stop"
+        NATIVE / "heap/blocks.c", "  retire_tlabs(blocks);\n", "", "object", "none", "stop"
     ),
 }
 

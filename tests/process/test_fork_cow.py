@@ -185,9 +185,9 @@ def test_a_full_collection_ends_the_child_and_starts_over(tmp_path: Path) -> Non
 
 
 MUTANTS = {
-    "what is new is not black": ("    gcb_allocate_black(space, true);\n", ""),
-    "the child starts from no roots": ("child->roots = gcb_push_roots(space);", "child->roots = 0;"),
-    "the child leaves the heap unmarked": ("  gcb_drain(space);\n", ""),
+    "what is new is not black": ("    gcb_allocate_black(cycle->world, true);\n", ""),
+    "the child starts from no roots": ("child->roots = gcb_cycle_push_roots(cycle);", "child->roots = 0;"),
+    "the child leaves the heap unmarked": ("  gcb_drain(cycle->marking);\n", ""),
 }
 
 

@@ -1,9 +1,9 @@
 /* What a barrier costs, by itself: stores, arming and collecting, each timed in one piece, on a space without
  * mutators. And the same with nothing but the system calls of uffd-wp-async, on the same memory: what the
  * framework adds is the difference. */
-#include "core.h"
 #include "api.h"
 #include "include/pagetables.h"
+#include "space.h"
 
 #include <dlfcn.h>
 
@@ -11,7 +11,7 @@ typedef void store_loop(gcb_mutator *, char *, size_t, size_t, size_t, uint32_t)
 
 struct gcb_bench {
   gcb_space *space;
-  gcb_thread thread; /* what the barrier's inline store sees as its mutator */
+  gcb_mutator mutator; /* what the barrier's inline store sees as its mutator */
   bool attached;
   store_loop *loop;
   bool bare; /* the barrier is closed, and the two descriptors below are open */
@@ -21,15 +21,15 @@ struct gcb_bench {
 };
 
 static int attach(gcb_bench *bench) {
-  const gcb_barrier_ops *ops = bench->space->ops;
+  const gcb_barrier_ops *ops = bench->space->watch.ops;
   bench->attached = true;
-  return ops->attach ? ops->attach(&bench->space->barrier, bench->thread.m.store, 0) : 0;
+  return ops->attach ? ops->attach(&bench->space->watch.barrier, bench->mutator.store, 0) : 0;
 }
 
 static void detach(gcb_bench *bench) {
-  const gcb_barrier_ops *ops = bench->space->ops;
+  const gcb_barrier_ops *ops = bench->space->watch.ops;
   if (bench->attached && ops->detach)
-    ops->detach(&bench->space->barrier, bench->thread.m.store, 0);
+    ops->detach(&bench->space->watch.barrier, bench->mutator.store, 0);
   bench->attached = false;
 }
 
@@ -43,8 +43,7 @@ gcb_bench *gcb_bench_new(gcb_space *space, const char *loop) {
   }
   *(void **)(void *)&bench->loop = dlsym(library, "gcb_store_loop");
   bench->space = space;
-  bench->thread.space = space;
-  bench->thread.m.count = 1;
+  bench->mutator.count = 1;
   bench->uffd = bench->pagemap = -1;
   if (bench->loop && attach(bench) == 0)
     return bench;
@@ -73,34 +72,35 @@ void gcb_bench_free(gcb_bench *bench) {
 void gcb_bench_lay(gcb_bench *bench, size_t stride) {
   gcb_space *space = bench->space;
   uint64_t references = stride / sizeof(uint64_t) - 1;
-  for (size_t at = 0; at + stride <= space->bytes; at += stride) {
-    gcb_ref object = (gcb_ref)(void *)(space->alias + at);
+  for (size_t at = 0; at + stride <= space->view.bytes; at += stride) {
+    gcb_ref object = (gcb_ref)(void *)(space->view.alias + at);
     /* relaxed: there is no other thread */
     atomic_store_explicit(&object->header, references << 32 | stride / GCB_GRANULE, memory_order_relaxed);
   }
 }
 
 int64_t gcb_bench_store(gcb_bench *bench, size_t stride, size_t places, size_t each, uint32_t slots) {
-  char *base = bench->space->tracked;
-  if (places > bench->space->bytes / stride || (slots + 1) * sizeof(gcb_ref) > stride)
+  char *base = bench->space->view.tracked;
+  if (places > bench->space->view.bytes / stride || (slots + 1) * sizeof(gcb_ref) > stride)
     return gcb_set_error("%zu objects of %zu bytes are more than the memory holds", places, stride);
   uint64_t start_ns = gcb_now_ns();
-  bench->loop(&bench->thread.m, base, stride, places, each, slots);
+  bench->loop(&bench->mutator, base, stride, places, each, slots);
   return (int64_t)(gcb_now_ns() - start_ns);
 }
 
 static int bare_arm(const gcb_bench *bench) {
-  struct uffdio_writeprotect range = {.range = {(uintptr_t)bench->space->tracked, bench->space->bytes},
-                                      .mode = UFFDIO_WRITEPROTECT_MODE_WP};
+  struct uffdio_writeprotect range = {
+      .range = {(uintptr_t)bench->space->view.tracked, bench->space->view.bytes},
+      .mode = UFFDIO_WRITEPROTECT_MODE_WP};
   return ioctl(bench->uffd, UFFDIO_WRITEPROTECT, &range);
 }
 
 static int bare_collect(gcb_bench *bench, bool rearm) {
-  uintptr_t base = (uintptr_t)bench->space->tracked;
+  uintptr_t base = (uintptr_t)bench->space->view.tracked;
   gcb_scan_argument scan = {.size = sizeof scan,
                             .flags = GCB_SCAN_CHECK_WPASYNC | (rearm ? GCB_SCAN_WP_MATCHING : 0),
                             .start = base,
-                            .end = base + bench->space->bytes,
+                            .end = base + bench->space->view.bytes,
                             .vec = (uintptr_t)bench->regions,
                             .vec_len = GCB_REGIONS,
                             .category_mask = GCB_PAGE_IS_WRITTEN,
@@ -135,7 +135,7 @@ int64_t gcb_bench_collect(gcb_bench *bench, bool rearm) {
 }
 
 uint64_t gcb_bench_granules(const gcb_bench *bench) {
-  return bench->bare ? bench->bare_granules : bench->space->dirty.count;
+  return bench->bare ? bench->bare_granules : bench->space->watch.dirty.count;
 }
 
 static int open_bare(gcb_bench *bench) {
@@ -143,7 +143,7 @@ static int open_bare(gcb_bench *bench) {
   bench->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
   bench->uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
   struct uffdio_api api = {.api = UFFD_API, .features = GCB_UFFD_WP_ASYNC};
-  struct uffdio_register range = {.range = {(uintptr_t)bench->space->tracked, bench->space->bytes},
+  struct uffdio_register range = {.range = {(uintptr_t)bench->space->view.tracked, bench->space->view.bytes},
                                   .mode = UFFDIO_REGISTER_MODE_WP};
   if (bench->pagemap < 0 || bench->uffd < 0 || ioctl(bench->uffd, UFFDIO_API, &api) ||
       ioctl(bench->uffd, UFFDIO_REGISTER, &range))
@@ -157,9 +157,9 @@ int gcb_bench_bare(gcb_bench *bench, bool bare) {
     return 0;
   if (bare) {
     detach(bench);
-    space->ops->close(&space->barrier);
+    space->watch.ops->close(&space->watch.barrier);
     return open_bare(bench);
   }
   close_bare(bench);
-  return space->ops->open(&space->barrier) || attach(bench) ? -1 : 0;
+  return space->watch.ops->open(&space->watch.barrier) || attach(bench) ? -1 : 0;
 }

@@ -1,5 +1,5 @@
 /* A barrier over memory that is none of a space's: whatever mappings an experiment has made. */
-#include "core.h"
+#include "include/barrier.h"
 #include "api.h"
 
 #include <stdlib.h>

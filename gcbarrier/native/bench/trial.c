@@ -1,35 +1,35 @@
 /* Does a barrier work here? Found out by doing it, on a scratch heap of its own. */
-#include "core.h"
 #include "api.h"
+#include "space.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Two huge pages: where the collector's view gets them, tracking must still be exact to the page. */
-enum { PROBE_PAGES = 1024, PROBE_WRITTEN = 17 };
+enum { PAGES = 1024, WRITTEN = 17 };
 
 static size_t page_to_write(size_t i) {
-  return (i * 37 + 5) % PROBE_PAGES;
+  return (i * 37 + 5) % PAGES;
 }
 
 static void write_page(gcb_space *space, size_t page) {
-  *(volatile char *)(space->tracked + (page << GCB_PAGE_SHIFT)) = 1;
+  *(volatile char *)(space->view.tracked + (page << GCB_PAGE_SHIFT)) = 1;
 }
 
 static bool reported(const gcb_space *space, size_t page) {
   return gcb_watch_words(space)[page >> 6] >> (page & 63) & 1;
 }
 
-static int probe(gcb_space *space) {
+static int try(gcb_space *space) {
   if (gcb_watch_attach(space) || gcb_watch_arm(space))
     return -1;
-  for (size_t i = 0; i < PROBE_WRITTEN; i++)
+  for (size_t i = 0; i < WRITTEN; i++)
     write_page(space, page_to_write(i));
   int64_t first = gcb_watch_collect(space, true);
   if (first < 0)
     return -1;
-  for (size_t i = 0; i < PROBE_WRITTEN; i++)
+  for (size_t i = 0; i < WRITTEN; i++)
     if (!reported(space, page_to_write(i)))
       return gcb_set_error(
           "a written page was not reported: the kernel accepts the calls and does not track");
@@ -40,21 +40,21 @@ static int probe(gcb_space *space) {
     return -1;
   if (!reported(space, page_to_write(0)))
     return gcb_set_error("a page written after it was re-armed was not reported");
-  return (int)(first - PROBE_WRITTEN + second - 1);
+  return (int)(first - WRITTEN + second - 1);
 }
 
 static gcb_space *scratch_space(uint32_t memory, const gcb_barrier_ops *ops) {
   if (!ops)
     gcb_set_error("there is no barrier to try");
-  return ops ? gcb_space_new(PROBE_PAGES * GCB_PAGE, memory, ops, false) : NULL;
+  return ops ? gcb_space_new(PAGES * GCB_PAGE, memory, ops, false) : NULL;
 }
 
-int gcb_probe(uint32_t memory, const gcb_barrier_ops *ops) {
+int gcb_try(uint32_t memory, const gcb_barrier_ops *ops) {
   gcb_space *space = scratch_space(memory, ops);
   if (!space)
     return -1;
   /* A write to memory is no store: what notices stores alone needs nothing of the kernel. */
-  int result = ops->tracks && !ops->stores_only && !ops->snapshot ? probe(space) : 0;
+  int result = ops->tracks && !ops->stores_only && !ops->snapshot ? try(space) : 0;
   gcb_space_free(space);
   return result;
 }
@@ -66,12 +66,12 @@ static int by_value(const void *a, const void *b) {
 
 /* For a barrier that forks: a child holds the pages that the parent will have to copy. */
 static int arm_scratch(gcb_space *space) {
-  if (!space->ops->fork)
-    return !space->ops->tracks ? 0 : gcb_watch_attach(space) || gcb_watch_arm(space) ? -1 : 0;
+  if (!space->watch.ops->fork)
+    return !space->watch.ops->tracks ? 0 : gcb_watch_attach(space) || gcb_watch_arm(space) ? -1 : 0;
   pid_t child = gcb_fork_idle();
   if (child < 0)
     return gcb_set_error("the process can't be forked: %s", strerror(errno));
-  space->child_pid = child; /* ends with the space */
+  space->cycle.child_pid = child; /* ends with the space */
   return 0;
 }
 
@@ -79,11 +79,11 @@ int64_t gcb_fault_cost_ns(uint32_t memory, const gcb_barrier_ops *ops) {
   gcb_space *space = scratch_space(memory, ops);
   if (!space)
     return -1;
-  uint64_t cost_ns[PROBE_PAGES];
+  uint64_t cost_ns[PAGES];
   /* One fault makes a hugetlb page writable as a whole: the stores after it are nobody's first. */
   size_t step = memory == GCB_HUGETLB ? GCB_HUGE / GCB_PAGE : 1, stores = 0;
   int failed = arm_scratch(space);
-  for (size_t page = 0; page < PROBE_PAGES && !failed; page += step) {
+  for (size_t page = 0; page < PAGES && !failed; page += step) {
     uint64_t start_ns = gcb_now_ns();
     write_page(space, page);
     cost_ns[stores++] = gcb_now_ns() - start_ns;
@@ -99,13 +99,13 @@ int64_t gcb_measured_granule_bytes(uint32_t memory, const gcb_barrier_ops *ops) 
   gcb_space *space = scratch_space(memory, ops);
   if (!space)
     return -1;
-  unsigned shift = space->barrier.granule_shift;
+  unsigned shift = space->watch.barrier.granule_shift;
   int64_t bytes = 0;
   if (ops->stores_only)
     bytes = INT64_C(1) << shift;
   else if (ops->tracks && !ops->snapshot) {
     int failed = gcb_watch_attach(space) || gcb_watch_arm(space);
-    write_page(space, PROBE_PAGES / 2);
+    write_page(space, PAGES / 2);
     int64_t reported = failed ? -1 : gcb_watch_collect(space, false);
     bytes = reported < 0 ? -1 : reported << shift;
   }

@@ -6,8 +6,7 @@
  * look at again, and the pause at the end only flips the bitmaps. The child is the process's copy with one
  * thread and locks that nobody will ever open, so it calls the marker and async-signal-safe functions alone.
  * (The marker's own lock is open: it is held in a phase only, and nobody forks in one.) */
-#include "core.h"
-#include "api.h"
+#include "cycle/cycle.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -21,6 +20,10 @@
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
 #endif
+
+void gcb_child_carve(gcb_cycle *cycle, gcb_metadata *metadata) {
+  cycle->child = gcb_carve(metadata, sizeof *cycle->child, 64);
+}
 
 static pid_t fork_with_signals_blocked(void) {
   /* The child keeps them blocked: the interpreter's handlers are no business of its. */
@@ -47,64 +50,65 @@ static void become_child(pid_t parent) {
   syscall(SYS_close_range, 3u, ~0u, 0u);
 }
 
-static void mark_in_child(gcb_space *space) {
-  gcb_child *child = space->child;
-  space->crew = NULL; /* its threads stayed behind */
+static void mark_in_child(gcb_cycle *cycle) {
+  gcb_child *child = cycle->child;
+  cycle->marking->crew = NULL; /* its threads stayed behind */
   child->start_ns = gcb_now_ns();
-  child->roots = gcb_push_roots(space); /* they are in the snapshot too: no need to do that in the pause */
+  /* They are in the snapshot too: no need to do that in the pause. */
+  child->roots = gcb_cycle_push_roots(cycle);
   child->rooted_ns = gcb_now_ns();
-  gcb_drain(space);
-  child->objects = space->marker.objects;
-  child->bytes = space->marker.bytes;
+  gcb_drain(cycle->marking);
+  child->objects = cycle->marking->marker.objects;
+  child->bytes = cycle->marking->marker.bytes;
   child->end_ns = gcb_now_ns();
   /* release: pairs with finished(). It is the last word: without it the marks are worth nothing. */
   atomic_store_explicit(&child->done, 1, memory_order_release);
 }
 
-static bool finished(const gcb_space *space) {
-  return atomic_load_explicit(&space->child->done, memory_order_acquire);
+static bool finished(const gcb_cycle *cycle) {
+  return atomic_load_explicit(&cycle->child->done, memory_order_acquire);
 }
 
-static int can_fork(const gcb_space *space) {
-  if (!space->marking)
+static int can_fork(const gcb_cycle *cycle) {
+  if (!cycle->begun)
     return gcb_set_error("no cycle has begun");
-  if (!space->child)
+  if (!cycle->child)
     return gcb_set_error("the barrier is not one over which marking forks");
-  if (space->memory != GCB_ANONYMOUS && space->memory != GCB_ANONYMOUS_THP)
+  if (cycle->view->memory != GCB_ANONYMOUS && cycle->view->memory != GCB_ANONYMOUS_THP)
     return gcb_set_error("a fork copies private memory only: choose anonymous memory");
-  return space->armed ? gcb_set_error("the cycle has its snapshot already") : 0;
+  return cycle->watch->armed ? gcb_set_error("the cycle has its snapshot already") : 0;
 }
 
-int gcb_fork(gcb_space *space) {
-  if (can_fork(space))
+int gcb_cycle_fork(gcb_cycle *cycle) {
+  if (can_fork(cycle))
     return -1;
-  *space->child = (gcb_child){0};
+  *cycle->child = (gcb_child){0};
   pid_t parent = getpid();
-  gcb_stop_world(space, false);
+  gcb_stop_world(cycle->world, false);
   uint64_t start_ns = gcb_now_ns();
   pid_t child = fork_with_signals_blocked();
   if (child == 0) {
     become_child(parent);
-    mark_in_child(space);
+    mark_in_child(cycle);
     _exit(0);
   }
   int failed = child < 0 ? gcb_set_error("the process can't be forked: %s", strerror(errno)) : 0;
   if (!failed) {
-    space->child_pid = child;
-    space->armed = true;
+    cycle->child_pid = child;
+    cycle->watch->armed = true;
     /* Before anybody runs: what is allocated from here on is not in the child's snapshot. */
-    gcb_allocate_black(space, true);
+    gcb_allocate_black(cycle->world, true);
   }
-  gcb_record(space, GCB_EV_ARM, start_ns, space->pages);
-  gcb_resume_world(space, GCB_PAUSE_FORK);
+  gcb_record(&cycle->world->events, GCB_EV_ARM, start_ns, cycle->view->bytes / GCB_PAGE);
+  gcb_resume_world(cycle->world, GCB_PAUSE_FORK);
   if (failed)
     return -1;
-  gcb_announce_armed(space);
+  gcb_announce_armed(cycle->world);
   /* Outside the pause. It is ours to reap: nobody else can have its number. */
-  space->child_handle = (int)syscall(SYS_pidfd_open, child, 0);
-  if (space->child_handle < 0) {
+  cycle->child_handle = (int)syscall(SYS_pidfd_open, child, 0);
+  if (cycle->child_handle < 0) {
     int reason = errno;
-    gcb_end_child(space);
+    gcb_cycle_end_child(cycle);
     return gcb_set_error("nothing tells when the child ends (pidfd_open: %s): boot Linux 5.3 or newer",
                          strerror(reason));
   }
@@ -112,17 +116,17 @@ int gcb_fork(gcb_space *space) {
 }
 
 /* The child has ended, or is about to: its status is taken, its number may be used again. */
-static int reap(gcb_space *space) {
+static int reap(gcb_cycle *cycle) {
   int status = 0;
   pid_t got;
-  while ((got = waitpid(space->child_pid, &status, 0)) < 0 && errno == EINTR)
+  while ((got = waitpid(cycle->child_pid, &status, 0)) < 0 && errno == EINTR)
     ;
-  if (space->child_handle >= 0)
-    close(space->child_handle);
-  space->child_handle = -1;
-  space->child_pid = 0;
+  if (cycle->child_handle >= 0)
+    close(cycle->child_handle);
+  cycle->child_handle = -1;
+  cycle->child_pid = 0;
   /* Where the process ignores SIGCHLD the kernel reaps; the child's own word says how it went. */
-  if (finished(space))
+  if (finished(cycle))
     return 0;
   if (got > 0 && WIFSIGNALED(status))
     return gcb_set_error("the child that marks was killed by signal %d (%s)%s", WTERMSIG(status),
@@ -133,56 +137,56 @@ static int reap(gcb_space *space) {
 }
 
 /* What the child has found becomes the marker's, and its time an event: it ran beside the mutators. */
-static void take_over(gcb_space *space) {
-  const gcb_child *child = space->child;
-  space->marker.objects = child->objects;
-  space->marker.bytes = child->bytes;
+static void take_over(gcb_cycle *cycle) {
+  const gcb_child *child = cycle->child;
+  cycle->marking->marker.objects = child->objects;
+  cycle->marking->marker.bytes = child->bytes;
   gcb_event event = {.start_ns = child->start_ns,
                      .end_ns = child->rooted_ns,
                      .value = child->roots,
-                     .cycle = space->cycle,
+                     .cycle = cycle->world->events.cycle,
                      .kind = GCB_EV_ROOTS};
-  gcb_record_full(space, event);
+  gcb_events_add(&cycle->world->events, event);
   event.start_ns = child->rooted_ns;
   event.end_ns = child->end_ns;
   event.value = child->objects;
   event.kind = GCB_EV_MARK;
-  gcb_record_full(space, event);
+  gcb_events_add(&cycle->world->events, event);
 }
 
-int gcb_await_child(gcb_space *space, uint64_t timeout_ns) {
-  if (space->child_pid == 0)
+int gcb_cycle_await_child(gcb_cycle *cycle, uint64_t timeout_ns) {
+  if (cycle->child_pid == 0)
     return gcb_set_error("no child marks: the fork comes first");
   struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u),
                              .tv_nsec = (long)(timeout_ns % 1000000000u)};
-  struct pollfd ends = {.fd = space->child_handle, .events = POLLIN};
+  struct pollfd ends = {.fd = cycle->child_handle, .events = POLLIN};
   int ready = ppoll(&ends, 1, &timeout, NULL);
   if (ready == 0 || (ready < 0 && errno == EINTR))
     return 0; /* the caller looks whether it is wanted elsewhere, and comes back */
-  if (reap(space))
+  if (reap(cycle))
     return -1;
-  take_over(space);
+  take_over(cycle);
   return 1;
 }
 
 /* The marks were complete when the child ended; the mutators only have to let go of what they allocate from.
  */
-int gcb_flip(gcb_space *space) {
-  if (!space->marking || !space->child || !space->armed)
+int gcb_cycle_flip(gcb_cycle *cycle) {
+  if (!cycle->begun || !cycle->child || !cycle->watch->armed)
     return gcb_set_error("there is nothing to flip: the fork comes first");
-  if (space->child_pid != 0)
+  if (cycle->child_pid != 0)
     return gcb_set_error("the child still marks: it has to be awaited before the flip");
-  if (!finished(space))
+  if (!finished(cycle))
     return gcb_set_error("the child has not marked everything: its marks can't be used");
-  gcb_stop_world(space, false);
-  return gcb_finish_marking(space, GCB_PAUSE_FLIP, 0);
+  gcb_stop_world(cycle->world, false);
+  return gcb_cycle_finish_marking(cycle, GCB_PAUSE_FLIP, 0);
 }
 
-void gcb_end_child(gcb_space *space) {
-  if (space->child_pid == 0)
+void gcb_cycle_end_child(gcb_cycle *cycle) {
+  if (cycle->child_pid == 0)
     return;
-  kill(space->child_pid, SIGKILL);
-  (void)reap(space);
+  kill(cycle->child_pid, SIGKILL);
+  (void)reap(cycle);
 }
 
 pid_t gcb_fork_idle(void) {

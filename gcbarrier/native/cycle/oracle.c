@@ -1,12 +1,12 @@
 /* The truth, for verifying runs: what is reachable, marked again from scratch with the world stopped, and
  * which pages were written, logged by every store of a mutator compiled with GCB_VERIFY. */
-#include "core.h"
-#include "api.h"
+#include "cycle/cycle.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-struct gcb_oracle {
+typedef struct gcb_oracle {
+  const char *tracked;
   uint8_t *seen; /* a bit per granule */
   size_t *stack;
   size_t top, capacity;
@@ -14,35 +14,36 @@ struct gcb_oracle {
   uint64_t *doubtful;        /* a bit per page: written while the barrier was being armed */
   uint64_t *reported;        /* a bit per page, by any collect() since arming */
   uint64_t cycles, objects, reported_pages, written_pages, false_dirty, lost;
-};
+} gcb_oracle;
 
-static size_t page_words(const gcb_space *space) {
-  return (space->pages + 63) / 64;
+static size_t page_words(const gcb_cycle *cycle) {
+  return GCB_WORDS(cycle->view->bytes / GCB_PAGE);
 }
 
-int gcb_oracle_new(gcb_space *space) {
+int gcb_oracle_new(gcb_cycle *cycle) {
   gcb_oracle *oracle = calloc(1, sizeof *oracle);
   if (!oracle)
     return gcb_set_error("no memory for the oracle");
-  space->oracle = oracle;
-  oracle->seen = calloc(1, space->bytes / GCB_GRANULE / 8);
-  oracle->written = calloc(page_words(space), sizeof *oracle->written);
-  oracle->doubtful = calloc(page_words(space), sizeof *oracle->doubtful);
-  oracle->reported = calloc(page_words(space), sizeof *oracle->reported);
+  cycle->oracle = oracle;
+  oracle->tracked = cycle->view->tracked;
+  oracle->seen = calloc(1, cycle->view->bytes / GCB_GRANULE / 8);
+  oracle->written = calloc(page_words(cycle), sizeof *oracle->written);
+  oracle->doubtful = calloc(page_words(cycle), sizeof *oracle->doubtful);
+  oracle->reported = calloc(page_words(cycle), sizeof *oracle->reported);
   if (!oracle->seen || !oracle->written || !oracle->doubtful || !oracle->reported)
-    return gcb_set_error("no memory for the oracle of a heap of %zu MiB", space->bytes >> 20);
+    return gcb_set_error("no memory for the oracle of a heap of %zu MiB", cycle->view->bytes >> 20);
   return 0;
 }
 
-void gcb_oracle_free(gcb_space *space) {
-  if (!space->oracle)
+void gcb_oracle_free(gcb_cycle *cycle) {
+  if (!cycle->oracle)
     return;
-  free(space->oracle->seen);
-  free(space->oracle->stack);
-  free((void *)space->oracle->written);
-  free(space->oracle->doubtful);
-  free(space->oracle->reported);
-  free(space->oracle);
+  free(cycle->oracle->seen);
+  free(cycle->oracle->stack);
+  free((void *)cycle->oracle->written);
+  free(cycle->oracle->doubtful);
+  free(cycle->oracle->reported);
+  free(cycle->oracle);
 }
 
 /* Logged before the store, not after it, and the log is emptied when arming begins and again when it is over:
@@ -52,63 +53,63 @@ void gcb_oracle_free(gcb_space *space) {
  * - anything else that is reported is a false report. Only a store that is under way when arming begins may
  * be called that wrongly: one allocation buffer for each mutator and cycle at most. */
 void gcb_log_write(gcb_mutator *m, const void *address, size_t bytes) {
-  gcb_space *space = gcb_thread_of(m)->space;
-  if (!space->oracle || bytes == 0)
+  gcb_oracle *oracle = m->oracle;
+  if (!oracle || bytes == 0)
     return;
-  size_t offset = (size_t)((const char *)address - space->tracked);
+  size_t offset = (size_t)((const char *)address - oracle->tracked);
   for (size_t page = offset >> GCB_PAGE_SHIFT; page <= (offset + bytes - 1) >> GCB_PAGE_SHIFT; page++) {
     uint64_t bit = UINT64_C(1) << (page & 63);
     /* relaxed: read with the world stopped */
-    if (!(atomic_load_explicit(&space->oracle->written[page >> 6], memory_order_relaxed) & bit))
-      atomic_fetch_or_explicit(&space->oracle->written[page >> 6], bit, memory_order_relaxed);
+    if (!(atomic_load_explicit(&oracle->written[page >> 6], memory_order_relaxed) & bit))
+      atomic_fetch_or_explicit(&oracle->written[page >> 6], bit, memory_order_relaxed);
   }
 }
 
 /* Moves the log into `doubtful`. */
-static void empty_log(gcb_space *space) {
-  gcb_oracle *oracle = space->oracle;
-  for (size_t word = 0; word < page_words(space); word++)
+static void empty_log(gcb_cycle *cycle) {
+  gcb_oracle *oracle = cycle->oracle;
+  for (size_t word = 0; word < page_words(cycle); word++)
     /* relaxed, but one step: a mutator may be setting a bit */
     oracle->doubtful[word] = atomic_exchange_explicit(&oracle->written[word], 0, memory_order_relaxed);
 }
 
-void gcb_oracle_arming(gcb_space *space) {
-  if (space->oracle)
-    empty_log(space);
+void gcb_oracle_arming(gcb_cycle *cycle) {
+  if (cycle->oracle)
+    empty_log(cycle);
 }
 
-void gcb_oracle_armed(gcb_space *space) {
-  gcb_oracle *oracle = space->oracle;
+void gcb_oracle_armed(gcb_cycle *cycle) {
+  gcb_oracle *oracle = cycle->oracle;
   if (!oracle)
     return;
-  empty_log(space);
-  memset(oracle->reported, 0, page_words(space) * sizeof *oracle->reported);
+  empty_log(cycle);
+  memset(oracle->reported, 0, page_words(cycle) * sizeof *oracle->reported);
 }
 
 /* The dirty set holds what was just collected, and nothing else: the rescan empties it. */
-void gcb_oracle_reported(gcb_space *space) {
-  gcb_oracle *oracle = space->oracle;
+void gcb_oracle_reported(gcb_cycle *cycle) {
+  gcb_oracle *oracle = cycle->oracle;
   if (!oracle)
     return;
-  unsigned shift = GCB_PAGE_SHIFT - space->barrier.granule_shift;
-  for (size_t word = 0; (word = gcb_dirty_word(&space->dirty, word)) != SIZE_MAX; word++)
-    for (uint64_t bits = space->dirty.words[word]; bits; bits &= bits - 1) {
+  unsigned shift = GCB_PAGE_SHIFT - cycle->watch->barrier.granule_shift;
+  for (size_t word = 0; (word = gcb_dirty_word(&cycle->watch->dirty, word)) != SIZE_MAX; word++)
+    for (uint64_t bits = cycle->watch->dirty.words[word]; bits; bits &= bits - 1) {
       size_t page = ((word << 6) + (size_t)__builtin_ctzll(bits)) >> shift;
       oracle->reported[page >> 6] |= UINT64_C(1) << (page & 63);
     }
 }
 
-void gcb_oracle_collected(gcb_space *space) {
-  if (!space->oracle)
+void gcb_oracle_collected(gcb_cycle *cycle) {
+  if (!cycle->oracle)
     return;
   uint64_t start_ns = gcb_now_ns();
-  gcb_oracle_reported(space);
-  gcb_record(space, GCB_EV_ORACLE, start_ns, 0); /* so that a pause can be freed of it */
+  gcb_oracle_reported(cycle);
+  gcb_record(&cycle->world->events, GCB_EV_ORACLE, start_ns, 0); /* so that a pause can be freed of it */
 }
 
-static void compare_pages(gcb_space *space) {
-  gcb_oracle *oracle = space->oracle;
-  for (size_t word = 0; word < page_words(space); word++) {
+static void compare_pages(gcb_cycle *cycle) {
+  gcb_oracle *oracle = cycle->oracle;
+  for (size_t word = 0; word < page_words(cycle); word++) {
     uint64_t written = atomic_load_explicit(&oracle->written[word], memory_order_relaxed);
     uint64_t reported = oracle->reported[word], right = written | (oracle->doubtful[word] & reported);
     oracle->written_pages += (uint64_t)__builtin_popcountll(right);
@@ -119,31 +120,32 @@ static void compare_pages(gcb_space *space) {
 }
 
 /* One reference, met in slot `slot` of the object at granule `from` (SIZE_MAX: a root). */
-static int reach(gcb_space *space, const void *tracked, size_t from, uint32_t slot) {
-  gcb_oracle *oracle = space->oracle;
-  size_t offset = (size_t)((const char *)tracked - space->tracked), granule = offset >> GCB_GRANULE_SHIFT;
+static int reach(gcb_cycle *cycle, const void *tracked, size_t from, uint32_t slot) {
+  gcb_oracle *oracle = cycle->oracle;
+  size_t offset = (size_t)((const char *)tracked - cycle->view->tracked),
+         granule = offset >> GCB_GRANULE_SHIFT;
   size_t parent = from == SIZE_MAX ? SIZE_MAX : from << GCB_GRANULE_SHIFT;
-  if (offset >= space->bytes || offset % GCB_GRANULE)
+  if (offset >= cycle->view->bytes || offset % GCB_GRANULE)
     return gcb_set_error("cycle %u: slot %u of the object at offset %zu refers to %p, which is no object",
-                         space->cycle, slot, parent, tracked);
+                         cycle->world->events.cycle, slot, parent, tracked);
   if (oracle->seen[granule >> 3] >> (granule & 7) & 1)
     return 0;
   oracle->seen[granule >> 3] |= (uint8_t)(1u << (granule & 7));
   oracle->objects++;
-  gcb_ref object = gcb_alias_object(space, granule);
+  gcb_ref object = gcb_alias_object(cycle->blocks, granule);
   if (gcb_object_bytes(object) < gcb_size(gcb_reference_count(object), 0) ||
-      gcb_object_bytes(object) > space->bytes - offset)
-    return gcb_set_error("cycle %u: the object at offset %zu (page %zu) has a broken header", space->cycle,
-                         offset, offset >> GCB_PAGE_SHIFT);
-  if (!gcb_is_live(space, granule)) {
+      gcb_object_bytes(object) > cycle->view->bytes - offset)
+    return gcb_set_error("cycle %u: the object at offset %zu (page %zu) has a broken header",
+                         cycle->world->events.cycle, offset, offset >> GCB_PAGE_SHIFT);
+  if (!gcb_is_live(cycle->blocks, granule)) {
     if (from == SIZE_MAX)
       return gcb_set_error(
           "cycle %u: lost object at offset %zu (page %zu), reachable from a root, is not marked",
-          space->cycle, offset, offset >> GCB_PAGE_SHIFT);
+          cycle->world->events.cycle, offset, offset >> GCB_PAGE_SHIFT);
     return gcb_set_error(
         "cycle %u: lost object at offset %zu (page %zu), reachable from slot %u of the object at offset "
         "%zu (page %zu), is not marked",
-        space->cycle, offset, offset >> GCB_PAGE_SHIFT, slot, parent,
+        cycle->world->events.cycle, offset, offset >> GCB_PAGE_SHIFT, slot, parent,
         (parent + sizeof(gcb_object) + slot * sizeof(gcb_ref)) >> GCB_PAGE_SHIFT);
   }
   if (oracle->top == oracle->capacity) {
@@ -158,57 +160,59 @@ static int reach(gcb_space *space, const void *tracked, size_t from, uint32_t sl
   return 0;
 }
 
-static int reach_roots(gcb_space *space) {
+/* Not by gcb_world_each_root(), so that a root which that passes by is missed here. */
+static int reach_roots(gcb_cycle *cycle) {
+  gcb_world *world = cycle->world;
   for (uint32_t i = 0; i < GCB_GLOBALS; i++) {
-    gcb_ref root = atomic_load_explicit(&space->globals[i], memory_order_acquire);
-    if (root && reach(space, root, SIZE_MAX, i))
+    gcb_ref root = atomic_load_explicit(&world->globals[i], memory_order_acquire);
+    if (root && reach(cycle, root, SIZE_MAX, i))
       return -1;
   }
-  for (uint32_t t = 0; t < space->thread_count; t++) {
-    gcb_mutator *m = &space->threads[t].m;
+  for (uint32_t t = 0; t < world->thread_count; t++) {
+    gcb_mutator *m = &world->threads[t].m;
     for (uint32_t i = 0; i < gcb_top(m); i++) {
       gcb_ref root = gcb_get(m, i);
-      if (root && reach(space, root, SIZE_MAX, i))
+      if (root && reach(cycle, root, SIZE_MAX, i))
         return -1;
     }
   }
   return 0;
 }
 
-int gcb_oracle_check(gcb_space *space) {
-  gcb_oracle *oracle = space->oracle;
+int gcb_oracle_check(gcb_cycle *cycle) {
+  gcb_oracle *oracle = cycle->oracle;
   if (!oracle)
     return 0;
   uint64_t start_ns = gcb_now_ns(), before = oracle->objects;
-  memset(oracle->seen, 0, space->bytes / GCB_GRANULE / 8);
+  memset(oracle->seen, 0, cycle->view->bytes / GCB_GRANULE / 8);
   oracle->top = 0;
-  if (reach_roots(space))
+  if (reach_roots(cycle))
     return -1;
   while (oracle->top > 0) {
     size_t granule = oracle->stack[--oracle->top];
-    gcb_ref object = gcb_alias_object(space, granule);
+    gcb_ref object = gcb_alias_object(cycle->blocks, granule);
     uint32_t references = gcb_reference_count(object);
     for (uint32_t slot = 0; slot < references; slot++) {
       gcb_ref target = gcb_load(object, slot);
-      if (target && reach(space, target, granule, slot))
+      if (target && reach(cycle, target, granule, slot))
         return -1;
     }
   }
   oracle->cycles++;
-  if (space->ops && space->ops->tracks && !space->ops->snapshot && space->armed)
-    compare_pages(space);
-  gcb_record(space, GCB_EV_ORACLE, start_ns, oracle->objects - before);
+  if (cycle->watch->ops && cycle->watch->ops->tracks && !cycle->watch->ops->snapshot && cycle->watch->armed)
+    compare_pages(cycle);
+  gcb_record(&cycle->world->events, GCB_EV_ORACLE, start_ns, oracle->objects - before);
   return 0;
 }
 
-void gcb_get_verification(gcb_space *space, gcb_verification *verification) {
-  gcb_oracle *oracle = space->oracle;
-  *verification = (gcb_verification){0};
-  if (oracle)
-    *verification = (gcb_verification){.cycles = oracle->cycles,
-                                       .objects = oracle->objects,
-                                       .reported = oracle->reported_pages,
-                                       .written = oracle->written_pages,
-                                       .false_dirty = oracle->false_dirty,
-                                       .lost = oracle->lost};
+gcb_verification gcb_oracle_verification(const gcb_cycle *cycle) {
+  const gcb_oracle *oracle = cycle->oracle;
+  if (!oracle)
+    return (gcb_verification){0};
+  return (gcb_verification){.cycles = oracle->cycles,
+                            .objects = oracle->objects,
+                            .reported = oracle->reported_pages,
+                            .written = oracle->written_pages,
+                            .false_dirty = oracle->false_dirty,
+                            .lost = oracle->lost};
 }

@@ -11,6 +11,8 @@
 #ifndef GCB_BARRIER_H
 #define GCB_BARRIER_H
 
+#include "error.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -132,7 +134,7 @@ typedef struct gcb_barrier_ops {
   bool tracks;      /* false: collect() never reports, only a stopped world can be marked */
   bool stores_only; /* it notices gcb_store() alone, not any write to the memory */
   bool snapshot;    /* collect() reports nothing but greys what was overwritten: see gcb_grey() */
-  bool fork;        /* a snapshot barrier that is the kernel's copy-on-write: a forked child marks (fork.c) */
+  bool fork;        /* a snapshot barrier that is the kernel's copy-on-write: a forked child marks */
 } gcb_barrier_ops;
 
 /* For collect() of a snapshot barrier: the object (null is fine) was reachable when the barrier was armed,
@@ -142,9 +144,5 @@ void gcb_grey(gcb_barrier *barrier, const void *object);
 /* A barrier's C file defines this one symbol. */
 #define GCB_BARRIER const gcb_barrier_ops gcb_barrier_definition
 extern const gcb_barrier_ops gcb_barrier_definition;
-
-/* The calling thread's last error, as a sentence's end; "" where there was none. */
-int gcb_set_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-const char *gcb_error(void);
 
 #endif

@@ -18,7 +18,7 @@
 #define GCB_VERIFY 0 /* 1: every write that the barrier has to notice is logged for the oracle */
 #endif
 #ifndef GCB_TIMED
-#define GCB_TIMED 0 /* 1: every operation is timed (times.c) */
+#define GCB_TIMED 0 /* 1: every operation is timed (world/times.c) */
 #endif
 #ifdef GCB_STORE_HEADER
 #define GCB_LOG_ALL 0 /* it notices gcb_store() alone */
@@ -64,8 +64,11 @@ typedef struct gcb_mutator {
   uint64_t pace_next;
   void *local; /* the mutator program's own */
   uint32_t armings_seen;
-  uint64_t slept_ns;         /* of its own will: gcb_pace(), gcb_await_armed() */
+  uint64_t slept_ns; /* of its own will: gcb_pace(), gcb_await_armed() */
+  /* The core's: where its slow paths go on. */
+  struct gcb_allocator *allocator;
   struct gcb_timing *timing; /* null: nobody asked for it */
+  struct gcb_oracle *oracle; /* null: nobody verifies */
 } gcb_mutator;
 
 enum { GCB_GLOBALS = 256 };

@@ -12,6 +12,9 @@ typedef struct gcb_prototype {
   void *self;
 } gcb_prototype;
 
+/* From Python, for the next space of this thread. */
+void gcb_prototype_bind(int (*arm)(void *self),
+                        int (*collect)(void *self, bool rearm, uint64_t *words, size_t pages), void *self);
 /* What this thread has bound last; a space that is made now is that prototype's. */
 gcb_prototype gcb_prototype_bound(void);
 

@@ -13,15 +13,17 @@
 #ifndef GCB_RUNTIME_H
 #define GCB_RUNTIME_H
 
-#include "../core.h"
-#include "../api.h"
+#include "error.h"
+#include "event.h"
+#include "gcbarrier.h"
+
+typedef struct gcb_space gcb_space;
 
 /* Functions returning int give 0, or -1 after gcb_set_error(). */
 typedef struct gcb_runtime {
   /* Once in a process, before any mutator: memory of so many bytes, and no more later. The space is there to
-   * record events in, with gcb_record_full(): pauses and cycles as a collector of the core has them (core.h
-   * tells), `cycle` and `pause` counted by the runtime. Nothing may be locked for it: mutators are stopped
-   * anywhere. */
+   * record events in, with gcb_record_full(): pauses and cycles as a collector of the core has them (event.h
+   * tells), `cycle` and `pause` counted by the runtime. */
   int (*open)(gcb_space *space, size_t bytes);
   /* In the mutator's own thread, before it runs; and when it has ended. */
   int (*enter)(gcb_mutator *m);
@@ -37,6 +39,13 @@ typedef struct gcb_runtime {
   const char *(*facts)(void);
   int (*check)(void); /* at the end: -1 if it did not stay what it was asked to be */
 } gcb_runtime;
+
+/* What the space has for it. Neither locks anything: mutators are stopped anywhere. */
+void gcb_record_full(gcb_space *space, gcb_event event);
+/* Calls `visit` with all roots, a run of them at a time, some of them null; ends when it returns other than
+ * 0, and returns that. */
+typedef int gcb_root_visitor(void *self, _Atomic(gcb_ref) *roots, size_t count);
+int gcb_each_root(gcb_space *space, gcb_root_visitor *visit, void *self);
 
 #define GCB_RUNTIME const gcb_runtime gcb_runtime_definition
 extern const gcb_runtime gcb_runtime_definition;

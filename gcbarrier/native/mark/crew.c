@@ -4,15 +4,14 @@
  * There is no protocol that has to find out whether everything is marked. A phase ends as soon as all markers
  * find it poor; what is left by then lies in parcels and grey bits, and the collector's thread, alone again,
  * takes it from there (gcb_drain()). Ending a phase too early costs time, never an object. */
-#include "core.h"
-#include "api.h"
+#include "mark/regions.h"
+#include "base/bell.h"
+#include "include/event.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-typedef struct gcb_crew gcb_crew;
 
 typedef struct mate {
   gcb_marker marker;
@@ -20,14 +19,14 @@ typedef struct mate {
   size_t index;
 } mate;
 
-struct gcb_crew {
+typedef struct gcb_crew {
   gcb_bell bell;           /* a phase begins, or all is over */
   _Atomic uint32_t active; /* markers that work; 0: no phase. From 0 only the collector's thread counts on. */
   _Atomic bool ending;
   _Atomic uint32_t wanted; /* mates that are to take part */
   uint32_t mates;          /* that exist */
   mate *all[GCB_MARKERS];
-};
+} gcb_crew;
 
 /* False: the phase is over.
  * acquire: what the collector's thread wrote before it began the phase is seen. */
@@ -42,14 +41,14 @@ static bool join_phase(gcb_crew *crew) {
 
 /* While the phase goes on without this marker: true when there is work for it again. The phase is short, and
  * may be a pause, so it hardly sleeps. */
-static bool rest(gcb_space *space) {
+static bool rest(gcb_marking *marking) {
   uint64_t start_ns = gcb_now_ns();
   /* acquire: the collector's thread sees all that the others wrote before they came to rest */
-  while (atomic_load_explicit(&space->crew->active, memory_order_acquire) > 0) {
-    if (gcb_regions_wait(space) && join_phase(space->crew))
+  while (atomic_load_explicit(&marking->crew->active, memory_order_acquire) > 0) {
+    if (gcb_regions_wait(marking) && join_phase(marking->crew))
       return true;
     uint64_t rested_ns = gcb_now_ns() - start_ns;
-    if (rested_ns > 1000000 || (space->spin_ns == 0 && rested_ns > 10000))
+    if (rested_ns > 1000000 || (!marking->spins && rested_ns > 10000))
       nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
     else
       for (int turn = 0; turn < 32; turn++)
@@ -60,19 +59,19 @@ static bool rest(gcb_space *space) {
 
 /* One of the active markers, until the phase is over. */
 static void work(gcb_marker *marker, size_t start) {
-  gcb_space *space = marker->space;
+  gcb_marking *marking = marker->marking;
   do {
     while (gcb_visit_regions(marker, start))
       ;
     gcb_publish_open(marker); /* before it rests: nobody else can reach what it holds */
     /* release: pairs with rest() of whoever goes on alone */
-    atomic_fetch_sub_explicit(&space->crew->active, 1, memory_order_acq_rel);
-  } while (rest(space));
+    atomic_fetch_sub_explicit(&marking->crew->active, 1, memory_order_acq_rel);
+  } while (rest(marking));
 }
 
 static void *help(void *argument) {
   mate *self = argument;
-  gcb_crew *crew = self->marker.space->crew;
+  gcb_crew *crew = self->marker.marking->crew;
   for (;;) {
     uint32_t seen = gcb_heard(&crew->bell);
     if (atomic_load_explicit(&crew->ending, memory_order_acquire))
@@ -80,47 +79,48 @@ static void *help(void *argument) {
     /* relaxed: a hint. Whoever takes part without need does no harm. */
     uint32_t wanted = atomic_load_explicit(&crew->wanted, memory_order_relaxed);
     if (self->index <= wanted && join_phase(crew))
-      work(&self->marker, self->index * self->marker.space->region_count / (wanted + 1));
+      work(&self->marker, self->index * self->marker.marking->region_count / (wanted + 1));
     gcb_wait_for(&crew->bell, seen, 0);
   }
 }
 
 /* Outside of phases: what the mates have counted becomes the collector's. */
-static void add_up(gcb_space *space) {
-  for (uint32_t i = 0; i < space->crew->mates; i++) {
-    gcb_marker *marker = &space->crew->all[i]->marker;
-    space->marker.objects += marker->objects;
-    space->helped += marker->objects;
-    space->marker.bytes += marker->bytes;
+static void add_up(gcb_marking *marking) {
+  for (uint32_t i = 0; i < marking->crew->mates; i++) {
+    gcb_marker *marker = &marking->crew->all[i]->marker;
+    marking->marker.objects += marker->objects;
+    marking->helped += marker->objects;
+    marking->marker.bytes += marker->bytes;
     marker->objects = marker->bytes = 0;
   }
 }
 
-void gcb_mark_together(gcb_space *space) {
-  gcb_crew *crew = space->crew;
-  gcb_spill_stack(space);
+void gcb_mark_together(gcb_marking *marking) {
+  gcb_crew *crew = marking->crew;
+  gcb_spill_stack(marking);
   if (crew && atomic_load_explicit(&crew->wanted, memory_order_relaxed) > 0) {
     /* release: pairs with join_phase() */
     atomic_store_explicit(&crew->active, 1, memory_order_release);
     gcb_ring(&crew->bell);
-    work(&space->marker, 0);
-    add_up(space);
+    work(&marking->marker, 0);
+    add_up(marking);
   } else {
-    while (gcb_visit_regions(&space->marker, 0))
+    while (gcb_visit_regions(&marking->marker, 0))
       ;
-    gcb_publish_open(&space->marker);
+    gcb_publish_open(&marking->marker);
   }
-  gcb_look_up_rest(space);
+  gcb_look_up_rest(marking);
 }
 
-static mate *new_mate(gcb_space *space, size_t index) {
+static mate *new_mate(gcb_marking *marking, size_t index) {
   mate *one = calloc(1, sizeof *one);
   if (!one)
     return NULL;
   one->index = index;
   gcb_marker *marker = &one->marker;
-  *marker = (gcb_marker){.space = space, .capacity = space->marker.capacity, .region = GCB_NO_REGION};
-  size_t stack = marker->capacity * sizeof *marker->stack, open = space->region_count * sizeof *marker->open;
+  *marker = (gcb_marker){.marking = marking, .capacity = marking->marker.capacity, .region = GCB_NO_REGION};
+  size_t stack = marker->capacity * sizeof *marker->stack,
+         open = marking->region_count * sizeof *marker->open;
   marker->stack = malloc(stack);
   marker->open = calloc(1, open);
   /* Signals are for the interpreter's threads. */
@@ -130,7 +130,7 @@ static mate *new_mate(gcb_space *space, size_t index) {
   bool fine = marker->stack && marker->open && pthread_create(&one->thread, NULL, help, one) == 0;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (fine) {
-    space->metadata_bytes += sizeof *one + stack + open;
+    marking->metadata_bytes += sizeof *one + stack + open;
     return one;
   }
   free(marker->stack);
@@ -139,16 +139,16 @@ static mate *new_mate(gcb_space *space, size_t index) {
   return NULL;
 }
 
-int gcb_set_markers(gcb_space *space, uint32_t markers) {
+int gcb_marking_set_markers(gcb_marking *marking, uint32_t markers) {
   if (markers < 1 || markers > GCB_MARKERS)
     return gcb_set_error("1 to %d markers can mark, not %u", GCB_MARKERS, (unsigned)markers);
-  if (!space->crew && markers > 1 && !(space->crew = calloc(1, sizeof *space->crew)))
+  if (!marking->crew && markers > 1 && !(marking->crew = calloc(1, sizeof *marking->crew)))
     return gcb_set_error("no memory for the markers");
-  gcb_crew *crew = space->crew;
+  gcb_crew *crew = marking->crew;
   if (!crew)
     return 0;
   while (crew->mates + 1 < markers) {
-    mate *one = new_mate(space, crew->mates + 1);
+    mate *one = new_mate(marking, crew->mates + 1);
     if (!one)
       return gcb_set_error("a marker's thread could not be made: ask for fewer than %u markers",
                            (unsigned)markers);
@@ -158,19 +158,19 @@ int gcb_set_markers(gcb_space *space, uint32_t markers) {
   return 0;
 }
 
-uint64_t gcb_markers_cpu_ns(const gcb_space *space) {
+uint64_t gcb_marking_helpers_cpu_ns(const gcb_marking *marking) {
   uint64_t sum = 0;
-  for (uint32_t i = 0; space->crew && i < space->crew->mates; i++) {
+  for (uint32_t i = 0; marking->crew && i < marking->crew->mates; i++) {
     clockid_t clock;
     struct timespec used;
-    if (pthread_getcpuclockid(space->crew->all[i]->thread, &clock) == 0 && clock_gettime(clock, &used) == 0)
+    if (pthread_getcpuclockid(marking->crew->all[i]->thread, &clock) == 0 && clock_gettime(clock, &used) == 0)
       sum += (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
   }
   return sum;
 }
 
-void gcb_crew_free(gcb_space *space) {
-  gcb_crew *crew = space->crew;
+void gcb_crew_free(gcb_marking *marking) {
+  gcb_crew *crew = marking->crew;
   if (!crew)
     return;
   atomic_store_explicit(&crew->ending, true, memory_order_release);
@@ -183,5 +183,5 @@ void gcb_crew_free(gcb_space *space) {
     free(one);
   }
   free(crew);
-  space->crew = NULL;
+  marking->crew = NULL;
 }

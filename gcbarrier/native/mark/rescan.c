@@ -6,7 +6,8 @@
  * the bitmap, and nothing comes of it. So whoever has the time may do that, without a lock: mutators that are
  * stopped, or that are asked to help. They note what is not marked, and the collector's thread, the only one
  * that writes marks, marks it when they are done. */
-#include "core.h"
+#include "mark/marking.h"
+#include "base/bell.h"
 
 #include <sched.h>
 
@@ -26,25 +27,25 @@ static bool has_room(const gcb_helper *helper) {
 }
 
 /* A mark that is just being set may be missed: then the collector's thread finds it set. */
-static inline void look_up(const gcb_space *space, gcb_helper *helper, uint32_t granule) {
-  if (GCB_UNLIKELY(!gcb_bit(space->mark, granule)))
+static inline void look_up(const gcb_blocks *blocks, gcb_helper *helper, uint32_t granule) {
+  if (GCB_UNLIKELY(!gcb_bit(blocks->mark, granule)))
     helper->found[helper->count++] = granule;
 }
 
 /* What was met in the granule before has waited for the words with its mark bits while this one was read. */
-static void look_up_waiting(const gcb_space *space, gcb_helper *helper) {
+static void look_up_waiting(const gcb_blocks *blocks, gcb_helper *helper) {
   size_t before = !helper->turn;
   for (size_t i = 0; i < helper->met_count[before]; i++)
-    look_up(space, helper, helper->met[before][i]);
+    look_up(blocks, helper, helper->met[before][i]);
   helper->met_count[before] = 0;
   helper->turn = before;
 }
 
 /* The slots of one object that lie in [from, to) of the collector's view. Slots on other granules are those
  * granules' affair. */
-static inline void scan_slots(gcb_space *space, gcb_helper *helper, size_t granule, const char *from,
+static inline void scan_slots(const gcb_blocks *blocks, gcb_helper *helper, size_t granule, const char *from,
                               const char *to) {
-  gcb_ref object = gcb_alias_object(space, granule);
+  gcb_ref object = gcb_alias_object(blocks, granule);
   const char *first = (const char *)object->slots,
              *last = (const char *)(object->slots + gcb_reference_count(object));
   if (first < from)
@@ -53,7 +54,7 @@ static inline void scan_slots(gcb_space *space, gcb_helper *helper, size_t granu
     last = to;
   /* Nearly all are marked, so the branch is predicted, and the processor goes on to the next references while
    * the word with the mark bit is on its way: unlike in the marker nothing need wait, unless it is far. */
-  bool wait = space->bytes > NEAR_BYTES;
+  bool wait = blocks->bytes > NEAR_BYTES;
   uint32_t *met = helper->met[helper->turn];
   size_t count = helper->met_count[helper->turn];
   for (; first < last; first += sizeof(gcb_ref)) {
@@ -61,73 +62,70 @@ static inline void scan_slots(gcb_space *space, gcb_helper *helper, size_t granu
         atomic_load_explicit((const _Atomic(gcb_ref) *)(const void *)first, memory_order_acquire);
     if (!target)
       continue;
-    uint32_t granule_met = gcb_granule_of(space, target);
+    uint32_t granule_met = gcb_granule_of(blocks, target);
     if (wait) {
-      __builtin_prefetch((const void *)&space->mark[granule_met >> 6]);
+      __builtin_prefetch((const void *)&blocks->mark[granule_met >> 6]);
       met[count++] = granule_met;
     } else
-      look_up(space, helper, granule_met);
+      look_up(blocks, helper, granule_met);
   }
   helper->met_count[helper->turn] = count;
 }
 
-static uint64_t live_word(const gcb_space *space, size_t word) {
-  return gcb_word(space->mark, word) | gcb_word(space->black, word);
+static uint64_t live_word(const gcb_blocks *blocks, size_t word) {
+  return gcb_word(blocks->mark, word) | gcb_word(blocks->black, word);
 }
 
 /* The last live object of the block that starts before bit `at` of the bitmap; SIZE_MAX: none. */
-static size_t last_before(const gcb_space *space, size_t at, size_t block_word) {
+static size_t last_before(const gcb_blocks *blocks, size_t at, size_t block_word) {
   size_t word = at >> 6;
-  uint64_t bits = at & 63 ? live_word(space, word) & ((UINT64_C(1) << (at & 63)) - 1) : 0;
+  uint64_t bits = at & 63 ? live_word(blocks, word) & ((UINT64_C(1) << (at & 63)) - 1) : 0;
   while (!bits && word-- > block_word)
-    bits = live_word(space, word);
+    bits = live_word(blocks, word);
   return bits ? (word << 6) + 63 - (size_t)__builtin_clzll(bits) : SIZE_MAX;
 }
 
 /* [first, last) are bits of the bitmap: a granule of the barrier's, which is never more than a page. */
-static uint64_t rescan_range(gcb_space *space, gcb_helper *helper, size_t first, size_t last) {
-  const char *from = space->alias + (first << GCB_GRANULE_SHIFT),
-             *to = space->alias + (last << GCB_GRANULE_SHIFT);
+static uint64_t rescan_range(const gcb_blocks *blocks, gcb_helper *helper, size_t first, size_t last) {
+  const char *from = blocks->alias + (first << GCB_GRANULE_SHIFT),
+             *to = blocks->alias + (last << GCB_GRANULE_SHIFT);
   size_t block = first / GCB_BLOCK_GRANULES;
   /* acquire: pairs with the allocator's publication of a large object */
-  gcb_block_kind kind = gcb_kind(atomic_load_explicit(&space->block_state[block], memory_order_acquire));
+  gcb_block_kind kind = gcb_kind(atomic_load_explicit(&blocks->block_state[block], memory_order_acquire));
   if (kind == GCB_RESERVED)
     return 0;
   if (kind == GCB_HEAD || kind == GCB_TAIL) {
-    size_t head = atomic_load_explicit(&space->head[block], memory_order_relaxed) * GCB_BLOCK_GRANULES;
-    if (!gcb_is_live(space, head))
+    size_t head = atomic_load_explicit(&blocks->head[block], memory_order_relaxed) * GCB_BLOCK_GRANULES;
+    if (!gcb_is_live(blocks, head))
       return 0;
-    scan_slots(space, helper, head, from, to);
+    scan_slots(blocks, helper, head, from, to);
     return 1;
   }
   uint64_t objects = 0;
-  size_t spanning = last_before(space, first, block * GCB_BLOCK_WORDS);
+  size_t spanning = last_before(blocks, first, block * GCB_BLOCK_WORDS);
   if (spanning != SIZE_MAX) {
-    scan_slots(space, helper, spanning, from, to); /* no slot of it is in the range if it ends before */
+    scan_slots(blocks, helper, spanning, from, to); /* no slot of it is in the range if it ends before */
     objects++;
   }
   for (size_t word = first >> 6; word << 6 < last; word++) {
-    uint64_t bits = live_word(space, word);
+    uint64_t bits = live_word(blocks, word);
     if (word << 6 < first)
       bits &= ~UINT64_C(0) << (first & 63);
     if (last - (word << 6) < 64)
       bits &= (UINT64_C(1) << (last & 63)) - 1;
     for (; bits; bits &= bits - 1) {
-      scan_slots(space, helper, (word << 6) + (size_t)__builtin_ctzll(bits), from, to);
+      scan_slots(blocks, helper, (word << 6) + (size_t)__builtin_ctzll(bits), from, to);
       objects++;
     }
   }
   return objects;
 }
 
-static unsigned granule_shift(const gcb_space *space) {
-  return space->barrier.granule_shift - GCB_GRANULE_SHIFT;
-}
-
-static void rescan_granule(gcb_space *space, gcb_helper *helper, size_t granule) {
-  unsigned shift = granule_shift(space);
-  helper->objects += rescan_range(space, helper, granule << shift, (granule + 1) << shift);
-  look_up_waiting(space, helper);
+static void rescan_granule(const gcb_marking *marking, gcb_helper *helper, size_t granule) {
+  const gcb_blocks *blocks = marking->blocks;
+  unsigned shift = marking->watch->barrier.granule_shift - GCB_GRANULE_SHIFT;
+  helper->objects += rescan_range(blocks, helper, granule << shift, (granule + 1) << shift);
+  look_up_waiting(blocks, helper);
 }
 
 /* The next granule that nobody has taken. */
@@ -144,60 +142,59 @@ static bool take(gcb_rescan_list *rescan, size_t *granule) {
 }
 
 /* Takes granules and rescans up to `most` of them; how many. */
-static size_t take_some(gcb_space *space, gcb_helper *helper, size_t most) {
+static size_t take_some(gcb_marking *marking, gcb_helper *helper, size_t most) {
   size_t done = 0;
-  for (size_t granule; done < most && has_room(helper) && take(&space->rescan, &granule); done++)
-    rescan_granule(space, helper, granule);
-  look_up_waiting(space, helper);
+  for (size_t granule; done < most && has_room(helper) && take(&marking->rescan, &granule); done++)
+    rescan_granule(marking, helper, granule);
+  look_up_waiting(marking->blocks, helper);
   return done;
 }
 
 /* Up to `most` granules, by a mutator; how many there were to do. */
-size_t gcb_help_rescan(gcb_thread *t, size_t most) {
-  gcb_space *space = t->space;
-  gcb_rescan_list *rescan = &space->rescan;
+size_t gcb_help_rescan(gcb_marking *marking, uint32_t mutator, size_t most) {
+  gcb_rescan_list *rescan = &marking->rescan;
   /* seq_cst, here and in close(): this thread says that it helps and then asks whether it is wanted; the
    * collector's thread says that it is not and then asks who helps. One of the two sees the other. */
   if (!atomic_load_explicit(&rescan->open, memory_order_relaxed))
     return 0;
-  atomic_fetch_add_explicit(&rescan->helpers, 1, memory_order_seq_cst);
+  atomic_fetch_add_explicit(&rescan->helping, 1, memory_order_seq_cst);
   size_t done = 0;
   if (atomic_load_explicit(&rescan->open, memory_order_seq_cst))
-    done = take_some(space, &t->helper, most);
+    done = take_some(marking, &rescan->helpers[mutator], most);
   /* release: publishes what was found */
-  atomic_fetch_sub_explicit(&rescan->helpers, 1, memory_order_release);
+  atomic_fetch_sub_explicit(&rescan->helping, 1, memory_order_release);
   return done;
 }
 
 /* Marks what somebody has found; how many objects that one has looked at. */
-static uint64_t take_over(gcb_space *space, gcb_helper *helper) {
+static uint64_t take_over(gcb_marking *marking, gcb_helper *helper) {
   uint64_t objects = helper->objects;
   for (size_t at = 0; at < helper->count; at++)
-    gcb_push_tracked(space, space->tracked + ((size_t)helper->found[at] << GCB_GRANULE_SHIFT));
+    gcb_push_tracked(marking, marking->blocks->tracked + ((size_t)helper->found[at] << GCB_GRANULE_SHIFT));
   helper->count = helper->objects = 0;
   return objects;
 }
 
 /* Nobody takes any more, and whoever has taken is done. */
-static uint64_t close(gcb_space *space) {
-  gcb_rescan_list *rescan = &space->rescan;
+static uint64_t close(gcb_marking *marking) {
+  gcb_rescan_list *rescan = &marking->rescan;
   uint64_t objects = 0;
   atomic_store_explicit(&rescan->open, 0, memory_order_seq_cst);
-  for (uint32_t turn = 1; atomic_load_explicit(&rescan->helpers, memory_order_seq_cst); turn++)
+  for (uint32_t turn = 1; atomic_load_explicit(&rescan->helping, memory_order_seq_cst); turn++)
     if (turn % PATIENCE)
       gcb_relax();
     else
       sched_yield(); /* it has lost its processor, perhaps to this thread */
-  for (uint32_t i = 0; i < space->thread_count; i++)
-    objects += take_over(space, &space->threads[i].helper);
+  for (uint32_t i = 0; i < rescan->helper_count; i++)
+    objects += take_over(marking, &rescan->helpers[i]);
   return objects;
 }
 
 /* Puts granules from the dirty set behind those in the list, as many as there is room for; all that were put
  * there since it was emptied. */
-static size_t put(gcb_space *space) {
-  gcb_dirty_set *dirty = &space->dirty;
-  gcb_rescan_list *rescan = &space->rescan;
+static size_t put(gcb_marking *marking) {
+  gcb_dirty_set *dirty = &marking->watch->dirty;
+  gcb_rescan_list *rescan = &marking->rescan;
   size_t count = atomic_load_explicit(&rescan->count, memory_order_relaxed);
   for (size_t word = 0; (word = gcb_dirty_word(dirty, word)) != SIZE_MAX; word++) {
     uint64_t bits = dirty->words[word];
@@ -223,36 +220,49 @@ static bool is_open(const gcb_rescan_list *rescan) {
   return atomic_load_explicit(&rescan->open, memory_order_relaxed); /* this thread writes it */
 }
 
-void gcb_rescan_early(gcb_barrier *barrier) {
-  gcb_space *space = gcb_space_of(barrier);
-  gcb_oracle_reported(space);
+void gcb_rescan_early(gcb_marking *marking) {
   /* Not an empty one: nobody would close it. */
-  if (put(space) > 0 && !is_open(&space->rescan))
-    atomic_store_explicit(&space->rescan.open, 1, memory_order_seq_cst);
+  if (put(marking) > 0 && !is_open(&marking->rescan))
+    atomic_store_explicit(&marking->rescan.open, 1, memory_order_seq_cst);
 }
 
-uint64_t gcb_rescan_dirty(gcb_space *space) {
+uint64_t gcb_rescan_dirty(gcb_marking *marking) {
   uint64_t objects = 0;
-  gcb_rescan_list *rescan = &space->rescan;
-  for (size_t count; (count = put(space)) > 0; empty(rescan)) {
+  gcb_rescan_list *rescan = &marking->rescan;
+  for (size_t count; (count = put(marking)) > 0; empty(rescan)) {
     /* seq_cst: see gcb_help_rescan() */
     if (!is_open(rescan) && count >= WORTH_HELP)
       atomic_store_explicit(&rescan->open, 1, memory_order_seq_cst);
-    while (take_some(space, &rescan->own, SIZE_MAX) > 0)
-      objects += take_over(space, &rescan->own);
+    while (take_some(marking, &rescan->own, SIZE_MAX) > 0)
+      objects += take_over(marking, &rescan->own);
     if (is_open(rescan))
-      objects += close(space);
+      objects += close(marking);
   }
   return objects;
 }
 
-void gcb_rescan_drop(gcb_space *space) {
-  if (is_open(&space->rescan))
-    (void)close(space);
-  empty(&space->rescan);
+void gcb_rescan_drop(gcb_marking *marking) {
+  if (is_open(&marking->rescan))
+    (void)close(marking);
+  empty(&marking->rescan);
 }
 
-int gcb_rescan_new(gcb_space *space) {
-  space->rescan.granules = calloc(BATCH, sizeof *space->rescan.granules);
-  return space->rescan.granules ? 0 : gcb_set_error("no memory for a list of granules");
+int gcb_rescan_open(gcb_rescan_list *rescan) {
+  rescan->granules = calloc(BATCH, sizeof *rescan->granules);
+  return rescan->granules ? 0 : gcb_set_error("no memory for a list of granules");
+}
+
+int gcb_rescan_admit(gcb_rescan_list *rescan, uint32_t mutators) {
+  size_t bytes = mutators * sizeof *rescan->helpers;
+  rescan->helpers = aligned_alloc(_Alignof(gcb_helper), bytes);
+  if (!rescan->helpers)
+    return gcb_set_error("no memory for %u mutators that may help", mutators);
+  memset(rescan->helpers, 0, bytes);
+  rescan->helper_count = mutators;
+  return 0;
+}
+
+void gcb_rescan_close(gcb_rescan_list *rescan) {
+  free(rescan->granules);
+  free(rescan->helpers);
 }

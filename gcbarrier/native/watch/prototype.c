@@ -1,6 +1,5 @@
 /* A barrier whose arm() and collect() are Python's: what barriers/_prototype.c calls. */
 #include "include/prototype.h"
-#include "api.h"
 
 static _Thread_local gcb_prototype bound;
 

@@ -6,8 +6,7 @@
  * counter costs less and would have to be calibrated against it.
  *
  * Buckets are log-linear, 64 to each power of two: a bucket is at most 1/64 of its lower bound wide. */
-#include "core.h"
-#include "api.h"
+#include "world/world.h"
 
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -46,13 +45,9 @@ size_t gcb_time_phases(void) {
   return GCB_PHASES;
 }
 
-void gcb_time_operations(gcb_space *space) {
-  space->timed = true;
-}
-
-int gcb_timing_new(gcb_thread *t) {
-  t->m.timing = calloc(1, sizeof *t->m.timing);
-  return t->m.timing ? 0 : gcb_set_error("no memory for the times of mutator %u", t->m.index);
+int gcb_timing_new(gcb_mutator *m) {
+  m->timing = calloc(1, sizeof *m->timing);
+  return m->timing ? 0 : gcb_set_error("no memory for the times of mutator %u", m->index);
 }
 
 /* The one that held it up most of those that it met: at its ends, and a pause also in between. */
@@ -110,7 +105,7 @@ void gcb_time_operation(gcb_mutator *m) {
   if (!timing) /* the same program, in the heap of the reference */
     return;
   /* relaxed: a label (gcb_enter_phase()) */
-  uint32_t phase = atomic_load_explicit(&gcb_thread_of(m)->space->phase, memory_order_relaxed);
+  uint32_t phase = atomic_load_explicit(&gcb_thread_of(m)->world->phase, memory_order_relaxed);
   uint64_t now_ns = gcb_now_ns();
   if (timing->stamp_ns) {
     count(m, timing, now_ns, phase);
@@ -126,18 +121,18 @@ void gcb_time_operation(gcb_mutator *m) {
   timing->phase = phase;
 }
 
-void gcb_get_operation_times(gcb_space *space, uint64_t *counts) {
+void gcb_world_operation_times(const gcb_world *world, uint64_t *counts) {
   for (size_t i = 0; i < GCB_PHASES * BUCKETS; i++)
     counts[i] = 0;
-  for (uint32_t i = 0; i < space->thread_count; i++)
-    for (size_t at = 0; space->threads[i].m.timing && at < GCB_PHASES * BUCKETS; at++)
-      counts[at] += space->threads[i].m.timing->counts[at / BUCKETS][at % BUCKETS];
+  for (uint32_t i = 0; i < world->thread_count; i++)
+    for (size_t at = 0; world->threads[i].m.timing && at < GCB_PHASES * BUCKETS; at++)
+      counts[at] += world->threads[i].m.timing->counts[at / BUCKETS][at % BUCKETS];
 }
 
-size_t gcb_get_slow_operations(gcb_space *space, gcb_slow_operation *slow, size_t capacity) {
+size_t gcb_world_slow_operations(const gcb_world *world, gcb_slow_operation *slow, size_t capacity) {
   size_t found = 0;
-  for (uint32_t i = 0; i < space->thread_count; i++) {
-    const gcb_timing *timing = space->threads[i].m.timing;
+  for (uint32_t i = 0; i < world->thread_count; i++) {
+    const gcb_timing *timing = world->threads[i].m.timing;
     for (uint32_t at = 0; timing && at < timing->slow_count && found < capacity; at++)
       slow[found++] = timing->slow[at];
   }
@@ -152,10 +147,10 @@ static int by_value(const void *a, const void *b) {
 double gcb_timing_cost_ns(void) {
   enum { TURNS = 31, EACH = 1000 };
   static double costs[TURNS];
-  gcb_space *space = calloc(1, sizeof *space);
+  gcb_world *world = calloc(1, sizeof *world);
   gcb_thread *t = calloc(1, sizeof *t);
-  if (space && t && gcb_timing_new(t) == 0) {
-    t->space = space;
+  if (world && t && gcb_timing_new(&t->m) == 0) {
+    t->world = world;
     for (int turn = 0; turn < TURNS; turn++) {
       uint64_t start_ns = gcb_now_ns();
       for (int i = 0; i < EACH; i++)
@@ -167,6 +162,6 @@ double gcb_timing_cost_ns(void) {
   if (t)
     free(t->m.timing);
   free(t);
-  free(space);
+  free(world);
   return costs[TURNS / 2];
 }

@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from synthetic import make_manifest, make_outcome, make_outcomes, make_run
 from planned import GUEST, NATIVE, looks_run, told
+from synthetic import make_manifest, make_outcome, make_outcomes, make_run
 
 from gcbarrier import report
 from gcbarrier import results as metrics

@@ -1,0 +1,68 @@
+/* cycle/: when. gcb_cycle strings together what all the other folders can do: the phases of a collection and
+ * its pauses (cycle.c), a child that marks (fork.c), and the truth to check them by (oracle.c). It may
+ * include every folder but the bench. Next: space.h, where all of it is one heap. */
+#ifndef GCB_CYCLE_H
+#define GCB_CYCLE_H
+
+#include "heap/blocks.h"
+#include "include/event.h"
+#include "mark/marking.h"
+#include "memory/view.h"
+#include "watch/watch.h"
+#include "world/world.h"
+
+/* What a forked child tells its parent (fork.c), in memory that both have. */
+typedef struct gcb_child {
+  uint64_t start_ns, rooted_ns, end_ns;
+  uint64_t roots, objects, bytes;
+  _Atomic uint32_t done; /* the last thing that it writes */
+} gcb_child;
+
+typedef struct gcb_cycle {
+  const gcb_view *view;
+  gcb_watch *watch;
+  gcb_blocks *blocks;
+  gcb_marking *marking;
+  gcb_world *world;
+  bool begun;
+  gcb_child *child;          /* null: the barrier does not fork */
+  pid_t child_pid;           /* 0: none, or reaped */
+  int child_handle;          /* its pidfd, or -1 */
+  struct gcb_oracle *oracle; /* null: not verifying */
+} gcb_cycle;
+
+/* The phases, by the collector's thread; api.h tells. */
+int gcb_cycle_begin(gcb_cycle *cycle);
+int gcb_cycle_arm(gcb_cycle *cycle);
+int gcb_cycle_snapshot(gcb_cycle *cycle);
+int gcb_cycle_mark(gcb_cycle *cycle, bool roots);
+int64_t gcb_cycle_collect(gcb_cycle *cycle, bool rearm, bool stopped);
+int gcb_cycle_rescan(gcb_cycle *cycle);
+int gcb_cycle_remark(gcb_cycle *cycle, bool looked);
+int gcb_cycle_full(gcb_cycle *cycle);
+int gcb_cycle_sweep(gcb_cycle *cycle);
+void gcb_cycle_end(gcb_cycle *cycle);
+/* The end of a stop in which everything reachable was marked (unless that failed). */
+int gcb_cycle_finish_marking(gcb_cycle *cycle, gcb_pause_kind kind, int failed);
+/* Marks what the roots refer to; how many there were. */
+uint64_t gcb_cycle_push_roots(gcb_cycle *cycle);
+
+/* fork.c */
+void gcb_child_carve(gcb_cycle *cycle, gcb_metadata *metadata);
+int gcb_cycle_fork(gcb_cycle *cycle);
+int gcb_cycle_await_child(gcb_cycle *cycle, uint64_t timeout_ns);
+int gcb_cycle_flip(gcb_cycle *cycle);
+void gcb_cycle_end_child(gcb_cycle *cycle); /* kills it, if there is one, and reaps it */
+pid_t gcb_fork_idle(void); /* a child that does nothing until it is killed; -1: errno tells */
+
+/* oracle.c; all but new() do nothing without one */
+int gcb_oracle_new(gcb_cycle *cycle);
+void gcb_oracle_free(gcb_cycle *cycle);
+int gcb_oracle_check(gcb_cycle *cycle); /* mutators stopped, after the final mark */
+void gcb_oracle_arming(gcb_cycle *cycle);
+void gcb_oracle_armed(gcb_cycle *cycle);
+void gcb_oracle_reported(gcb_cycle *cycle);  /* what is in the dirty set, before it is taken out */
+void gcb_oracle_collected(gcb_cycle *cycle); /* the same, at the end of a collect */
+gcb_verification gcb_oracle_verification(const gcb_cycle *cycle);
+
+#endif

@@ -1,0 +1,95 @@
+/* The block table and its bitmaps: where they lie, and what becomes of them when a cycle is over. */
+#include "heap/blocks.h"
+#include "include/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void gcb_blocks_lay_out(gcb_blocks *blocks, size_t bytes) {
+  blocks->bytes = bytes;
+  blocks->blocks = blocks->large_top = bytes / GCB_BLOCK;
+  pthread_mutex_init(&blocks->large_lock, NULL);
+  atomic_store_explicit(&blocks->trigger_bytes, UINT64_MAX, memory_order_relaxed);
+}
+
+void gcb_blocks_carve(gcb_blocks *blocks, gcb_metadata *metadata) {
+  size_t bitmap = blocks->bytes / GCB_GRANULE / 8;
+  blocks->live = gcb_carve(metadata, bitmap, 64);
+  blocks->mark = gcb_carve(metadata, bitmap, 64);
+  blocks->black = gcb_carve(metadata, bitmap, 64);
+  blocks->block_state = gcb_carve(metadata, blocks->blocks * sizeof *blocks->block_state, 64);
+  blocks->head = gcb_carve(metadata, blocks->blocks * sizeof *blocks->head, 64);
+  blocks->used = gcb_carve(metadata, blocks->blocks, 64);
+}
+
+void gcb_blocks_open(gcb_blocks *blocks, const gcb_view *view) {
+  blocks->tracked = view->tracked;
+  blocks->alias = view->alias;
+}
+
+void gcb_blocks_close(gcb_blocks *blocks) {
+  free(blocks->allocators);
+  pthread_mutex_destroy(&blocks->large_lock);
+}
+
+int gcb_blocks_admit(gcb_blocks *blocks, uint32_t mutators) {
+  size_t bytes = mutators * sizeof *blocks->allocators;
+  blocks->allocators = aligned_alloc(_Alignof(gcb_allocator), bytes);
+  if (!blocks->allocators)
+    return gcb_set_error("no memory for %u mutators", mutators);
+  memset(blocks->allocators, 0, bytes);
+  blocks->allocator_count = mutators;
+  return 0;
+}
+
+void gcb_blocks_serve(gcb_blocks *blocks, gcb_mutator *m) {
+  m->allocator = &blocks->allocators[m->index];
+  m->allocator->blocks = blocks;
+  m->allocator->block = GCB_NO_BLOCK;
+  m->allocator->m = m;
+}
+
+uint64_t gcb_blocks_allocated_bytes(const gcb_blocks *blocks) {
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < blocks->allocator_count; i++)
+    bytes += atomic_load_explicit(&blocks->allocators[i].allocated_bytes, memory_order_relaxed);
+  return bytes;
+}
+
+static void clear_words(_Atomic uint64_t *bitmap, size_t granules) {
+  memset((void *)bitmap, 0, granules / 8);
+}
+
+void gcb_blocks_unmark(gcb_blocks *blocks) {
+  clear_words(blocks->mark, blocks->bytes / GCB_GRANULE);
+  for (uint32_t i = 0; i < blocks->allocator_count; i++)
+    atomic_store_explicit(&blocks->allocators[i].black_bytes, 0, memory_order_relaxed);
+}
+
+void gcb_blocks_unblacken(gcb_blocks *blocks) {
+  clear_words(blocks->black, blocks->bytes / GCB_GRANULE);
+}
+
+static void retire_tlabs(gcb_blocks *blocks) {
+  for (uint32_t i = 0; i < blocks->allocator_count; i++) {
+    gcb_allocator *a = &blocks->allocators[i];
+    a->m->cursor = a->m->limit = a->run_limit = a->medium_cursor = a->medium_limit = NULL;
+    a->block = GCB_NO_BLOCK;
+  }
+}
+
+void gcb_blocks_flip(gcb_blocks *blocks, uint64_t marked_bytes) {
+  _Atomic uint64_t *spent = blocks->live;
+  blocks->live = blocks->mark;
+  blocks->mark = spent;
+  retire_tlabs(blocks);
+  blocks->live_bytes = marked_bytes;
+  for (uint32_t i = 0; i < blocks->allocator_count; i++)
+    blocks->live_bytes += atomic_load_explicit(&blocks->allocators[i].black_bytes, memory_order_relaxed);
+  /* relaxed: the mutators that read these are stopped, and the resume releases */
+  atomic_store_explicit(&blocks->next_block, 0, memory_order_relaxed);
+  atomic_store_explicit(&blocks->next_free, 0, memory_order_relaxed);
+  atomic_store_explicit(&blocks->claimed_bytes, 0, memory_order_relaxed);
+  blocks->large_top = blocks->blocks;
+  atomic_fetch_add_explicit(&blocks->epoch, 1, memory_order_release);
+}

@@ -1,0 +1,136 @@
+/* heap/: objects and where there is room for more. gcb_blocks is the table of blocks with the bitmaps over
+ * them; sweep.c brings a block up to date after a cycle, alloc.c hands out what is free. It may include
+ * memory/, base/ and include/, and knows neither who marks nor who stops mutators: what it wants of them it
+ * asks through gcb_refill. Next: mark/marking.h, which fills `mark`. */
+#ifndef GCB_BLOCKS_H
+#define GCB_BLOCKS_H
+
+#include "base/bits.h"
+#include "include/gcbarrier.h"
+#include "memory/metadata.h"
+#include "memory/view.h"
+
+#include <pthread.h>
+
+#define GCB_GRANULE_SHIFT 4
+#define GCB_BLOCK_SHIFT 15 /* 32 KiB: the unit that a thread claims */
+#define GCB_BLOCK ((size_t)1 << GCB_BLOCK_SHIFT)
+#define GCB_BLOCK_GRANULES (GCB_BLOCK / GCB_GRANULE)
+#define GCB_BLOCK_WORDS (GCB_BLOCK_GRANULES / 64) /* bitmap words of a block; no word covers two blocks */
+#define GCB_NO_BLOCK SIZE_MAX
+
+/* A block's state is epoch << 3 | kind, changed by compare-and-swap. One whose epoch isn't the heap's has
+ * not been swept since the last remark. */
+typedef enum gcb_block_kind {
+  GCB_FREE,     /* nothing live */
+  GCB_PARTIAL,  /* the gaps between live objects may be claimed */
+  GCB_OWNED,    /* claimed by a thread in this epoch */
+  GCB_BUSY,     /* being swept */
+  GCB_HEAD,     /* first block of a large object */
+  GCB_TAIL,     /* the others; gcb_blocks.head says where it begins */
+  GCB_RESERVED, /* of a large object that is still being zeroed: no sweep may free it */
+} gcb_block_kind;
+
+/* What the slow path of an allocation asks of others, in the mutator's own thread. */
+typedef struct gcb_refill {
+  void (*trigger)(gcb_mutator *m); /* more than `trigger_bytes` were claimed */
+  /* Waits for a cycle that frees memory. A safepoint; it may unwind the thread. */
+  void (*stall)(gcb_mutator *m, size_t bytes);
+  /* Memory is about to be cleared through the tracked view; null: nobody keeps count. */
+  void (*wrote)(gcb_mutator *m, const void *at, size_t bytes);
+} gcb_refill;
+
+/* Where a mutator allocates. */
+typedef struct gcb_allocator {
+  _Alignas(64) struct gcb_blocks *blocks;
+  size_t block;        /* claimed, being allocated into; GCB_NO_BLOCK: none */
+  size_t next_granule; /* of that block: where the search for the next gap goes on */
+  char *run_limit;     /* end of the gap that the TLAB is cut from */
+  bool run_clean;      /* the gap was never used: still zero */
+  char *medium_cursor, *medium_limit;
+  _Atomic uint64_t black_bytes;
+  _Atomic uint64_t allocated_bytes; /* handed to TLABs and large objects; written by this thread alone */
+  gcb_mutator *m;                   /* whose: with the TLAB itself */
+} gcb_allocator;
+
+typedef struct gcb_blocks {
+  /* Of the view, once more: the marker needs them for every reference, and here they lie beside the bitmaps.
+   */
+  char *tracked, *alias;
+  size_t bytes, blocks;
+
+  /* A bit per granule, set where an object starts.
+   * live: after the last remark, what allocation must not touch. mark: written by the marker alone.
+   * black: allocated since marking began; a word is written by the thread that owns its block alone.
+   * Two writers, two bitmaps: neither needs a locked instruction. The sweep merges black into live. */
+  _Atomic uint64_t *live, *mark, *black;
+  _Atomic uint32_t *block_state;
+  _Atomic uint32_t *head; /* of a large object's blocks: the block where it begins */
+  uint8_t *used;          /* a byte per block: its memory may be other than zero */
+  _Atomic uint32_t epoch;
+  uint64_t live_bytes; /* after the last remark */
+  gcb_refill refill;
+  gcb_allocator *allocators; /* one for each mutator; null: there are none yet */
+  uint32_t allocator_count;
+
+  /* Written by whoever allocates: on lines of their own. */
+  _Alignas(64) _Atomic size_t next_block, next_free; /* where claims go on in this epoch */
+  pthread_mutex_t large_lock;
+  size_t large_top;                            /* where the search for free runs goes on in this epoch */
+  _Alignas(64) _Atomic uint64_t claimed_bytes; /* by allocation since the last remark */
+  _Atomic uint64_t trigger_bytes;
+} gcb_blocks;
+
+/* Its parts of the metadata; without memory that only counts. */
+void gcb_blocks_carve(gcb_blocks *blocks, gcb_metadata *metadata);
+/* In two steps: the size is known before the memory is there. */
+void gcb_blocks_lay_out(gcb_blocks *blocks, size_t bytes);
+void gcb_blocks_open(gcb_blocks *blocks, const gcb_view *view);
+void gcb_blocks_close(gcb_blocks *blocks);
+/* An allocator for each of so many mutators, once; the i-th one's is `allocators[i]`. */
+int gcb_blocks_admit(gcb_blocks *blocks, uint32_t mutators);
+void gcb_blocks_serve(gcb_blocks *blocks, gcb_mutator *m);
+/* By all mutators since the start; at any time. */
+uint64_t gcb_blocks_allocated_bytes(const gcb_blocks *blocks);
+
+/* sweep.c */
+/* Brings a block of an earlier epoch up to date; returns how many became free. Large objects are swept as
+ * one, from their first block, and only by the collector's thread (a tail is reached through its head). */
+size_t gcb_sweep_block(gcb_blocks *blocks, size_t block, bool large_too);
+/* The block's state once a sweep by another thread is over. */
+uint32_t gcb_settled(gcb_blocks *blocks, size_t block);
+size_t gcb_sweep_blocks(gcb_blocks *blocks); /* all of them, by the collector's thread */
+/* Nothing is marked; allocation goes on as it was. */
+void gcb_blocks_unmark(gcb_blocks *blocks);
+void gcb_blocks_unblacken(gcb_blocks *blocks);
+/* The mark bitmap becomes what allocation must not touch; every block waits for its sweep. Mutators are
+ * stopped. `marked_bytes`: without what was allocated black. */
+void gcb_blocks_flip(gcb_blocks *blocks, uint64_t marked_bytes);
+
+static inline uint32_t gcb_granule_of(const gcb_blocks *blocks, const void *tracked) {
+  return (uint32_t)((size_t)((const char *)tracked - blocks->tracked) >> GCB_GRANULE_SHIFT);
+}
+/* An object as the collector sees it. */
+static inline gcb_ref gcb_alias_object(const gcb_blocks *blocks, size_t granule) {
+  return (gcb_ref)(void *)(blocks->alias + (granule << GCB_GRANULE_SHIFT));
+}
+static inline bool gcb_is_live(const gcb_blocks *blocks, size_t granule) {
+  return gcb_bit(blocks->mark, granule) || gcb_bit(blocks->black, granule);
+}
+static inline gcb_block_kind gcb_kind(uint32_t state) {
+  return (gcb_block_kind)(state & 7);
+}
+static inline uint32_t gcb_state(uint32_t epoch, gcb_block_kind kind) {
+  return epoch << 3 | (uint32_t)kind;
+}
+/* Takes the right to sweep or to use a block: only one thread's compare-and-swap succeeds.
+ * acquire: sees the bitmap words that the sweep before it wrote; release: publishes this thread's. */
+static inline bool gcb_take_block(gcb_blocks *blocks, size_t block, uint32_t from, uint32_t to) {
+  return atomic_compare_exchange_strong_explicit(&blocks->block_state[block], &from, to, memory_order_acq_rel,
+                                                 memory_order_relaxed);
+}
+static inline void gcb_put_block(gcb_blocks *blocks, size_t block, uint32_t state) {
+  atomic_store_explicit(&blocks->block_state[block], state, memory_order_release);
+}
+
+#endif

@@ -1,0 +1,43 @@
+/* What happened when: one record of the event ring. Whoever stops the world or collects tells it so, the core
+ * as well as a collector that brings its own memory. */
+#ifndef GCB_EVENT_H
+#define GCB_EVENT_H
+
+#include <stdint.h>
+
+typedef struct gcb_event { /* mirrored by gcbarrier.core.events in Python */
+  uint64_t start_ns, end_ns, value;
+  uint32_t cycle, pause; /* pause 0: mutators ran */
+  uint16_t kind, flags;
+  uint32_t thread; /* 0: the collector; k: mutator k - 1 */
+} gcb_event;
+
+typedef enum gcb_event_kind {
+  GCB_EV_PAUSE = 1, /* value: gcb_pause_kind */
+  GCB_EV_TTSP,      /* value: mutators waited for */
+  GCB_EV_ROOTS,     /* value: roots */
+  GCB_EV_COLLECT,   /* value: granules reported */
+  GCB_EV_RESCAN,    /* value: objects looked at */
+  GCB_EV_MARK,      /* value: objects visited */
+  GCB_EV_RESUME,
+  GCB_EV_ARM,
+  GCB_EV_SWEEP,  /* value: blocks freed */
+  GCB_EV_STALL,  /* a mutator waited for memory; value: bytes asked for */
+  GCB_EV_ORACLE, /* value: objects checked */
+  GCB_EV_CYCLE,  /* value: live bytes */
+} gcb_event_kind;
+typedef enum gcb_pause_kind {
+  GCB_PAUSE_REMARK = 1,
+  GCB_PAUSE_REARM,
+  GCB_PAUSE_FULL,
+  GCB_PAUSE_PROTOTYPE,
+  GCB_PAUSE_SNAPSHOT,
+  GCB_PAUSE_FORK,
+  GCB_PAUSE_FLIP
+} gcb_pause_kind;
+enum { GCB_EVF_PREEMPTED = 1, GCB_EVF_FELL_BACK = 2 /* of a collect: gcb_barrier.fell_back */ };
+
+/* The clock of all stamps: CLOCK_MONOTONIC. */
+uint64_t gcb_now_ns(void);
+
+#endif

@@ -1,0 +1,169 @@
+/* world/: who runs. gcb_world has the mutators' threads, stops and resumes them (safepoint.c), and is the
+ * service between them and the collector's thread (service.c); times.c tells how long their operations took.
+ * It may include base/ and include/, and knows of no heap: what a thread does for one is in gcb_care. Next:
+ * cycle/cycle.h, whose thread stops the world. */
+#ifndef GCB_WORLD_H
+#define GCB_WORLD_H
+
+#include "base/bell.h"
+#include "base/events.h"
+#include "include/error.h"
+#include "include/gcbarrier.h"
+#include "include/records.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <sys/types.h>
+
+typedef enum gcb_mutator_state { GCB_RUNNING, GCB_NATIVE, GCB_STOPPED, GCB_GONE } gcb_mutator_state;
+
+/* What the collector is at, for whoever times operations: in ascending order of how much it may hold a
+ * mutator up. model.PHASES in Python, in the same order. */
+typedef enum gcb_phase {
+  GCB_IN_NO_CYCLE,
+  GCB_IN_CYCLE, /* between two phases, or in one that isn't named here */
+  GCB_IN_MARK,
+  GCB_IN_SWEEP,
+  GCB_IN_RESCAN,
+  GCB_IN_ARM,
+  GCB_IN_COLLECT,
+  GCB_IN_PAUSE,
+  GCB_PHASES,
+} gcb_phase;
+
+/* A mutator and what only the core knows of its thread. */
+typedef struct gcb_thread {
+  gcb_mutator m; /* first: a gcb_mutator * is a gcb_thread * */
+  struct gcb_world *world;
+  pthread_t pthread;
+  _Atomic uint32_t state;                /* gcb_mutator_state */
+  _Atomic uint32_t held_by, released_by; /* the last stop (its odd count) that held it, and that let it go */
+  uint64_t awake_ns;
+  int64_t switches_before; /* its involuntary context switches when the last stop was asked for */
+  int status_fd;           /* /proc/self/task/TID/status */
+  uint64_t cpu_ns, minor_faults;
+  bool failed;
+  jmp_buf unwind; /* the thread's start */
+  char error[256];
+} gcb_thread;
+
+/* What a mutator's thread does for others that are none of the world's business. All but idle() once in its
+ * life, in its own thread. */
+typedef struct gcb_care {
+  /* While it is held, or lingers at a safepoint because it was asked to help: up to `most` granules are
+   * rescanned; how many there were. */
+  size_t (*idle)(gcb_thread *t, size_t most);
+  int (*enter)(gcb_thread *t);  /* before it runs; -1: gcb_error() tells */
+  void (*built)(gcb_thread *t); /* mutator 0: when the heap is built */
+  void (*leave)(gcb_thread *t); /* when it has ended, if it has entered */
+} gcb_care;
+
+typedef struct gcb_world {
+  gcb_care care;
+  gcb_thread *threads;
+  uint32_t thread_count;
+  _Atomic(gcb_ref) globals[GCB_GLOBALS];
+  gcb_events events;
+
+  /* safepoints (safepoint.c) */
+  gcb_bell stop;     /* odd while the world is stopped or stopping */
+  gcb_bell arrivals; /* a mutator came to rest */
+  gcb_bell awake;    /* a mutator that was held runs again */
+  gcb_bell armings;  /* writes are tracked from now on; or the run is over */
+  bool timed;
+  _Atomic uint32_t phase;        /* pauses so far << 8 | gcb_phase */
+  uint64_t spin_ns;              /* of the collector's thread */
+  _Atomic uint64_t held_spin_ns; /* of the mutators, before they sleep */
+  uint64_t request_ns;
+  int64_t switches_before; /* involuntary context switches of the collector's thread */
+  uint32_t stop_depth;     /* stops that were asked for and not yet lifted */
+  bool prepared;           /* for the next of them */
+  uint32_t pauses;
+  _Atomic uint32_t assist; /* granules that a mutator rescans at a safepoint; 0: it isn't asked to help */
+  _Atomic uint64_t assist_wait_ns;
+
+  /* the service between mutators and the collector's thread (service.c) */
+  pthread_mutex_t lock;
+  pthread_cond_t wanted, served;
+  uint64_t cycles_started, cycles_done; /* under the lock */
+  uint64_t stalled_bytes;               /* the largest request that waits for memory; 0: none */
+  uint32_t ended;                       /* mutators that have */
+  uint32_t started;                     /* threads that exist */
+  uint32_t entered;                     /* mutators that everybody knows who has to */
+  bool built, built_seen;
+  bool abandon; /* nobody will serve the mutators any more: a wait for memory fails */
+  bool trigger_seen;
+  gcb_thread *first_failed;
+  uint64_t built_ns, ended_ns;
+  void (*build)(gcb_mutator *), (*mutate)(gcb_mutator *);
+  _Atomic uint32_t finish;
+} gcb_world;
+
+static inline gcb_thread *gcb_thread_of(gcb_mutator *m) {
+  return (gcb_thread *)(void *)m;
+}
+
+/* Says what the collector is at from now on. Inside a pause it says nothing: that is a pause to everybody. */
+static inline void gcb_enter_phase(gcb_world *world, gcb_phase phase) {
+  /* relaxed: a label. A mutator that a pause has held sees that there was one, since the stop's and the
+   * resume's bells (seq_cst) lie between. */
+  if (world->stop_depth == 0)
+    atomic_store_explicit(&world->phase, world->pauses << 8 | (uint32_t)phase, memory_order_relaxed);
+}
+
+int gcb_world_open(gcb_world *world, const gcb_care *care);
+void gcb_world_close(gcb_world *world); /* the threads have been ended */
+
+/* threads.c */
+int gcb_load_program(const char *path, gcb_program *program);
+/* Mutators, whose threads run from gcb_world_start() on: in between others get ready for them. */
+int gcb_world_admit(gcb_world *world, uint32_t mutators, uint64_t seed, const uint64_t *operations,
+                    const void *params, const void *blob, size_t blob_bytes);
+int gcb_world_start(gcb_world *world, const gcb_program *program);
+void gcb_world_end(gcb_world *world); /* of whoever still runs: told to end, resumed, joined */
+int gcb_world_join(gcb_world *world, const gcb_program *program, uint64_t *checksum);
+/* Calls `visit` with all roots, a run of them at a time, some of them null; ends when it returns other than
+ * 0, and returns that. */
+int gcb_world_each_root(gcb_world *world, int (*visit)(void *self, _Atomic(gcb_ref) *roots, size_t count),
+                        void *self);
+
+/* safepoint.c */
+/* What takes time in a stop and can be done before. It may be left to the stop. */
+void gcb_prepare_stop(gcb_world *world);
+/* `asleep`: mutators give up their processors at once. */
+void gcb_stop_world(gcb_world *world, bool asleep);
+void gcb_resume_world(gcb_world *world, gcb_pause_kind kind);
+void gcb_allocate_black(gcb_world *world, bool black);
+void gcb_thread_gone(gcb_thread *t);
+void gcb_world_ask_to_help(gcb_world *world, uint32_t granules, uint64_t wait_ns);
+bool gcb_is_helped(const gcb_world *world);
+
+/* pace.c */
+void gcb_announce_armed(gcb_world *world); /* or that the run is over: wakes gcb_await_armed() */
+
+/* service.c */
+void gcb_service_open(gcb_world *world);
+void gcb_service_close(gcb_world *world);
+void gcb_service_cycle_begins(gcb_world *world);
+void gcb_service_cycle_ended(gcb_world *world);
+/* The collector is wanted when so many bytes have been claimed: `threshold`, whoever keeps it, is set by the
+ * collector's thread, and by the mutator that reaches it to what none reaches, in one step with the rest. */
+void gcb_service_set_trigger(gcb_world *world, _Atomic uint64_t *threshold, uint64_t bytes);
+void gcb_service_trigger(gcb_world *world, _Atomic uint64_t *threshold);
+void gcb_service_stall(gcb_mutator *m, size_t bytes);
+int gcb_service_wait(gcb_world *world, uint64_t timeout_ns);
+void gcb_service_finish(gcb_world *world);
+void gcb_service_abandon(gcb_world *world);
+void gcb_service_abandon_locked(gcb_world *world);
+size_t gcb_service_take_events(gcb_world *world, gcb_event *taken, size_t capacity);
+
+/* times.c */
+int gcb_timing_new(gcb_mutator *m);
+size_t gcb_time_bucket(uint64_t ns);
+size_t gcb_time_buckets(void);
+size_t gcb_time_phases(void);
+double gcb_timing_cost_ns(void);
+void gcb_world_operation_times(const gcb_world *world, uint64_t *counts);
+size_t gcb_world_slow_operations(const gcb_world *world, gcb_slow_operation *slow, size_t capacity);
+
+#endif
