@@ -4,29 +4,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from kinds import pytest_addoption, pytest_collection_modifyitems
 from places import CHECKOUT
 
 from gcbarrier import collectors
 from gcbarrier.machines import features
 from gcbarrier.plugins import discovery
 
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The first folder below this one is a test's marker. One that is in none, or in one without, would be run by
-    nobody who asks for a marker: that is an error.
-    """
-    here = Path(__file__).resolve().parent
-    known = {line.partition(":")[0] for line in config.getini("markers")}
-    for item in items:
-        if not item.path.is_relative_to(here):
-            continue
-        folder, *rest = item.path.relative_to(here).parts
-        if not rest or folder not in known:
-            raise pytest.UsageError(f"{item.path}: no folder that is a marker (markers in pyproject.toml): {folder}")
-        item.add_marker(folder)
+__all__ = ["pytest_addoption", "pytest_collection_modifyitems"]
 
 
 @pytest.fixture(autouse=True)

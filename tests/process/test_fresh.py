@@ -4,84 +4,21 @@ import os
 import select
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 
+import fresh_jobs
 import pytest
-from places import CHECKOUT
+from places import SUPPORT
 
-import gcbarrier
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.machines import fresh
 from gcbarrier.machines.fresh import FreshExecutor, Within
 
 
-def who(value: int) -> tuple[int, int, int]:
-    print("noise on standard output must not hurt")
-    return os.getpid(), threading.active_count(), value * 2
-
-
-def refuse() -> None:
-    raise Unavailable("it", "of this", "do that")
-
-
-def break_down() -> None:
-    raise ZeroDivisionError("by nothing")
-
-
-def die(number: int) -> None:
-    os.write(2, b"last words\n")
-    os.kill(os.getpid(), number)
-
-
-def leave() -> None:
-    os._exit(3)
-
-
-def sleep(note: str) -> None:
-    Path(note).write_text(str(os.getpid()))
-    time.sleep(60)
-
-
-def leave_an_orphan(note: str, end: str, *, own_session: bool = False) -> str:
-    """Fork a child that holds all that this process has open, and come to an ``end``."""
-    if os.fork() == 0:
-        if own_session:
-            os.setsid()
-            if os.fork():
-                os._exit(0)
-        Path(note).write_text(str(os.getpid()))
-        while True:
-            signal.pause()
-    while not Path(note).exists() or not Path(note).read_text():
-        time.sleep(0.01)
-    if end == "crash":
-        os.kill(os.getpid(), signal.SIGSEGV)
-    if end == "wait":
-        os.wait()
-    return "done"
-
-
-def stop() -> None:
-    os.kill(os.getpid(), signal.SIGSTOP)
-
-
-def wait_without_an_alarm() -> None:
-    signal.signal(signal.SIGALRM, signal.SIG_IGN)
-    signal.pause()
-
-
-def where() -> list[str]:
-    import queue
-    import random
-
-    return [str(module.__file__) for module in (gcbarrier, signal, random, queue)]
-
-
 @pytest.fixture(autouse=True)
 def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
 
 
 def gone(process: int) -> bool:
@@ -101,7 +38,7 @@ def await_end(process: int) -> None:
 
 def test_each_job_has_a_process_of_its_own_with_one_thread() -> None:
     with FreshExecutor() as executor:
-        answers = [executor.submit(who, value).result() for value in (1, 2)]
+        answers = [executor.submit(fresh_jobs.who, value).result() for value in (1, 2)]
     assert [answer[1:] for answer in answers] == [(1, 2), (1, 4)]
     assert len({answer[0] for answer in answers} | {os.getpid()}) == 3
     assert all(gone(answer[0]) for answer in answers)
@@ -110,28 +47,28 @@ def test_each_job_has_a_process_of_its_own_with_one_thread() -> None:
 def test_errors_come_back_as_what_they_are() -> None:
     with FreshExecutor() as executor:
         with pytest.raises(Unavailable, match=r"it is not available here: of this \(do that\)") as caught:
-            executor.submit(refuse).result()
+            executor.submit(fresh_jobs.refuse).result()
         assert caught.value.remedy == "do that"
         with pytest.raises(GcBarrierError, match="ZeroDivisionError in the invocation's process: by nothing"):
-            executor.submit(break_down).result()
+            executor.submit(fresh_jobs.break_down).result()
 
 
 def test_a_death_says_how_and_the_next_job_runs() -> None:
     with FreshExecutor() as executor:
         with pytest.raises(GcBarrierError, match=r"crashed \(SIGSEGV\); it said last\n  \| last words"):
-            executor.submit(die, signal.SIGSEGV).result()
+            executor.submit(fresh_jobs.die, signal.SIGSEGV).result()
         with pytest.raises(GcBarrierError, match="was killed, most likely for want of memory"):
-            executor.submit(die, signal.SIGKILL).result()
+            executor.submit(fresh_jobs.die, signal.SIGKILL).result()
         with pytest.raises(GcBarrierError, match=r"ended without a result \(status 3\)"):
-            executor.submit(leave).result()
-        assert executor.submit(who, 4).result()[2] == 8
+            executor.submit(fresh_jobs.leave).result()
+        assert executor.submit(fresh_jobs.who, 4).result()[2] == 8
 
 
 def test_a_hung_job_is_ended(tmp_path: Path) -> None:
     note = tmp_path / "note"
     with FreshExecutor(deadline_s=3) as executor:
         with pytest.raises(GcBarrierError, match=r"hung \(it ran over its deadline of 3 s\)"):
-            executor.submit(sleep, str(note)).result()
+            executor.submit(fresh_jobs.sleep, str(note)).result()
         assert gone(int(note.read_text()))
 
 
@@ -140,9 +77,10 @@ def test_an_exception_in_the_block_ends_the_job_at_once(tmp_path: Path) -> None:
 
     def interrupted() -> None:
         with FreshExecutor() as executor:
-            executor.submit(sleep, str(note))
-            executor.submit(sleep, str(note))
+            first = executor.submit(fresh_jobs.sleep, str(note))
+            executor.submit(fresh_jobs.sleep, str(note))
             while not note.exists() or not note.read_text():
+                assert not first.done(), first.exception()
                 time.sleep(0.01)
             raise KeyboardInterrupt
 
@@ -157,14 +95,15 @@ def test_an_exception_in_the_block_ends_the_job_at_once(tmp_path: Path) -> None:
 def test_an_orphan_holds_nothing_up_and_does_not_stay(own_session: bool, tmp_path: Path) -> None:
     note = tmp_path / "note"
     with FreshExecutor(deadline_s=60) as executor:
-        assert executor.submit(leave_an_orphan, str(note), "return", own_session=own_session).result() == "done"
+        done = executor.submit(fresh_jobs.leave_an_orphan, str(note), "return", own_session=own_session)
+        assert done.result() == "done"
         assert gone(int(note.read_text())), "ended before the result was told"
 
 
 def test_the_orphan_of_a_job_that_crashes_does_not_stay(tmp_path: Path) -> None:
     note = tmp_path / "note"
     with FreshExecutor(deadline_s=60) as executor, pytest.raises(GcBarrierError, match=r"crashed \(SIGSEGV\)"):
-        executor.submit(leave_an_orphan, str(note), "crash").result()
+        executor.submit(fresh_jobs.leave_an_orphan, str(note), "crash").result()
     await_end(int(note.read_text()))
 
 
@@ -173,7 +112,7 @@ def test_a_job_that_is_stopped_takes_its_orphan_along(tmp_path: Path) -> None:
 
     def interrupted() -> None:
         with FreshExecutor() as executor:
-            executor.submit(leave_an_orphan, str(note), "wait", own_session=True)
+            executor.submit(fresh_jobs.leave_an_orphan, str(note), "wait", own_session=True)
             while not note.exists() or not note.read_text():
                 time.sleep(0.01)
             raise KeyboardInterrupt
@@ -186,18 +125,18 @@ def test_a_job_that_is_stopped_takes_its_orphan_along(tmp_path: Path) -> None:
 def test_a_job_that_stops_itself_is_ended() -> None:
     with FreshExecutor(deadline_s=60) as executor:
         with pytest.raises(GcBarrierError, match=r"process was stopped \(SIGSTOP\)"):
-            executor.submit(stop).result()
-        assert executor.submit(who, 4).result()[2] == 8
+            executor.submit(fresh_jobs.stop).result()
+        assert executor.submit(fresh_jobs.who, 4).result()[2] == 8
 
 
 def test_a_job_has_a_deadline_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fresh, "_GRACE_S", 3.0)
     with FreshExecutor() as executor:
-        assert executor.submit(Within(60.0, who), 4).result()[2] == 8
+        assert executor.submit(Within(60.0, fresh_jobs.who), 4).result()[2] == 8
         with pytest.raises(GcBarrierError, match=r"crashed \(SIGALRM\)"):
-            executor.submit(Within(0.1, sleep), str(tmp_path / "note")).result()
+            executor.submit(Within(0.1, fresh_jobs.sleep), str(tmp_path / "note")).result()
         with pytest.raises(GcBarrierError, match=r"hung \(it ran over its deadline of 3 s\)"):
-            executor.submit(Within(0.1, wait_without_an_alarm)).result()
+            executor.submit(Within(0.1, fresh_jobs.wait_without_an_alarm)).result()
 
 
 def test_what_lies_in_the_folder_is_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +145,7 @@ def test_what_lies_in_the_folder_is_not_executed(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
     with FreshExecutor(deadline_s=60) as executor:
-        assert executor.submit(where).result() == where()
+        assert executor.submit(fresh_jobs.where).result() == fresh_jobs.where()
 
 
 def test_the_job_has_its_callers_path_and_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,4 +153,4 @@ def test_the_job_has_its_callers_path_and_package(tmp_path: Path, monkeypatch: p
     (tmp_path / "gcbarrier" / "__init__.py").write_text("raise SystemExit('another one')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with FreshExecutor(deadline_s=60) as executor:
-        assert executor.submit(where).result() == where()
+        assert executor.submit(fresh_jobs.where).result() == fresh_jobs.where()

@@ -1,9 +1,10 @@
-"""Whole invocations: every heap over every barrier, checked against the truth; plain and with sanitizers."""
+"""Whole invocations: phases and cycles, what obeys which setting, running out of memory, a sanitizer's finding."""
 
 from pathlib import Path
 
 import pytest
 from places import PLUGINS
+from verified import HEAPS, one, to_verify
 
 from gcbarrier import barriers, measure
 from gcbarrier.core import build
@@ -13,14 +14,6 @@ from gcbarrier.plugins import discovery
 
 MIB = 1 << 20
 
-# Small, so that there are many cycles; the graphs' edits as fast as they can be.
-HEAPS = {
-    "bursts": {"heap_bytes": 16 * MIB, "collector_params": {"every_s": 0.01}},
-    "gcbench": {"heap_bytes": 16 * MIB},
-    "graph_edits": {"heap_bytes": 16 * MIB, "heap_params": {"rate_per_s": 0}},
-    "snapshot": {"heap_bytes": 64 * MIB, "heap_params": {"rate_per_s": 0}},
-    "ring": {"heap_bytes": 4 * MIB},
-}
 BARRIERS = discovery.names("barriers")
 """Newcomers included: what they need decides where they are tested."""
 
@@ -30,110 +23,6 @@ def _plugins(_own_environment: None, needs, request: pytest.FixtureRequest) -> N
     discovery.add_path(PLUGINS)
     parameters = getattr(getattr(request.node, "callspec", None), "params", {})
     needs(*barriers.load(parameters.get("barrier", "uffd-wp-async")).needs)
-
-
-def collector_for(barrier: str) -> str:
-    promises = barriers.load(barrier)
-    if promises.fork:
-        return "fork-snapshot"
-    if promises.snapshot:
-        return "snapshot-concurrent"
-    return "mostly-concurrent" if promises.tracks else "stop-the-world"
-
-
-def memory_for(barrier: str) -> str:
-    return barriers.load(barrier).memories[0]
-
-
-def one(config: Config, seed: int = 1) -> Outcome:
-    (outcome,) = measure(config, seed=seed)
-    assert outcome.error == ""
-    return outcome
-
-
-def to_verify(heap: str, barrier: str, mutators: int = 1, duration_s: float = 0.5) -> Config:
-    config = Config(
-        heap=heap,
-        barrier=barrier,
-        collector=collector_for(barrier),
-        memory=memory_for(barrier),
-        verify=True,
-        mutators=mutators,
-        duration_s=duration_s,
-        **HEAPS[heap],
-    )
-    if heap == "snapshot":
-        # Each mutator edits a copy of its own.
-        config = evolve(config, heap_bytes=mutators * 64 * MIB)
-    return config
-
-
-def verified(heap: str, barrier: str, mutators: int = 1, duration_s: float = 0.5) -> None:
-    found_nothing(one(to_verify(heap, barrier, mutators, duration_s)))
-
-
-def found_nothing(outcome: Outcome) -> None:
-    assert outcome.error == ""
-    config = outcome.invocation.config
-    found = outcome.verification
-    assert found is not None
-    assert found.cycles_checked >= len(outcome.cycles) >= 1
-    assert found.objects_checked > 100 * len(outcome.cycles)
-    assert found.lost_granules == 0
-    assert found.checksum_matches
-    promises = barriers.load(config.barrier)
-    # A snapshot barrier reports objects, not pages: there is nothing to compare.
-    if promises.tracks and not promises.snapshot:
-        assert found.written_granules > 0
-    if not promises.overreports:
-        # A store under way while the log is emptied: an allocation buffer for each mutator and cycle at most.
-        assert found.false_dirty_granules <= 3 * found.cycles_checked * config.mutators
-
-
-@pytest.mark.parametrize("barrier", BARRIERS)
-@pytest.mark.parametrize("heap", HEAPS)
-def test_nothing_reachable_is_lost(heap: str, barrier: str) -> None:
-    verified(heap, barrier)
-
-
-@pytest.mark.parametrize("barrier", BARRIERS)
-@pytest.mark.parametrize("heap", HEAPS)
-def test_several_mutators_lose_nothing(heap: str, barrier: str) -> None:
-    verified(heap, barrier, mutators=3)
-
-
-@pytest.mark.parametrize("markers", [2, 3])
-@pytest.mark.parametrize("barrier", ["none", "uffd-wp-async"])
-@pytest.mark.parametrize("heap", HEAPS)
-def test_several_markers_lose_nothing(heap: str, barrier: str, markers: int) -> None:
-    config = evolve(to_verify(heap, barrier, 2), collector_params={"markers": markers})
-    outcome = one(config)
-    found_nothing(outcome)
-    assert outcome.collector_cpu_ns > 0
-
-
-@pytest.mark.parametrize("barrier", BARRIERS)
-@pytest.mark.parametrize("heap", HEAPS)
-def test_sanitizers_find_nothing(heap: str, barrier: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GCBARRIER_SANITIZE", "address,undefined")
-    verified(heap, barrier, mutators=2, duration_s=0.3)
-
-
-def test_every_barrier_loses_nothing_in_the_lab_either(needs) -> None:
-    needs("lab")
-    heaps = [heap for heap in HEAPS if heap != "ring"]
-    configs = [to_verify(heap, barrier, duration_s=0.3) for heap in heaps for barrier in BARRIERS]
-    outcomes = measure(*configs, machine="lab")
-    assert len(outcomes) == len(configs)
-    for outcome in outcomes:
-        assert outcome.machine.startswith("lab-")
-        if outcome.invocation.config.barrier == "soft-dirty":
-            # It reports whatever was written since all of the process was cleared, and more where mappings change.
-            assert outcome.error == ""
-            assert outcome.verification is not None
-            assert outcome.verification.lost_granules == 0
-        else:
-            found_nothing(outcome)
 
 
 def test_a_sanitizer_that_finds_something_fails_the_invocation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,9 @@
 """Pauses and cycles out of raw events whose right answer is known beforehand."""
 
-import os
-import resource
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-
 import numpy as np
 
-from gcbarrier.core import build
 from gcbarrier.core.events import EVENT, PREEMPTED, Kind, cycles, pauses
-from gcbarrier.core.heap import Heap, Wanted
+from gcbarrier.core.heap import Wanted
 
 
 def event(kind: Kind, start: int, end: int, value: int = 0, *, cycle: int = 1, pause: int = 0, flags: int = 0) -> tuple:
@@ -83,31 +75,3 @@ def test_a_pause_with_python_in_it_says_so() -> None:
 
 def test_what_the_core_is_wanted_for_has_a_name() -> None:
     assert [wanted.value for wanted in Wanted] == [0, 1, 2, 3, 4]
-
-
-def test_what_was_descheduled_before_a_stop_is_not_held_against_it(needs: Callable[..., None]) -> None:
-    """A busy process on the same processor takes it away from this thread, between two stops."""
-    needs("memfd")
-    allowed = os.sched_getaffinity(0)
-    with Heap(1 << 20, core=build.core()) as heap:
-        heap.stop()
-        heap.resume()
-        os.sched_setaffinity(0, {min(allowed)})
-        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-        try:
-            before = resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
-            end = time.monotonic() + 30
-            while resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw < before + 3 and time.monotonic() < end:
-                sum(range(1000))
-        finally:
-            busy.kill()
-            busy.wait()
-            os.sched_setaffinity(0, allowed)
-        assert resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw >= before + 3
-        for _ in range(5):  # one of them is left alone, however busy the machine
-            heap.stop()
-            heap.resume()
-        taken = heap.take_events()
-        flags = taken["flags"][taken["kind"] == Kind.PAUSE]
-        assert len(flags) == 6
-        assert not all(flags[1:] & PREEMPTED)

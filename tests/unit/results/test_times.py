@@ -5,38 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from places import PLUGINS
 
-from gcbarrier import measure
-from gcbarrier.campaign import runner
-from gcbarrier.core import build, times
+from gcbarrier.core import times
 from gcbarrier.core.events import EVENT, Kind
-from gcbarrier.core.library import open_core
-from gcbarrier.experiment import Plan
-from gcbarrier.model import (
-    PHASES,
-    Config,
-    Invocation,
-    Measured,
-    OperationTimes,
-    Outcome,
-    SlowOperation,
-    from_json,
-    to_json,
-)
-from gcbarrier.plugins import discovery
-from gcbarrier.results import IN_CYCLE, cause, causes, histogram, store
-from gcbarrier.session.ours import SessionJob, run
+from gcbarrier.model import Config, Invocation, Measured, OperationTimes, Outcome, SlowOperation, from_json, to_json
+from gcbarrier.results import cause, causes, histogram, store
 
 MIB = 1 << 20
 CONFIG = Config(heap="graph_edits", barrier="none", collector="never", heap_bytes=16 * MIB)
-
-
-@pytest.fixture(scope="module")
-def core():
-    return open_core(build.core())
 
 
 def outcome(*found: OperationTimes, slow: tuple[SlowOperation, ...] = ()) -> Outcome:
@@ -46,55 +22,6 @@ def outcome(*found: OperationTimes, slow: tuple[SlowOperation, ...] = ()) -> Out
 
 def slow_one(**fields) -> SlowOperation:
     return SlowOperation(**{"mutator": 0, "start_ns": 0, "end_ns": 9, "operation_ns": 9, "phase": "mark", **fields})
-
-
-def test_python_and_c_agree_on_phases_and_buckets(core) -> None:
-    assert core.lib.gcb_time_phases() == len(PHASES)
-    assert set(IN_CYCLE) == set(PHASES) - {"no cycle"}
-    assert times.SLOW.itemsize == core.ffi.sizeof("gcb_slow_operation")
-    names = [name for name, _ in core.ffi.typeof("gcb_slow_operation").fields]
-    assert tuple(names) == times.SLOW.names
-    assert [core.ffi.offsetof("gcb_slow_operation", name) for name in names] == [
-        times.SLOW.fields[name][1] for name in names
-    ]
-
-
-def test_buckets_follow_each_other_without_gaps(core) -> None:
-    low, high = times.bucket_bounds(np.arange(core.lib.gcb_time_buckets()))
-    assert low[0] == 0
-    assert (low[1:] == high[:-1]).all()
-    # A 64th of the lower bound, and a nanosecond where that is less than one.
-    assert ((high - low) <= np.maximum(low / 64, 1)).all()
-    assert high[-1] > 60_000_000_000
-
-
-@given(st.integers(0, 68_000_000_000))
-def test_every_time_is_in_its_bucket(core, ns: int) -> None:
-    low, high = times.bucket_bounds(np.array([core.lib.gcb_time_bucket(ns)]))
-    assert low[0] <= ns < high[0]
-
-
-def test_what_takes_too_long_is_in_the_last_bucket(core) -> None:
-    assert core.lib.gcb_time_bucket((1 << 64) - 1) == core.lib.gcb_time_buckets() - 1
-
-
-def test_percentiles_are_those_of_the_operations_within_a_bucket(core) -> None:
-    rng = np.random.default_rng(1)
-    took = rng.lognormal(8, 1.5, 50_000).astype(np.int64)
-    counts = np.zeros((len(PHASES), core.lib.gcb_time_buckets()), np.int64)
-    for index, ns in enumerate(took):
-        counts[index % 2, core.lib.gcb_time_bucket(int(ns))] += 1
-    found = times.histograms(counts)
-    assert [one.phase for one in found] == list(PHASES[:2])
-    merged = histogram([outcome(*found)])
-    assert merged.total == len(took)
-    for q in (0, 50, 99, 99.99, 100):
-        exact = np.sort(took)[max(int(np.ceil(q / 100 * len(took) - 1e-6)), 1) - 1]
-        assert merged.percentile(q) == pytest.approx(exact, rel=1 / 64)
-    middle, share = merged.tail()
-    assert share[0] == 1
-    assert share[-1] == pytest.approx(merged.counts[-1] / len(took))
-    assert (np.diff(middle) > 0).all()
 
 
 def test_histograms_of_invocations_and_phases_are_put_together() -> None:
@@ -172,103 +99,3 @@ def test_times_are_kept_with_the_run(tmp_path: Path) -> None:
         writer.add(Measured(record=outcome()))
         writer.commit({"experiment": "stalls"})
     assert not (tmp_path / "other" / "operations.csv").exists()
-
-
-def test_every_operation_is_timed_once_and_sleep_is_not() -> None:
-    """Each operation burns 3 ms, however long that takes, and sleeps until its 10 ms are over."""
-    discovery.add_path(PLUGINS)
-    config = Config(heap="sleepers", barrier="none", collector="never", heap_bytes=MIB, duration_s=0.3, timed=True)
-    (found,) = measure(config)
-    assert found.error == ""
-    assert histogram([found]).total == found.operations > 3
-    assert {one.phase for one in found.operation_times} == {"no cycle"}
-    # Nothing is quicker than what it burns.
-    assert int(histogram([found]).high_ns[0]) > 3_000_000
-    assert len(found.slow_operations) == found.operations
-    slept = [one.end_ns - one.start_ns - one.operation_ns for one in found.slow_operations]
-    assert min(slept) >= 0
-    assert max(slept) > 1_000_000
-    assert found.slow_operations[0].operation_ns == max(one.operation_ns for one in found.slow_operations)
-    assert found.facts["timing_cost_ns"] > 0
-
-
-def test_phases_of_a_cycle_are_seen(needs) -> None:
-    needs("async-uffd-wp", "pagemap-scan")
-    config = Config(
-        heap="graph_edits",
-        barrier="uffd-wp-async",
-        collector="mostly-concurrent",
-        collector_params={"every_s": 0.01},
-        heap_params={"rate_per_s": 0},
-        heap_bytes=64 * MIB,
-        mutators=2,
-        timed=True,
-    )
-    (found,) = measure(config)
-    assert found.error == ""
-    assert histogram([found]).total == found.operations
-    assert {"no cycle", "mark", "pause"} <= {one.phase for one in found.operation_times}
-    # A mutator is held up in each pause, whose operation is at least as long as what is left of it.
-    assert histogram([found], ("pause",)).total >= len(found.pauses)
-    assert {cause(one) for one in found.slow_operations} & {"pause"}
-
-
-def test_without_a_wish_nothing_is_timed() -> None:
-    (found,) = measure(
-        Config(heap="graph_edits", barrier="none", collector="never", heap_bytes=16 * MIB, duration_s=0.1)
-    )
-    assert found.error == ""
-    assert found.operation_times == found.slow_operations == ()
-    assert found.cycles == found.pauses == ()
-
-
-def test_verified_runs_can_be_timed_as_well(needs) -> None:
-    needs("async-uffd-wp", "pagemap-scan")
-    config = Config(
-        heap="bursts",
-        barrier="uffd-wp-async",
-        collector="mostly-concurrent",
-        collector_params={"every_s": 0.01},
-        heap_bytes=16 * MIB,
-        duration_s=0.3,
-        verify=True,
-        timed=True,
-    )
-    (found,) = measure(config)
-    assert found.error == ""
-    assert found.verification is not None
-    assert histogram([found]).total == found.operations > 0
-
-
-def test_bursts_dirty_exactly_as_many_pages(needs) -> None:
-    needs("async-uffd-wp", "pagemap-scan")
-    for barrier in ("uffd-wp-async", "uffd-wp-log", "cards"):
-        for mutators in (1, 3):
-            config = Config(
-                heap="bursts",
-                barrier=barrier,
-                collector="mostly-concurrent",
-                mutators=mutators,
-                heap_params={"pages": 100},
-                collector_params={"rounds": 0, "every_s": 0.02},
-                heap_bytes=64 * MIB,
-            )
-            (found,) = measure(config)
-            assert found.error == ""
-            remarks = [pause.dirty_granules for pause in found.pauses if pause.kind == "remark"]
-            # A mutator that was not woken in time leaves fewer, and none leaves more.
-            assert max(remarks) == 100, (barrier, mutators)
-
-
-def test_bursts_are_a_function_of_seed_and_number_alone() -> None:
-    """Without a collector, and whatever the pace: the same operations, the same heap."""
-    config = Config(heap="bursts", barrier="none", collector="stop-the-world", heap_bytes=16 * MIB, mutators=2)
-    (step,) = runner.steps(Plan(configs=(config,), invocations=1), seed=3, accelerator="native")
-    sums = []
-    for seed, operations in ((3, 5000), (3, 5000), (4, 5000), (3, 4999)):
-        invocation = Invocation(config=config, index=0, seed=seed, operations=operations)
-        found = run(SessionJob(invocation=invocation, barrier=step.job.barrier, program=step.job.program)).record
-        assert (found.error, found.operations) == ("", 2 * operations)
-        sums.append(found.checksum)
-    assert sums[0] == sums[1]
-    assert len(set(sums)) == 3
