@@ -1,8 +1,10 @@
 """What is optional and not here leaves its part out, and run, figure and table say so."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -11,6 +13,7 @@ from test_scaling import NATIVE, planned
 
 from gcbarrier import campaign, collectors, discovery, features, plotting
 from gcbarrier.errors import Unavailable
+from gcbarrier.model import Machine
 from gcbarrier.plotting.footer import footer
 from gcbarrier.settings import read
 from gcbarrier.store import Run
@@ -98,6 +101,28 @@ def test_goals_are_judged_without_the_boehm_collector_and_its_own_experiment_is_
     with pytest.raises(Unavailable, match=r"\(have root run `apt install libgc-dev`\)"):
         campaign.run("boehm", out=tmp_path / "run", quick=True)
     assert list(tmp_path.iterdir()) == []
+
+
+class Guest(Executor):
+    """Another machine, which lacks what this one has."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ARG002
+        answer: Future[Any] = Future()
+        answer.set_result({name: Unavailable(f"the collector {name}", "not there", "go home") for name in args[0]})
+        return answer
+
+
+def test_the_machine_that_runs_it_is_asked_too(needs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    features.feature.cache_clear()
+    needs("bdwgc")
+    plan = planned("goals", quick=False)
+    with campaign._here() as place:
+        assert campaign._absent(plan, place) == {}
+    guest = campaign._Place(machine=Machine(name="lab", accelerator="kvm"), executor=Guest())
+    assert [str(problem) for problem in campaign._absent(plan, guest).values()] == [
+        "the collector bdwgc is not available here: not there (go home)"
+    ]
 
 
 def test_what_another_machine_of_the_run_had_is_not_left_out() -> None:
