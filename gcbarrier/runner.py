@@ -23,7 +23,7 @@ from gcbarrier.probing import probe
 from gcbarrier.session import Job, Measured
 
 _PROBE_DEADLINE_S = 600.0
-_TRIAL_S = 30.0
+_TRIAL_S = 20.0
 _HUNG = "it ran over its deadline of {:.0f} s: a mutator did not come to a safepoint, or the machine is too slow"
 # Starting a process, populating and building the heap.
 _OVERHEAD_S = {"native": 0.7, "kvm": 1.0, "tcg": 4.0, "tcg-icount": 6.0}
