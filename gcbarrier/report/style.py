@@ -7,7 +7,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from gcbarrier.report.looks import barrier_colours, sort_key
+from gcbarrier.report.looks import barrier_colours
 from gcbarrier.report.units import DASH, TIMES, format_ns, format_number, format_ratio
 
 RC: Mapping[str, Any] = {
@@ -85,7 +85,6 @@ __all__ = [
     "format_ns",
     "format_number",
     "format_ratio",
-    "sort_key",
     "styled",
     "time_axis",
 ]
