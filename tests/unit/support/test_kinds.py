@@ -1,5 +1,6 @@
 """A test's folder is its marker, and a test in no such folder is an error."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,8 @@ def suite(tmp_path: Path) -> Path:
 
 def collected(suite: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests", *options]
-    return subprocess.run(command, cwd=suite, capture_output=True, text=True, timeout=60, check=False)
+    settings = {"capture_output": True, "text": True, "timeout": 60, "check": False}
+    return subprocess.run(command, cwd=suite, env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, **settings)
 
 
 def names(done: subprocess.CompletedProcess[str]) -> list[str]:
