@@ -63,18 +63,10 @@ from typing import TYPE_CHECKING, Any
 
 from gcbarrier.paths import cache_home
 from gcbarrier.report.agreement import agreement
-from gcbarrier.report.grammar import (
-    BARRIER,
-    Axis,
-    Column,
-    Flag,
-    Measure,
-    Names,
-    point_spread,
-    reading,
-)
+from gcbarrier.report.grammar import BARRIER, Axis, Column, Measure, Names, point_spread, reading
 from gcbarrier.report.looks import Look
 from gcbarrier.report.pause_table import Pauses
+from gcbarrier.report.sentences import Flag
 from gcbarrier.report.tables import Across, Lines
 from gcbarrier.report.text import show
 from gcbarrier.report.units import BYTES, COUNT, INSTRUCTIONS, NS, PER_S, PERCENT, RATIO, SHARE, Unit

@@ -11,8 +11,9 @@ from rich.text import Text
 from gcbarrier.metrics import cells
 from gcbarrier.metrics.probes import points
 from gcbarrier.report.footer import lacking, left_out
-from gcbarrier.report.grammar import BARRIER, Names, Sentence, sentences
+from gcbarrier.report.grammar import BARRIER, Names
 from gcbarrier.report.panels import Drawing, Drawn, Panel, View
+from gcbarrier.report.sentences import Sentence, sentences
 from gcbarrier.report.sheets import Sheet
 from gcbarrier.report.style import styled
 from gcbarrier.report.tables import ByHand, Table, Written, rank

@@ -9,8 +9,9 @@ from matplotlib.lines import Line2D
 
 from gcbarrier.metrics import Spread
 from gcbarrier.metrics.probes import Point
-from gcbarrier.report.grammar import Axis, Flag, Measure, Names
+from gcbarrier.report.grammar import Axis, Measure, Names
 from gcbarrier.report.looks import Look
+from gcbarrier.report.sentences import Flag
 from gcbarrier.report.style import INK
 from gcbarrier.store import Run
 
