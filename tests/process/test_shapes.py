@@ -12,8 +12,8 @@ from places import PLUGINS
 from gcbarrier import barriers, collectors, measure
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign import settings
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.experiment import Plan
 from gcbarrier.machines.lab import jobs
 from gcbarrier.machines.lab.wire import Call, Decoder, Failed
 from gcbarrier.model import Config, Probe
