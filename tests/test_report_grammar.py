@@ -43,7 +43,7 @@ from gcbarrier.report import (
 from gcbarrier.report.units import DASH, ticks
 from gcbarrier.store import Run
 
-MIB, GIB = 1 << 20, 1 << 30
+MIB = 1 << 20
 SHAPES = {
     "ns": r"0|[\d.]+ (ns|µs|ms|s)",
     "per second": r"[\d.,]+( [kM])?",

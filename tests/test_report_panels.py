@@ -38,7 +38,7 @@ from gcbarrier.report import (
 from gcbarrier.report.looks import barrier_look
 from gcbarrier.report.units import DASH
 
-MIB, GIB = 1 << 20, 1 << 30
+MIB = 1 << 20
 
 # What is drawn
 
