@@ -257,6 +257,7 @@ REPORT = Report(
         x=Measure("share of what is allowed", Unit("share", format_number), _used),
         words=lambda _, goal, __: _measured(goal),
         limit=1,
+        most_ticks=7,
         width=4.0,
         row=0.32,
     ),
