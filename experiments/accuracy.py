@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from attrs import field, frozen
 
 from gcbarrier.bench.circumstances import CIRCUMSTANCES, GROWN, PAGES, page_barriers
-from gcbarrier.experiment import Plan, choose
+from gcbarrier.campaign.plans import Plan, choose
 from gcbarrier.model import Machine, Probe
 from gcbarrier.report import BARRIER, Across, Column, Grid, Names, Report
 from gcbarrier.report.units import DASH

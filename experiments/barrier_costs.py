@@ -12,7 +12,7 @@ from typing import Any
 from attrs import evolve
 
 from gcbarrier.bench.costs import measurable
-from gcbarrier.experiment import Plan, choose
+from gcbarrier.campaign.plans import Plan, choose
 from gcbarrier.model import Machine, Probe
 from gcbarrier.report import (
     BARRIER,

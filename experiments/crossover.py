@@ -16,7 +16,7 @@ from attrs import frozen
 from matplotlib.axes import Axes
 
 from gcbarrier.bench.costs import is_software, measurable
-from gcbarrier.experiment import Plan, choose
+from gcbarrier.campaign.plans import Plan, choose
 from gcbarrier.model import Machine, Probe
 from gcbarrier.report import (
     BARRIER,

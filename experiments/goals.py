@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import frozen
 
-from gcbarrier.experiment import Plan, choose, fitting, product
+from gcbarrier.campaign.plans import Plan, choose, fitting, product
 from gcbarrier.model import Config, Machine, Probe
 from gcbarrier.report import Column, Lines, Look, Measure, Names, Report, Rows, Unit
 from gcbarrier.report.looks import barrier_look

@@ -6,7 +6,7 @@ graph takes six tenths of the heap. Then random pages of it are rescanned. The a
 with one thread, and 1.7 times as fast with two, where two processors have nothing else to do.
 """
 
-from gcbarrier.experiment import Plan, choose, fitting
+from gcbarrier.campaign.plans import Plan, choose, fitting
 from gcbarrier.model import Machine, Probe
 from gcbarrier.report import BYTES, Across, Axis, Curves, Look, Measure, Names, Report, agreement, point_spread, reading
 from gcbarrier.report.units import format_number

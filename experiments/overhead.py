@@ -9,7 +9,7 @@ written out, so there is no other in it.
 from collections.abc import Sequence
 from typing import Any
 
-from gcbarrier.experiment import Plan, choose
+from gcbarrier.campaign.plans import Plan, choose
 from gcbarrier.model import Machine, Probe
 from gcbarrier.report import BYTES, Across, Axis, Column, Look, Measure, Names, Report, Rows, Unit, point_spread
 from gcbarrier.report.looks import barrier_look
