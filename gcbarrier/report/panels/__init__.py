@@ -183,8 +183,8 @@ def what_marks_are(cells: Sequence[Any], measures: Measure | Sequence[Measure], 
     """What points are medians of, and what their whiskers reach to."""
     if any(isinstance(cell, Point) for cell in cells):
         if any(cell.unit == "instructions" for cell in cells if isinstance(cell, Point)):
-            return f"Points: the least of the samples; {whiskers} reach to their upper quartile."
-        return f"Points: medians over the invocations' medians; {whiskers}: the middle half of the samples."
+            return "Points: the least of the samples; bars and bands reach to their upper quartile."
+        return "Points: medians over the invocations' medians; bars and bands: the middle half of the samples."
     many = [measures] if isinstance(measures, Measure) else measures
     if all(len(measure.value(cell).each) < 2 for measure in many for cell in cells):
         return "Points: medians of the only invocation of each."
