@@ -27,7 +27,7 @@ from gcbarrier.report.layout import text_width
 from gcbarrier.report.sheet import sheet
 from gcbarrier.report.style import DASH, INK, RC, sort_key, styled
 from gcbarrier.results.points import points
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 MIB = 1 << 20
 EXACT, FALSE, LOST, REFUSED = "#DDEFE5", "#F6D9A8", "#E8867C", "#E4E4E4"

@@ -26,7 +26,7 @@ from gcbarrier.report.layout import text_width
 from gcbarrier.report.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
 from gcbarrier.report.style import INK, RC, SMALL, barrier_colours, sort_key, styled
 from gcbarrier.results.points import Point, points
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 MIB = 1 << 20
 QUICK = "0.03 1 10 100"

@@ -25,7 +25,7 @@ from gcbarrier.model import Machine, Probe
 from gcbarrier.report.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
 from gcbarrier.report.style import DASH, FAINT, INK, SMALL, barrier_colours, format_number, sort_key, styled
 from gcbarrier.results.points import Point, points
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 MIB = 1 << 20
 QUICK = "1 10 100 1000 10000 100000"

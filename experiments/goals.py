@@ -26,7 +26,7 @@ from gcbarrier.report.style import DASH, INK, SMALL, barrier_colours, format_ns,
 from gcbarrier.results import Cell, Spread, cells, cpu_ns_per_operation, percentile, spread
 from gcbarrier.results.operations import IN_CYCLE, histogram
 from gcbarrier.results.points import points
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 MIB, GIB = 1 << 20, 1 << 30
 LOG, ASYNC, BOEHM = "uffd-wp-log", "uffd-wp-async", "bdwgc"

@@ -23,7 +23,7 @@ from gcbarrier.model import Machine, Probe, format_bytes
 from gcbarrier.report.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
 from gcbarrier.report.style import INK, format_number, styled
 from gcbarrier.results.points import Point, points
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 MIB = 1 << 20
 QUICK = (64, 256)

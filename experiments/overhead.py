@@ -21,7 +21,7 @@ from gcbarrier.model import Machine, Probe, format_bytes
 from gcbarrier.report.sheet import cost_axis, format_cost, sheet
 from gcbarrier.report.style import INK, RC, SMALL, barrier_colours, format_number, styled
 from gcbarrier.results.points import Point, points
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 MIB = 1 << 20
 BARRIER = "uffd-wp-async"

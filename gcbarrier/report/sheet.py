@@ -13,7 +13,7 @@ from gcbarrier.report.looks import MARKERS
 from gcbarrier.report.page import MARGIN, page
 from gcbarrier.report.style import format_ns, format_number
 from gcbarrier.results.points import Point
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 _HEADINGS, _X_LABEL = 0.42, 0.52
 

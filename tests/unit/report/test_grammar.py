@@ -55,7 +55,7 @@ from gcbarrier.report.looks import barrier_look
 from gcbarrier.report.units import DASH, ticks
 from gcbarrier.results import Cell, spread
 from gcbarrier.results.points import points
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 MIB, GIB = 1 << 20, 1 << 30
 RATE = Axis("stores per second", "heap_params.rate_per_s", PER_S, endless=0.0, short="stores/s")
