@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gcbarrier.bench.circumstances import CIRCUMSTANCES, GROWN, PAGES, page_barriers
-from gcbarrier.experiment import Plan
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.model import Machine, Probe
 from gcbarrier.report.layout import text_width
 from gcbarrier.report.sheet import sheet

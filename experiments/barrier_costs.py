@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gcbarrier.bench.costs import measurable
-from gcbarrier.experiment import Plan
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.model import Machine, Probe, format_bytes
 from gcbarrier.report.layout import text_width
 from gcbarrier.report.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark

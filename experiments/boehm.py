@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from gcbarrier.experiment import Plan, choose, product
+from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.model import Config, Machine, Outcome, format_bytes
 from gcbarrier.report import BYTES, NS, Across, Axis, Curves, Look, Measure, Names, Report, Rows
 from gcbarrier.report.units import TIMES, format_ratio

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gcbarrier.bench.costs import is_software, measurable
-from gcbarrier.experiment import Plan
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.model import Machine, Probe
 from gcbarrier.report.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
 from gcbarrier.report.style import DASH, FAINT, INK, SMALL, barrier_colours, format_number, sort_key, styled

@@ -12,7 +12,7 @@ points are hollow.
 from collections import Counter
 from itertools import pairwise
 
-from gcbarrier.experiment import Plan, choose, product
+from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.model import Machine, Outcome
 from gcbarrier.report import COUNT, NS, PER_S, Axis, Column, Curves, Flag, Lines, Measure, Report
 from gcbarrier.report.units import DASH

@@ -17,8 +17,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.experiment import Plan
 from gcbarrier.machines.host import fits
 from gcbarrier.model import Config, Machine, Probe
 from gcbarrier.report.sheet import sheet

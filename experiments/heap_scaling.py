@@ -12,7 +12,7 @@ found another number of pages are left out and counted: there the mutator was no
 from collections.abc import Sequence
 from functools import partial
 
-from gcbarrier.experiment import Plan, choose, fitting, product
+from gcbarrier.campaign.plans import Plan, choose, fitting, product
 from gcbarrier.model import Machine
 from gcbarrier.report import BARRIER, BYTES, NS, Across, Axis, Curves, Measure, Report
 from gcbarrier.report.units import DASH, format_ratio

@@ -16,7 +16,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gcbarrier.experiment import Plan
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.model import Machine, Probe, format_bytes
 from gcbarrier.report.sheet import cost_axis, format_cost, sheet
 from gcbarrier.report.style import INK, RC, SMALL, barrier_colours, format_number, styled

@@ -5,7 +5,7 @@ protocol, beside soft-dirty, under the same mostly-concurrent collector. Stoppin
 bounds the pauses from above; as no barrier is needed for that, its mutators are the baseline of throughput as well.
 """
 
-from gcbarrier.experiment import Plan, choose, product
+from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.model import Machine
 from gcbarrier.report import Comparison, Pauses, Report
 

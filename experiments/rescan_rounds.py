@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from attrs import fields
 
 from gcbarrier import collectors
-from gcbarrier.experiment import Plan, choose, product
+from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.model import Machine, Outcome, Scalar
 from gcbarrier.report import COUNT, NS, PER_S, Axis, Column, Lines, Measure, Names, Report, Rows
 from gcbarrier.results import Cell, cpu_ns_per_operation

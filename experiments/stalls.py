@@ -13,7 +13,7 @@ of which the baseline has its share.
 from collections import Counter
 from collections.abc import Sequence
 
-from gcbarrier.experiment import Plan, choose, product
+from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.model import Config, Machine, Outcome
 from gcbarrier.report import NS, PER_S, Axis, Column, Lines, Measure, Report, Tails
 from gcbarrier.report.units import DASH, format_ns, format_number

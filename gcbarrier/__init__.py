@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gcbarrier.campaign.experiments import measure
     from gcbarrier.campaign.experiments import run as run_experiment
+    from gcbarrier.campaign.plans import Plan, choose, product
     from gcbarrier.campaign.saving import save
     from gcbarrier.errors import GcBarrierError, Unavailable
-    from gcbarrier.experiment import Plan
     from gcbarrier.model import Barrier, Config, Outcome, Pause
     from gcbarrier.plugins.discovery import add_path
     from gcbarrier.results import pauses
@@ -38,7 +38,9 @@ _PLACES = {
     "add_path": ("plugins.discovery", "add_path"),
     "GcBarrierError": ("errors", "GcBarrierError"),
     "Unavailable": ("errors", "Unavailable"),
-    "Plan": ("experiment", "Plan"),
+    "Plan": ("campaign.plans", "Plan"),
+    "choose": ("campaign.plans", "choose"),
+    "product": ("campaign.plans", "product"),
     "pauses": ("results.pauses", "pauses"),
     "Barrier": ("model", "Barrier"),
     "Config": ("model", "Config"),
@@ -76,9 +78,11 @@ __all__ = [
     "Unavailable",
     "WriteWatch",
     "add_path",
+    "choose",
     "load",
     "measure",
     "pauses",
+    "product",
     "run_experiment",
     "save",
 ]

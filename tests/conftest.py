@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from kinds import pytest_addoption, pytest_collection_modifyitems
+from kinds import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary
 from places import CHECKOUT
 
 from gcbarrier import collectors
 from gcbarrier.machines import features
 from gcbarrier.plugins import discovery
 
-__all__ = ["pytest_addoption", "pytest_collection_modifyitems"]
+__all__ = ["pytest_addoption", "pytest_collection_modifyitems", "pytest_terminal_summary"]
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.machines.fresh import Within
 
-_TRIAL_S = 30.0
+_TRIAL_S = 20.0
 
 
 def availability(memories: Mapping[str, str], executor: Executor) -> dict[str, GcBarrierError | None]:

@@ -18,11 +18,11 @@ from gcbarrier.campaign.lacking import (
     without,
 )
 from gcbarrier.campaign.places import NATIVE, Place, guest_for, this_machine
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.campaign.settings import MACHINES, Settings, check
 from gcbarrier.campaign.watching import UNWATCHED, Watch
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.experiment import Plan
 from gcbarrier.machines import host, lab
 from gcbarrier.model import Config, Finding, Machine, Measured, Outcome, converter
 from gcbarrier.plugins import discovery

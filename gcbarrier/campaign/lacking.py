@@ -8,10 +8,10 @@ import attrs
 from gcbarrier import barriers, collectors
 from gcbarrier.campaign.availability import availability
 from gcbarrier.campaign.places import NATIVE, Place
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.campaign.settings import Settings
 from gcbarrier.campaign.watching import Watch
 from gcbarrier.errors import Unavailable
-from gcbarrier.experiment import Plan
 from gcbarrier.machines import lab
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.campaign.watching import Watch
 from gcbarrier.core import build
-from gcbarrier.experiment import Plan
 from gcbarrier.machines import host, lab
 from gcbarrier.machines.fresh import FreshExecutor
 from gcbarrier.model import Machine

@@ -16,10 +16,10 @@ from attrs import frozen
 
 from gcbarrier import barriers, collectors
 from gcbarrier.bench import probes
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.campaign.shipping import artifacts, install
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.experiment import Plan
 from gcbarrier.machines.fresh import Within
 from gcbarrier.model import Config, Invocation, Measured, evolve, to_json
 from gcbarrier.session import program as programs

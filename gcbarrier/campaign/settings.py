@@ -19,8 +19,8 @@ import attrs
 from attrs import field, frozen
 
 from gcbarrier import barriers, collectors
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.experiment import Plan
 from gcbarrier.model import MEMORY_TYPES, Config, Probe, Scalar, evolve, parse_bytes
 from gcbarrier.plugins import discovery
 from gcbarrier.plugins import params as parameters

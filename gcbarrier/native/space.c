@@ -3,6 +3,9 @@
 #include "api.h"
 #include "include/runtime.h"
 
+_Static_assert(sizeof((gcb_mutator *)0)->store == GCB_STORE_WORDS * sizeof(uintptr_t),
+               "two headers, one number");
+
 /* Whether a child marks for it: then that needs the bitmaps too. */
 static bool forks(const gcb_space *space) {
   return space->watch.ops && space->watch.ops->fork;
@@ -83,8 +86,8 @@ static int verify_writes(gcb_space *space) {
 }
 
 static int set_up(gcb_space *space, bool verify) {
-  static const gcb_care care = {.idle = idle, .enter = enter, .built = built, .leave = leave};
-  if (gcb_world_open(&space->world, &care) || map(space))
+  static const gcb_hooks hooks = {.idle = idle, .enter = enter, .built = built, .leave = leave};
+  if (gcb_world_open(&space->world, &hooks) || map(space))
     return -1;
   if (gcb_watch_open(&space->watch, &space->view) ||
       (space->watch.ops && gcb_rescan_open(&space->marking.rescan)))

@@ -2,7 +2,7 @@
 
 An experiment says what it shows of a run, and exports that::
 
-    from gcbarrier.experiment import Plan, choose, product
+    from gcbarrier.campaign.plans import Plan, choose, product
     from gcbarrier.report import NS, PER_S, Axis, Curves, Flag, Lines, Measure, Report
 
     RATE = Axis("stores per second asked for", "heap_params.rate_per_s", PER_S, endless=0.0, short="stores/s")
@@ -64,18 +64,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gcbarrier.report.agreement import agreement
-from gcbarrier.report.grammar import (
-    BARRIER,
-    Axis,
-    Column,
-    Flag,
-    Measure,
-    Names,
-    point_spread,
-    reading,
-)
+from gcbarrier.report.grammar import BARRIER, Axis, Column, Measure, Names, point_spread, reading
 from gcbarrier.report.looks import Look
 from gcbarrier.report.pause_table import Pauses
+from gcbarrier.report.sentences import Flag
 from gcbarrier.report.tables import Across, Lines
 from gcbarrier.report.text import show
 from gcbarrier.report.units import BYTES, COUNT, INSTRUCTIONS, NS, PER_S, PERCENT, RATIO, SHARE, Unit

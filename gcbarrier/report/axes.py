@@ -18,15 +18,15 @@ _WIDE = 20
 class UnitLocator(Locator):
     """Ticks where :func:`gcbarrier.report.units.ticks` has them, whatever the limits are by then."""
 
-    def __init__(self, scale: str, most: int) -> None:
-        self._scale, self._most = scale, most
+    def __init__(self, scale: str, most: int, least: int) -> None:
+        self._scale, self._most, self._least = scale, most, least
 
     def __call__(self) -> list[float]:
         assert self.axis is not None
         return self.tick_values(*self.axis.get_view_interval())
 
     def tick_values(self, low: float, high: float) -> list[float]:
-        return ticks(low, high, self._scale, self._most)
+        return ticks(low, high, self._scale, self._most, self._least)
 
 
 def placed(unit: Unit, value: float) -> float:
@@ -53,10 +53,15 @@ def scale(axes: Axes, which: str, unit: Unit, values: Iterable[float], *, most: 
     else:
         set_scale("log", base=2 if name == "binary" else 10)
         low, high = min(seen), max(seen)
-        margin = max((high / low) ** 0.05, 1.25)
+        margin = max((high / low) ** (0.25 if unit.scale == "ratio" else 0.05), 1.25)
         low, high = low / margin, high * margin
         set_limits(low, high * (max(high / low, 10.0) ** (room / (1 - room))))
-    axis.set_major_locator(UnitLocator(name, most))
+    label(axis, unit, name, most)
+
+
+def label(axis: Any, unit: Unit, name: str, most: int = 6, least: int = 3) -> None:
+    """Ticks of a unit on an axis whose scale (``log``, ``binary`` or ``linear``) and limits are set by others."""
+    axis.set_major_locator(UnitLocator(name, most, least))
     axis.set_major_formatter(FuncFormatter(lambda value, _position: unit.ticked(value)))
     # Small ticks show that it is logarithmic; their labels would crowd it.
     axis.set_minor_formatter(NullFormatter())
@@ -106,4 +111,4 @@ def named_ticks(axes: Axes, which: str, places: Sequence[float], names: Sequence
     axis.set_minor_locator(NullLocator())
 
 
-__all__ = ["UnitLocator", "named_ticks", "placed", "scale", "set_ticks"]
+__all__ = ["UnitLocator", "label", "named_ticks", "placed", "scale", "set_ticks"]

@@ -4,17 +4,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from gcbarrier.report.axes import scale
 from gcbarrier.report.distribution import say_empty
+from gcbarrier.report.grammar import Measure
 from gcbarrier.report.style import FAINT, INK, PHASE_COLOURS, SMALL
-from gcbarrier.report.units import DASH, format_ns, format_number
-from gcbarrier.results import PHASES, Cell, Spread, phase_split
+from gcbarrier.report.units import DASH, RATIO, TIMES, format_ns
+from gcbarrier.results import PHASES, Cell, phase_split
 
 _BAR = 0.78
 _ROW, _LINE = 0.48, 0.13  # inches
 _ROWS = 3  # at least, or the bars of a single barrier would fill its panel
-_WIDE = 20  # times between the lowest and the highest ratio, beyond which a linear axis would hide the rest
 
 
 Colour = Callable[[Cell], str]
@@ -109,40 +109,19 @@ def _draw_split(axes: Axes, cell: Cell, kind: str, y: float, height: float) -> N
         left += width
 
 
-Limits = tuple[float, float, str]
-"""Both ends of an x axis, and its scale: ``linear`` or ``log``."""
-
-
-def ratio_limits(spreads: Sequence[Spread]) -> Limits:
-    """An x axis for ratios to 1 that shows all of ``spreads``; noise of a few per mille does not fill it."""
-    seen = [1.0, *(value for one in spreads for value in one.each)]
-    low, high = min(seen), max(seen)
-    if low > 0 and high / low > _WIDE:
-        margin = (high / low) ** 0.25
-        return low / margin, high * margin, "log"
-    # Enough for the words above the outermost dot.
-    margin = max(0.25 * (high - low), 0.03)
-    return low - margin, high + margin, "linear"
-
-
 def draw_cost(
-    axes: Axes,
-    cells: Sequence[Cell],
-    colour_of: Colour,
-    *,
-    cost: Callable[[Cell], Spread],
-    form: Callable[[float], str],
-    limits: Limits | None,
+    axes: Axes, cells: Sequence[Cell], colour_of: Colour, measure: Measure, shared: Sequence[float] = ()
 ) -> None:
     """One number per invocation as dots, with their centre in words above and a line over their range.
 
-    ``limits`` of the x axis mean a ratio, whose baseline at 1 is drawn; None starts the axis at 0 instead.
+    The axis shows what is ``shared`` with other rows as well. Of a ratio the baseline at 1 is drawn.
     """
+    ratio = measure.unit_of(cells) is RATIO
     draw_rows(axes, cells, colour_of, labels=False)
-    spreads = [cost(cell) for cell in cells]
+    spreads = [measure.value(cell) for cell in cells]
     seen = [value for one in spreads for value in one.each]
     if not seen:
-        say_empty(axes, "no baseline\n(none)" if limits is not None else "no operations")
+        say_empty(axes, "no baseline\n(none)" if ratio else "no operations")
         axes.spines["bottom"].set_visible(False)
         return
     for row, (cell, one) in enumerate(zip(cells, spreads, strict=True)):
@@ -161,7 +140,7 @@ def draw_cost(
         axes.plot(one.each, [row] * len(one.each), "o", **dots)
         axes.plot(one.centre, row, "|", markersize=10, color=colour, mew=1.8, zorder=4)
         axes.annotate(
-            form(one.centre),
+            measure.unit_of(cells).words(one.centre) + TIMES * ratio,
             (one.centre, row),
             xytext=(0, 7),
             textcoords="offset points",
@@ -171,29 +150,18 @@ def draw_cost(
             color=INK,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
         )
-    if limits is None:
-        high = max(seen) or 1.0
-        axes.set_xlim(-0.12 * high, 1.25 * high)
-    else:
-        low, high, scale = limits
-        axes.set_xscale(scale)
-        axes.set_xlim(low, high)
+    # Room for the words above the outermost dots.
+    scale(axes, "x", measure.unit_of(cells), shared or [*seen, -0.1 * max(seen)], most=4, room=0.0 if ratio else 0.1)
+    if ratio:
         axes.axvline(1.0, color=FAINT, linewidth=0.7, zorder=1)
-    logarithmic = axes.get_xscale() == "log"
-    ticks = 4 if max(seen) < 10_000 else 2  # that many labels of such a length have room
-    axes.xaxis.set_major_locator(LogLocator(numticks=4) if logarithmic else MaxNLocator(ticks, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: format_number(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(axis="x")
 
 
 __all__ = [
     "Colour",
-    "Limits",
     "draw_cost",
     "draw_phases",
     "draw_rows",
-    "ratio_limits",
     "row_label",
     "rows_height",
     "words",

@@ -8,24 +8,22 @@ from matplotlib.figure import Figure
 
 from gcbarrier.model import format_bytes
 from gcbarrier.report import keys
-from gcbarrier.report.bars import Colour, draw_cost, draw_phases, ratio_limits, row_label, rows_height, words
+from gcbarrier.report.bars import Colour, draw_cost, draw_phases, row_label, rows_height, words
 from gcbarrier.report.distribution import draw_distribution, time_limits
-from gcbarrier.report.grammar import BARRIER
+from gcbarrier.report.grammar import BARRIER, Measure
 from gcbarrier.report.layout import place, spot, text_width
 from gcbarrier.report.looks import sort_key
 from gcbarrier.report.page import MARGIN, page
 from gcbarrier.report.panels import View
 from gcbarrier.report.style import INK, RC, SMALL
-from gcbarrier.report.units import TIMES, format_number, format_ratio
+from gcbarrier.report.units import COUNT, RATIO, TIMES
 from gcbarrier.results import (
     Cell,
-    Spread,
     Workload,
     cpu_ns_per_operation,
     faults_per_operation,
     operations_per_second,
     relative,
-    spread,
     workloads,
 )
 
@@ -124,15 +122,9 @@ class _Drawing:
         draw_phases(panels["phases"], work.cells, self._colour)
         for name, cost in _RATIOS.items():
             ratios = [relative(cell, one.baseline, cost) for one in self.works for cell in one.cells]
-            draw_cost(
-                panels[name],
-                work.cells,
-                self._colour,
-                cost=partial(relative, baseline=work.baseline, cost=cost),
-                form=lambda value: f"{format_ratio(value)}{TIMES}",
-                limits=ratio_limits(ratios),
-            )
-        draw_cost(panels["faults"], work.cells, self._colour, cost=_faults, form=format_number, limits=None)
+            against = Measure(name, RATIO, partial(relative, baseline=work.baseline, cost=cost))
+            draw_cost(panels[name], work.cells, self._colour, against, [each for one in ratios for each in one.each])
+        draw_cost(panels["faults"], work.cells, self._colour, _FAULTS)
 
 
 _PANELS = ("distribution", "phases", "throughput", "cpu", "faults")
@@ -146,8 +138,7 @@ _HEADS = (
 _RATIOS = {"throughput": operations_per_second, "cpu": cpu_ns_per_operation}
 
 
-def _faults(cell: Cell) -> Spread:
-    return spread([1000 * faults_per_operation(outcome) for outcome in cell.good])
+_FAULTS = Measure("faults", COUNT, lambda cell: cell.each(lambda outcome: 1000 * faults_per_operation(outcome)))
 
 
 def _describe(work: Workload, works: Sequence[Workload]) -> str:

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from gcbarrier.report.style import FAINT, LINES, MARKERS, time_axis
+from gcbarrier.report.axes import label
+from gcbarrier.report.style import FAINT, LINES, MARKERS
+from gcbarrier.report.units import NS, SHARE
 from gcbarrier.results import Cell, tail
 
 
@@ -38,7 +39,7 @@ def draw_distribution(
     would otherwise look the better for them. ``limits`` of the x axis are :func:`time_limits`. Curves are labelled
     ``<heap>/<barrier>/<collector> <kind>``, and their hollow markers the same with `` preempted`` after it.
     """
-    time_axis(axes)
+    axes.set_xscale("log")
     axes.set_yscale("log")
     least = 1.0
     for cell in cells:
@@ -75,10 +76,8 @@ def draw_distribution(
         return
     axes.set_xlim(*limits)
     axes.set_ylim(least / 1.5, 1.5)
-    few = least > 1e-3
-    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5) if few else (1,), numticks=12))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{100 * value:.3g} %"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    label(axes.xaxis, NS, "log", 8)
+    label(axes.yaxis, SHARE, "log", 12, 6)
     axes.grid(which="major")
     axes.set_ylabel("pauses at least this long")
 

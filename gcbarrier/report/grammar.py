@@ -1,4 +1,4 @@
-"""What a figure and a table are made of: names, numbers and truths of a cell. No drawing and no tables here.
+"""What a figure and a table are made of: names and numbers of a cell. No drawing and no tables here.
 
 A cell is whatever a report looks at: a :class:`gcbarrier.results.Cell` of sessions, a
 :class:`gcbarrier.results.points.Point` of probes, or a record of the experiment's own.
@@ -6,14 +6,12 @@ A cell is whatever a report looks at: a :class:`gcbarrier.results.Cell` of sessi
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from string import Formatter
 from typing import Any
 
 from attrs import field, frozen
 
-from gcbarrier.model import format_bytes
 from gcbarrier.report.looks import Look, barrier_look, palette, sort_key, variant
-from gcbarrier.report.units import COUNT, DASH, Unit, format_number, format_ratio, unit_named
+from gcbarrier.report.units import COUNT, DASH, Unit, format_ratio, unit_named
 from gcbarrier.results import Cell, Spread, spread
 from gcbarrier.results.points import Point
 
@@ -240,42 +238,6 @@ def _ratio(value: float) -> str:
     return DASH if value != value else format_ratio(value)
 
 
-@frozen
-class Flag:
-    """Something that is true of some cells: their points are hollow."""
-
-    title: str
-    of: Callable[[Any], bool]
-    why: str = field(default="", kw_only=True)
-    """When it is true, as a sentence for the small print."""
-
-    def holds(self, cell: Any) -> bool:
-        """Whether it is true of a cell from which there is anything to tell."""
-        return not failed(cell) and self.of(cell)
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """Of a table."""
-        return (Column(head=self.title, words=lambda cell: "yes" if self.holds(cell) else ""),)
-
-    def first(self, axis: Axis, template: str) -> "Sentence":
-        """A sentence for each barrier of which it is true, with ``{x}`` for the least value where it is."""
-
-        def sentences(cells: Sequence[Any]) -> list[str]:
-            said = []
-            for name, mine in BARRIER.groups(cells):
-                if true := [cell for cell in mine if self.holds(cell)]:
-                    least = axis.say(min(axis.value(cell) for cell in true))
-                    said.append(template.format(barrier=name, x=least))
-            return said
-
-        return sentences
-
-
-Sentence = str | Callable[[Sequence[Any]], str | Sequence[str]]
-"""Words about the cells: with ``{heap_bytes}`` and other paths in it, or a function of them."""
-
-
 def reading(title: str, what: str, *, head: str = "") -> Measure:
     """What probes read under this name: the centre of the samples, and their middle half."""
     return Measure(title, None, lambda point: point_spread(point) if point.what == what else None, head=head)
@@ -286,46 +248,16 @@ def point_spread(point: Point) -> Spread:
     return Spread(centre=point.value.centre, low=point.low, high=point.high, each=point.value.each)
 
 
-def sentences(what: Sentence | Sequence[Sentence], cells: Sequence[Any]) -> list[str]:
-    """All of ``what``, filled in from the cells; what is empty is left out."""
-    if isinstance(what, str):
-        return [fill(what, cells)] if what else []
-    if callable(what):
-        said = what(cells)
-        return [each for each in ([said] if isinstance(said, str) else said) if each]
-    return [each for one in what for each in sentences(one, cells)]
-
-
-def fill(template: str, cells: Sequence[Any]) -> str:
-    """``template`` with what the cells have at the paths in braces: ``{heap_bytes}``, ``{heap_params.pages}``."""
-    said = []
-    for literal, where, _, _ in Formatter().parse(template):
-        said.append(literal)
-        if where:
-            values = sorted({value for cell in cells if (value := find(cell, where)) is not None})
-            said.append(" or ".join(_say(where, value) for value in values) or "nothing")
-    return "".join(said)
-
-
-def _say(where: str, value: Any) -> str:
-    if where.endswith("_bytes"):
-        return format_bytes(int(value))
-    return value if isinstance(value, str) else format_number(float(value))
-
-
 __all__ = [
     "BARRIER",
     "Axis",
     "Barriers",
     "Column",
-    "Flag",
     "Measure",
     "Names",
-    "Sentence",
     "Where",
-    "fill",
+    "failed",
     "find",
     "point_spread",
     "reading",
-    "sentences",
 ]

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from gcbarrier.model import format_bytes
 from gcbarrier.report.grammar import Names
-from gcbarrier.report.style import sort_key
+from gcbarrier.report.looks import sort_key
 from gcbarrier.report.text import fold
 from gcbarrier.report.units import DASH, format_ns, format_number
 from gcbarrier.results import (

@@ -9,8 +9,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from gcbarrier.report.footer import lacking, left_out
-from gcbarrier.report.grammar import BARRIER, Names, Sentence, sentences
+from gcbarrier.report.grammar import BARRIER, Names
 from gcbarrier.report.panels import Drawing, Drawn, Panel, View
+from gcbarrier.report.sentences import Sentence, sentences
 from gcbarrier.report.sheets import Sheet
 from gcbarrier.report.style import styled
 from gcbarrier.report.tables import ByHand, Table, Written, rank

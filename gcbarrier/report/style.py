@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from gcbarrier.report.looks import barrier_colours, sort_key
+from gcbarrier.report.looks import barrier_colours
 from gcbarrier.report.units import DASH, TIMES, format_ns, format_number, format_ratio
 
 RC: Mapping[str, Any] = {
@@ -54,14 +52,6 @@ MARKERS: Mapping[str, str] = {"remark": "o", "full": "s", "rearm": "^"}
 LINES: Mapping[str, Any] = {"rearm": (0, (4, 2))}
 
 
-def time_axis(axes: Axes) -> None:
-    """Make the x axis a logarithmic one in ns that is labelled 1 µs, 10 µs, 100 µs, 1 ms ..."""
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(base=10, numticks=12))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: format_ns(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-
-
 def styled() -> Any:
     """The context in which figures are made and saved."""
     settings: Any = dict(RC)
@@ -85,7 +75,5 @@ __all__ = [
     "format_ns",
     "format_number",
     "format_ratio",
-    "sort_key",
     "styled",
-    "time_axis",
 ]

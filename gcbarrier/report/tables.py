@@ -8,7 +8,8 @@ from rich.console import RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from gcbarrier.report.grammar import Axis, Column, Flag, Measure, Names, Sentence, sentences
+from gcbarrier.report.grammar import Axis, Column, Measure, Names
+from gcbarrier.report.sentences import Flag, Sentence, sentences
 from gcbarrier.report.units import DASH
 
 

@@ -107,7 +107,7 @@ NS = Unit("ns", format_ns, floor=0.5)
 PER_S = Unit("per second", format_thousands)
 COUNT = Unit("count", format_number, scale="linear", tick=format_thousands, floor=0.5)
 BYTES = Unit("bytes", _bytes, scale="binary")
-RATIO = Unit("ratio", format_ratio, scale="ratio")
+RATIO = Unit("ratio", format_ratio, scale="ratio", tick=format_number)
 PERCENT = Unit("%", _percent, scale="linear")
 SHARE = Unit("share", _share)
 INSTRUCTIONS = Unit("instructions", _instructions, tick=format_number)
@@ -120,8 +120,8 @@ def unit_named(name: str) -> Unit:
     return _NAMED.get(name) or (RATIO if name in ("", "x") else Unit(name, format_number))
 
 
-def ticks(low: float, high: float, scale: str, most: int = 6) -> list[float]:
-    """Where an axis from ``low`` to ``high`` is labelled: at most ``most`` places, and three where there is room.
+def ticks(low: float, high: float, scale: str, most: int = 6, least: int = 3) -> list[float]:
+    """Where an axis from ``low`` to ``high`` is labelled: at most ``most`` places, and ``least`` where it has them.
 
     A logarithmic axis has powers of ten (of two, where it is ``binary``), all of them or every second, third ...;
     within a decade or two what lies between these too, so that no axis has a single label.
@@ -134,7 +134,7 @@ def ticks(low: float, high: float, scale: str, most: int = 6) -> list[float]:
             places = _within(low, high, subs)
             if len(places) > most:
                 return _powers(low, high, 10, most) if subs == (1,) else places[:: -(-len(places) // most)]
-            if len(places) >= min(3, most):
+            if len(places) >= min(least, most):
                 return places
     return _steps(low, high, most)
 

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from gcbarrier.errors import Unavailable
 from gcbarrier.model import format_bytes
-from gcbarrier.report.style import sort_key
+from gcbarrier.report.looks import sort_key
 from gcbarrier.results import cells
 from gcbarrier.results.run import Run
 

@@ -7,8 +7,8 @@ from rich.console import Console
 from synthetic import make_outcome, make_run
 
 from gcbarrier.campaign import experiments as campaign
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.campaign.settings import check
-from gcbarrier.experiment import Plan
 from gcbarrier.model import Machine, Outcome, Pause, evolve, from_json, to_json
 from gcbarrier.results.run import Run
 

@@ -12,8 +12,8 @@ from gcbarrier.bench.circumstances import page_barriers
 from gcbarrier.bench.costs import is_software, measurable
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign import settings
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.experiment import Plan
 from gcbarrier.model import Machine, converter, evolve, from_json, to_json
 from gcbarrier.plugins import discovery
 from gcbarrier.results.run import load

@@ -7,7 +7,7 @@ from synthetic import make_manifest, make_run
 
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign import settings
-from gcbarrier.experiment import Plan
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.model import (
     PHASES,
     Machine,

@@ -16,8 +16,8 @@ import numpy as np
 from attrs import frozen
 
 from gcbarrier.campaign import settings
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.experiment import Plan
 from gcbarrier.graphs import graphfile, importers
 from gcbarrier.model import Config, Cycle, Invocation, Outcome, Pause, Verification, to_json
 from gcbarrier.results.run import FORMAT, load

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gcbarrier import barriers, measure
+from gcbarrier import measure
 from gcbarrier.core import build
 from gcbarrier.core.library import open_core
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.machines import features, host
-from gcbarrier.model import MEMORY_TYPES, Config, Outcome, evolve
+from gcbarrier.model import MEMORY_TYPES, Config, Outcome
 from gcbarrier.tracked import Tracked
 
 MIB = 1 << 20
@@ -135,22 +135,6 @@ def test_just_what_was_written_is_reported(memory: str, barrier: str) -> None:
         assert tracked.collect(rearm=False).tolist() == expected(memory, [5])
         tracked.view[3000 * PAGE] = 1
         assert tracked.collect(rearm=False).tolist() == expected(memory, [5, 3000])
-
-
-def test_soft_dirty_pages_are_as_large_as_what_maps_them(needs: Needs) -> None:
-    needs("lab")
-    kinds = barriers.load("soft-dirty").memories
-    assert kinds == ("shmem", "shmem-thp", "anonymous", "anonymous-thp")
-    configs = [evolve(config(memory, "uffd-wp-pagemap"), barrier="soft-dirty") for memory in kinds]
-    for outcome in measure(*configs, machine="lab", seed=1):
-        assert outcome.error == ""
-        assert outcome.verification is not None
-        assert outcome.verification.lost_granules == 0
-        assert outcome.verification.checksum_matches
-        huge = outcome.invocation.config.memory.endswith("-thp")
-        assert outcome.facts["granule_bytes"] == (HUGE if huge else PAGE)
-        # It splits nothing.
-        assert outcome.facts["memory_mapped_after"] == ("2 MiB pages" if huge else "4 KiB pages")
 
 
 def test_huge_pages_map_what_was_promised(memory: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from pairwise import combined
 from places import CHECKOUT, TESTS
 
 from gcbarrier import barriers
@@ -123,20 +124,20 @@ def test_nothing_is_lost(needs: Needs, workshop: Workshop, barrier: str, sanitiz
         assert numbers["false"] <= 3 * MUTATORS * numbers["cycles"]
 
 
-@pytest.mark.parametrize("sanitizer", SANITIZERS)
-@pytest.mark.parametrize("barrier", ["none", "uffd_wp_async", "satb"])
-def test_nothing_is_lost_by_several_markers(needs: Needs, workshop: Workshop, barrier: str, sanitizer: str) -> None:
+@combined(barrier=["none", "uffd_wp_async", "satb"], sanitizer=SANITIZERS, markers=[2, 3])
+def test_nothing_is_lost_by_several_markers(
+    needs: Needs, workshop: Workshop, barrier: str, sanitizer: str, markers: int
+) -> None:
     promises = barriers.load(barrier.replace("_", "-"))
     needs(*promises.needs)
-    for markers in (2, 3):
-        program = workshop.program(BARRIERS / f"{barrier}.c", sanitizer)
-        run = _run(program, POLICIES[barrier], seconds=3 if sanitizer == "tsan" else 1.5, markers=markers)
-        assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
-        words = run.stdout.split()
-        numbers = {name: int(value) for name, value in zip(words[::2], words[1::2], strict=True)}
-        assert numbers["lost"] == 0
-        # The others took part.
-        assert numbers["helped"] > 1000
+    program = workshop.program(BARRIERS / f"{barrier}.c", sanitizer)
+    run = _run(program, POLICIES[barrier], seconds=3 if sanitizer == "tsan" else 1.5, markers=markers)
+    assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
+    words = run.stdout.split()
+    numbers = {name: int(value) for name, value in zip(words[::2], words[1::2], strict=True)}
+    assert numbers["lost"] == 0
+    # The others took part.
+    assert numbers["helped"] > 1000
 
 
 @pytest.mark.parametrize("sanitizer", SANITIZERS)

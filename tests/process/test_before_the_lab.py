@@ -12,6 +12,7 @@ from places import PLUGINS
 
 from gcbarrier import measure
 from gcbarrier.campaign import experiments as campaign
+from gcbarrier.campaign.lacking import require_lab
 from gcbarrier.campaign.settings import Settings, read
 from gcbarrier.commands import main
 from gcbarrier.errors import GcBarrierError, Unavailable
@@ -124,7 +125,7 @@ def test_a_remedy_says_no_more_than_there_is(monkeypatch: pytest.MonkeyPatch) ->
         (mendable, "turn it on, or let it run in the lab, without machine=native"),
     ):
         with pytest.raises(Unavailable) as caught:
-            campaign._require_lab(native, {"x": problem})
+            require_lab(native, {"x": problem})
         assert caught.value.remedy == remedy
     for status, remedy in (
         (EMPTY, "leave it out with `--set barrier=...`"),
@@ -132,5 +133,5 @@ def test_a_remedy_says_no_more_than_there_is(monkeypatch: pytest.MonkeyPatch) ->
     ):
         monkeypatch.setattr(lab, "status", lambda status=status: status)
         with pytest.raises(Unavailable) as caught:
-            campaign._require_lab(Settings(), {"x": hopeless})
+            require_lab(Settings(), {"x": hopeless})
         assert caught.value.remedy == remedy

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pairwise import combined
 from places import PLUGINS
 
 from gcbarrier import measure
@@ -45,9 +46,7 @@ def found_nothing(outcome: Outcome) -> None:
     assert found.checksum_matches
 
 
-@pytest.mark.parametrize("memory", ["anonymous", "anonymous-thp"])
-@pytest.mark.parametrize("mutators", [1, 3])
-@pytest.mark.parametrize("heap", HEAPS)
+@combined(heap=HEAPS, mutators=[1, 3], memory=["anonymous", "anonymous-thp"])
 def test_what_is_reachable_is_marked(heap: str, mutators: int, memory: str) -> None:
     size = {"heap_bytes": mutators * 64 * MIB} if heap == "snapshot" else {}
     found_nothing(run(heap, mutators=mutators, memory=memory, **size))

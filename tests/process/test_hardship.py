@@ -11,7 +11,7 @@ from places import PLUGINS
 from gcbarrier import measure
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign import runner
-from gcbarrier.experiment import Plan
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.machines import lab
 from gcbarrier.machines.fresh import FreshExecutor
 from gcbarrier.model import Config, evolve

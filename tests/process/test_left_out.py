@@ -1,8 +1,10 @@
 """What is optional and not here leaves its part out, and run, figure and table say so."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from places import PLUGINS
@@ -13,11 +15,12 @@ from synthetic import make_manifest, make_outcomes, make_run
 from gcbarrier import collectors
 from gcbarrier import report as plotting
 from gcbarrier.campaign import experiments as campaign
-from gcbarrier.campaign.lacking import equipped
-from gcbarrier.campaign.places import this_machine
+from gcbarrier.campaign.lacking import absent_collectors, equipped
+from gcbarrier.campaign.places import Place, this_machine
 from gcbarrier.campaign.settings import Settings, read
 from gcbarrier.campaign.watching import UNWATCHED
 from gcbarrier.errors import Unavailable
+from gcbarrier.model import Machine
 from gcbarrier.plugins import discovery
 from gcbarrier.report.footer import footer
 from gcbarrier.results.run import Run
@@ -101,6 +104,27 @@ def test_goals_are_judged_without_the_boehm_collector_and_its_own_experiment_is_
     with pytest.raises(Unavailable, match=r"\(have root run `apt install libgc-dev`\)"):
         campaign.run("boehm", out=tmp_path / "run", quick=True)
     assert list(tmp_path.iterdir()) == []
+
+
+class Guest(Executor):
+    """Another machine, which lacks what this one has."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ARG002
+        answer: Future[Any] = Future()
+        answer.set_result({name: Unavailable(f"the collector {name}", "not there", "go home") for name in args[0]})
+        return answer
+
+
+def test_the_machine_that_runs_it_is_asked_too(needs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    needs("bdwgc")
+    plan = planned("goals", quick=False)
+    with this_machine() as place:
+        assert absent_collectors(plan, place) == {}
+    guest = Place(machine=Machine(name="lab", accelerator="kvm"), executor=Guest())
+    assert [str(problem) for problem in absent_collectors(plan, guest).values()] == [
+        "the collector bdwgc is not available here: not there (go home)"
+    ]
 
 
 def test_what_another_machine_of_the_run_had_is_not_left_out() -> None:

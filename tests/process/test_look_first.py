@@ -15,7 +15,7 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.plugins import discovery
 
 EXPERIMENT = '''"""What was known before?"""
-from gcbarrier.experiment import Plan
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.model import Config, Probe
 
 def session(heap="ring", barrier="none"):

@@ -12,8 +12,8 @@ from places import PLUGINS
 from gcbarrier import barriers, collectors, measure
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign import settings
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.experiment import Plan
 from gcbarrier.machines.lab import jobs
 from gcbarrier.machines.lab.wire import Call, Decoder, Failed
 from gcbarrier.model import Config, Probe
@@ -244,10 +244,10 @@ def test_one_name_for_a_heap_and_a_collector_is_ambiguous_in_a_parameter(own: Ma
         ([], True, "so --verify would change nothing: leave it out"),
     ],
 )
-def test_what_probes_ignore_is_refused(pairs: list[str], verify: bool, said: str, tmp_path: Path) -> None:
+def test_what_probes_ignore_is_refused(pairs: list[str], verify: bool, said: str) -> None:
+    plan = campaign.script_of("accuracy").plan(machine=campaign.NATIVE, quick=True)
     with pytest.raises(GcBarrierError, match=said):
-        campaign.run("accuracy", out=tmp_path / "run", verify=verify, settings=settings.read(pairs))
-    assert not (tmp_path / "run").exists()
+        settings.read(pairs).apply(plan, verify=verify)
     probes = (Probe(function="gcbarrier.bench.costs:operations", barrier="none"),)
     both = Plan(configs=(config("graph_edits"),), probes=probes)
     assert settings.read(["mutators=2"]).apply(both, verify=True).configs[0].mutators == 2

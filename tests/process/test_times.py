@@ -4,7 +4,7 @@ from places import PLUGINS
 
 from gcbarrier import measure
 from gcbarrier.campaign import runner
-from gcbarrier.experiment import Plan
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.model import Config, Invocation
 from gcbarrier.plugins import discovery
 from gcbarrier.results import cause, histogram

@@ -29,6 +29,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: kinds.index(kind(item.path, kinds)))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where the time went, by kind: what is to stay quick is watched in every run."""
+    took: dict[str, float] = {}
+    for report in (report for reports in terminalreporter.stats.values() for report in reports):
+        if isinstance(report, pytest.TestReport):
+            folder = Path(report.nodeid.partition("::")[0]).parts[1]
+            took[folder] = took.get(folder, 0.0) + report.duration
+    if took:
+        terminalreporter.line("took " + ", ".join(f"{seconds:.0f} s in {name}/" for name, seconds in took.items()))
+
+
 def known_kinds(markers: Iterable[str]) -> list[str]:
     """The folders that are markers, in the order of pyproject.toml: quick ones first."""
     return [name for line in markers if (name := line.partition(":")[0]) and (TESTS / name).is_dir()]

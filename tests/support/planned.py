@@ -7,7 +7,7 @@ from rich.console import Console
 from synthetic import make_manifest, make_outcome, make_run
 
 from gcbarrier.campaign import experiments as campaign
-from gcbarrier.experiment import Plan
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.model import PHASES, Config, Cycle, Machine, OperationTimes, Outcome, SlowOperation, evolve
 from gcbarrier.results.run import Run
 

@@ -15,10 +15,10 @@ from attrs import frozen
 from places import PLUGINS
 
 from gcbarrier.campaign import runner
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.core import build
 from gcbarrier.core.heap import Heap
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.experiment import Plan
 from gcbarrier.machines.fresh import FreshExecutor
 from gcbarrier.model import Config, evolve
 from gcbarrier.plugins import discovery

@@ -1,4 +1,7 @@
-/* What a barrier costs, by itself: stores, arming and collecting, each timed in one piece, on a space without
+/* bench/: what one part costs or does by itself, called by Python and by nothing in a heap. It may include
+ * everything.
+ *
+ * What a barrier costs, by itself: stores, arming and collecting, each timed in one piece, on a space without
  * mutators. And the same with nothing but the system calls of uffd-wp-async, on the same memory: what the
  * framework adds is the difference. */
 #include "api.h"

@@ -1,4 +1,9 @@
-/* Why a call failed. */
+/* include/: the contracts, for whoever is none of the core's: gcbarrier.h for heaps, barrier.h and
+ * pagetables.h for barriers, runtime.h for a collector with memory of its own, write_watch.h for C programs.
+ * They include one another and nothing else, and a plug-in sees nothing else. Next: base/events.h, what keeps
+ * this one.
+ *
+ * Why a call failed. */
 #ifndef GCB_ERROR_H
 #define GCB_ERROR_H
 

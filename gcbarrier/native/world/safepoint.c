@@ -69,7 +69,7 @@ static void arrive(gcb_thread *t, gcb_mutator_state state) {
 /* A mutator that spins helps with a rescan. */
 static bool idle(void *thread) {
   gcb_thread *t = thread;
-  return t->world->care.idle(t, SIZE_MAX) > 0;
+  return t->world->hooks.idle(t, SIZE_MAX) > 0;
 }
 
 /* Back to GCB_RUNNING; holds while the world is stopped.
@@ -106,7 +106,7 @@ static void help(gcb_thread *t) {
   size_t most = atomic_load_explicit(&world->assist, memory_order_relaxed);
   uint64_t until = gcb_now_ns() + atomic_load_explicit(&world->assist_wait_ns, memory_order_relaxed);
   for (size_t done = 0;;) {
-    done += world->care.idle(t, most - done);
+    done += world->hooks.idle(t, most - done);
     if (done >= most || gcb_now_ns() >= until ||
         (atomic_load_explicit(&t->m.attention, memory_order_relaxed) & (GCB_HELP | GCB_STOP)) != GCB_HELP ||
         (atomic_load_explicit(&world->phase, memory_order_relaxed) & 0xff) == GCB_IN_MARK)

@@ -102,7 +102,7 @@ static void measured_mutate(gcb_thread *t) {
 
 static bool enter(gcb_thread *t) {
   gcb_world *world = t->world;
-  if (world->care.enter(t)) {
+  if (world->hooks.enter(t)) {
     snprintf(t->error, sizeof t->error, "%s", gcb_error());
     return false;
   }
@@ -127,14 +127,14 @@ static void *mutator_main(void *argument) {
   else if (t->m.index > 0)
     built = await_built(t);
   else if (guarded(t, world->build)) {
-    world->care.built(t);
+    world->hooks.built(t);
     announce_built(t);
     built = true;
   }
   if (built)
     measured_mutate(t);
   if (entered)
-    world->care.leave(t);
+    world->hooks.leave(t);
   gcb_thread_gone(t);
   pthread_mutex_lock(&world->lock);
   world->ended++;
@@ -246,8 +246,8 @@ int gcb_world_each_root(gcb_world *world, int (*visit)(void *self, _Atomic(gcb_r
   return result;
 }
 
-int gcb_world_open(gcb_world *world, const gcb_care *care) {
-  world->care = *care;
+int gcb_world_open(gcb_world *world, const gcb_hooks *hooks) {
+  world->hooks = *hooks;
   gcb_service_open(world);
   return gcb_events_open(&world->events, EVENTS);
 }

@@ -1,6 +1,6 @@
 /* world/: who runs. gcb_world has the mutators' threads, stops and resumes them (safepoint.c), and is the
  * service between them and the collector's thread (service.c); times.c tells how long their operations took.
- * It may include base/ and include/, and knows of no heap: what a thread does for one is in gcb_care. Next:
+ * It may include base/ and include/, and knows of no heap: what a thread does for one is in gcb_hooks. Next:
  * cycle/cycle.h, whose thread stops the world. */
 #ifndef GCB_WORLD_H
 #define GCB_WORLD_H
@@ -49,17 +49,17 @@ typedef struct gcb_thread {
 
 /* What a mutator's thread does for others that are none of the world's business. All but idle() once in its
  * life, in its own thread. */
-typedef struct gcb_care {
+typedef struct gcb_hooks {
   /* While it is held, or lingers at a safepoint because it was asked to help: up to `most` granules are
    * rescanned; how many there were. */
   size_t (*idle)(gcb_thread *t, size_t most);
   int (*enter)(gcb_thread *t);  /* before it runs; -1: gcb_error() tells */
   void (*built)(gcb_thread *t); /* mutator 0: when the heap is built */
   void (*leave)(gcb_thread *t); /* when it has ended, if it has entered */
-} gcb_care;
+} gcb_hooks;
 
 typedef struct gcb_world {
-  gcb_care care;
+  gcb_hooks hooks;
   gcb_thread *threads;
   uint32_t thread_count;
   _Atomic(gcb_ref) globals[GCB_GLOBALS];
@@ -111,7 +111,7 @@ static inline void gcb_enter_phase(gcb_world *world, gcb_phase phase) {
     atomic_store_explicit(&world->phase, world->pauses << 8 | (uint32_t)phase, memory_order_relaxed);
 }
 
-int gcb_world_open(gcb_world *world, const gcb_care *care);
+int gcb_world_open(gcb_world *world, const gcb_hooks *hooks);
 void gcb_world_close(gcb_world *world); /* the threads have been ended */
 
 /* threads.c */

@@ -7,8 +7,9 @@ from attrs import field, frozen
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gcbarrier.report.grammar import Axis, Flag, Measure, Names
+from gcbarrier.report.grammar import Axis, Measure, Names
 from gcbarrier.report.looks import Look
+from gcbarrier.report.sentences import Flag
 from gcbarrier.report.style import INK
 from gcbarrier.results import Spread
 from gcbarrier.results.points import Point

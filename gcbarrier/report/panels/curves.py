@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gcbarrier.report.axes import placed, scale, set_ticks
-from gcbarrier.report.grammar import Axis, Flag, Measure, Names
+from gcbarrier.report.grammar import Axis, Measure, Names
 from gcbarrier.report.panels import (
     Drawing,
     Part,
@@ -24,6 +24,7 @@ from gcbarrier.report.panels import (
     style_of,
     what_marks_are,
 )
+from gcbarrier.report.sentences import Flag
 from gcbarrier.report.style import INK, TITLE
 from gcbarrier.report.units import Unit
 from gcbarrier.results import Spread

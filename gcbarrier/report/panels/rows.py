@@ -7,7 +7,7 @@ from attrs import frozen
 from matplotlib.axes import Axes
 
 from gcbarrier.report.axes import placed, scale
-from gcbarrier.report.grammar import Flag, Measure, Names
+from gcbarrier.report.grammar import Measure, Names
 from gcbarrier.report.layout import text_width
 from gcbarrier.report.panels import (
     Part,
@@ -23,6 +23,7 @@ from gcbarrier.report.panels import (
     style_of,
     what_marks_are,
 )
+from gcbarrier.report.sentences import Flag
 from gcbarrier.report.style import INK, LIMIT, RC, SMALL, TITLE
 
 _GAP = 0.3

@@ -2,9 +2,9 @@
 
 import pytest
 
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.campaign.settings import read
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.experiment import Plan
 from gcbarrier.model import Config
 
 GIB = 1 << 30

@@ -279,6 +279,8 @@ def test_a_single_pause_has_a_decade_around_it(figures: dict[str, Figure], run: 
     low, high = axes.get_xlim()
     assert low < pause.pause_ns < high
     assert high / low > 10
+    shown = [text for at, text in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True) if low <= at <= high]
+    assert len([text for text in shown if text.get_text()]) > 1
 
 
 def test_facts_that_the_manifest_lacks_are_not_made_up() -> None:

@@ -1,5 +1,6 @@
 """A test's folder is its marker, and a test in no such folder is an error."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,9 @@ def suite(tmp_path: Path) -> Path:
     )
     tests = tmp_path / "tests"
     tests.mkdir()
-    (tests / "conftest.py").write_text("from kinds import pytest_addoption, pytest_collection_modifyitems\n")
+    (tests / "conftest.py").write_text(
+        "from kinds import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary\n"
+    )
     (tmp_path / "support").mkdir()
     (tmp_path / "support" / "kinds.py").write_text((SUPPORT / "kinds.py").read_text(encoding="utf-8"))
     (tmp_path / "support" / "places.py").write_text(f"from pathlib import Path\nTESTS = Path({str(tests)!r})\n")
@@ -37,9 +40,14 @@ def suite(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def run(suite: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", *options]
+    settings = {"capture_output": True, "text": True, "timeout": 60, "check": False}
+    return subprocess.run(command, cwd=suite, env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, **settings)
+
+
 def collected(suite: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests", *options]
-    return subprocess.run(command, cwd=suite, capture_output=True, text=True, timeout=60, check=False)
+    return run(suite, "--collect-only", *options)
 
 
 def names(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -51,6 +59,10 @@ def test_the_folder_sets_the_marker_and_quick_ones_come_first(suite: Path) -> No
     assert names(collected(suite)) == ["tests/unit[1]", "tests/native[1]"]
     assert names(collected(suite, "-m", "native")) == ["tests/native[1]"]
     assert names(collected(suite, "--whole", "-m", "unit")) == ["tests/unit[1]", "tests/unit[2]"]
+
+
+def test_time_is_told_by_folder(suite: Path) -> None:
+    assert "took 0 s in unit/, 0 s in native/\n" in run(suite).stdout
 
 
 @pytest.mark.parametrize("place", ["tests/elsewhere", "tests"])

@@ -1,6 +1,6 @@
 """Does an experiment get from its plan to its figure?"""
 
-from gcbarrier.experiment import Plan
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.model import Config, Machine
 from gcbarrier.report import Comparison, Pauses, Report
 

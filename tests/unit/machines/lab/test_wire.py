@@ -8,11 +8,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from places import SUPPORT
 
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.machines.lab import report_progress, run_command
@@ -103,7 +103,7 @@ while (call := agent.receive()) is not None:
 @pytest.fixture
 def ask_agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[Message]]]:
     """Have one agent run ``function`` of a module, and return all that it says of it."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
     ours, theirs = socket.socketpair()
     decoder = Decoder()
 
