@@ -49,7 +49,7 @@ sys.path += [each for each in path if each not in sys.path]
 from gcbarrier.machines import fresh
 fresh.main(int(answers), int(parent))
 """
-_HOME = Path(__file__).resolve().parent.parent
+_HOME = Path(__file__).resolve().parents[2]
 
 
 class Within(Generic[P, T]):
