@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from gcbarrier.model import Outcome
 from gcbarrier.results.run import Run
+from gcbarrier.results.spread import quartiles
 from gcbarrier.results.tables import PAUSES
 
 PHASES = ("ttsp", "roots", "collect", "rescan", "mark", "resume")
@@ -34,7 +35,7 @@ def phase_split(table: NDArray[Any]) -> NDArray[np.float64]:
     if not len(table):
         return np.zeros(len(PHASES) + 1)
     total = table["pause_ns"].astype(np.float64)
-    low, median, high = np.percentile(total, (25, 50, 75))
+    low, median, high = quartiles(total)
     middle = table[(total >= low) & (total <= high)]
     if not len(middle):  # two pauses: both quartiles lie strictly between them
         middle = table
