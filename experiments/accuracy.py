@@ -24,8 +24,9 @@ from gcbarrier.bench.circumstances import CIRCUMSTANCES, GROWN, PAGES, page_barr
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.model import Machine, Probe
 from gcbarrier.report.layout import text_width
+from gcbarrier.report.looks import sort_key
 from gcbarrier.report.sheet import sheet
-from gcbarrier.report.style import DASH, INK, RC, sort_key, styled
+from gcbarrier.report.style import DASH, INK, RC, styled
 from gcbarrier.results.points import points
 from gcbarrier.results.run import Run
 

@@ -23,8 +23,9 @@ from gcbarrier.bench.costs import measurable
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.model import Machine, Probe, format_bytes
 from gcbarrier.report.layout import text_width
+from gcbarrier.report.looks import sort_key
 from gcbarrier.report.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
-from gcbarrier.report.style import INK, RC, SMALL, barrier_colours, sort_key, styled
+from gcbarrier.report.style import INK, RC, SMALL, barrier_colours, styled
 from gcbarrier.results.points import Point, points
 from gcbarrier.results.run import Run
 

@@ -22,8 +22,9 @@ from rich.text import Text
 from gcbarrier.bench.costs import is_software, measurable
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.model import Machine, Probe
+from gcbarrier.report.looks import sort_key
 from gcbarrier.report.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
-from gcbarrier.report.style import DASH, FAINT, INK, SMALL, barrier_colours, format_number, sort_key, styled
+from gcbarrier.report.style import DASH, FAINT, INK, SMALL, barrier_colours, format_number, styled
 from gcbarrier.results.points import Point, points
 from gcbarrier.results.run import Run
 

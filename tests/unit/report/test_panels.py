@@ -9,8 +9,8 @@ import pytest
 from drawn import RATE, REMARK, drawn, keys, labels, lines, rated, said, small_run
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from planned import told
 from synthetic import make_manifest, make_outcomes, make_run
-from test_scaling import told
 
 from gcbarrier import results as metrics
 from gcbarrier.campaign.plans import Plan
