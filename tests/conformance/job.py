@@ -17,6 +17,7 @@ from conformance.apart import Died, apart, become_nobody, begin
 from conformance.known import known_losses
 from conformance.life import Seen
 from conformance.subject import Subject, notices_any_write
+from gcbarrier import barriers
 from gcbarrier.bench.trial import try_out
 from gcbarrier.campaign import runner
 from gcbarrier.core import build

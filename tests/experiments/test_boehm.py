@@ -12,7 +12,7 @@ from gcbarrier.campaign.settings import check
 from gcbarrier.model import Machine, Outcome, Pause, evolve, from_json, to_json
 from gcbarrier.report.units import TIMES
 from gcbarrier.results import cells
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 NATIVE = Machine(name="native")
 WHO = {"mostly-concurrent": 1, "stop-the-world": 1, "bdwgc": 10}

@@ -13,7 +13,7 @@ from gcbarrier.report.sentences import Flag
 from gcbarrier.report.style import INK
 from gcbarrier.results import Spread
 from gcbarrier.results.points import Point
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 Split = Axis | Names
 """What cells may be split by."""

@@ -43,7 +43,7 @@ from gcbarrier.report import (
 )
 from gcbarrier.report.units import DASH, ticks
 from gcbarrier.results import Cell, spread
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 MIB = 1 << 20
 SHAPES = {
