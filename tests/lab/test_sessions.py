@@ -22,7 +22,7 @@ def combinations(*, whole: bool) -> list[Config]:
     soft-dirty, which meets all of them here.
     """
     return [
-        to_verify(heap, barrier, duration_s=0.6)  # emulated: half as long there may be no store while it marks
+        to_verify(heap, barrier, duration_s=1.5)  # emulated: in less there may be no store while it marks
         for number, barrier in enumerate(BARRIERS)
         for index, heap in enumerate(SHIPPED)
         if whole or barrier == SOFT_DIRTY or index == number % len(SHIPPED)
