@@ -20,7 +20,7 @@ from gcbarrier.model import Machine, Probe
 from gcbarrier.report import BARRIER, Across, Column, Grid, Names, Report
 from gcbarrier.report.units import DASH
 from gcbarrier.results.points import points
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 MIB = 1 << 20
 EXACT, FALSE, LOST, REFUSED = COLOURS = {

@@ -35,7 +35,7 @@ from gcbarrier.report import (
 )
 from gcbarrier.report.style import INK
 from gcbarrier.results.points import Point, points
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 MIB = 1 << 20
 QUICK = "1 10 100 1000 10000 100000"

@@ -20,7 +20,7 @@ from gcbarrier.report.units import DASH, format_ns, format_number
 from gcbarrier.results import Cell, Spread, cells, cpu_ns_per_operation, spread
 from gcbarrier.results.operations import IN_CYCLE, histogram
 from gcbarrier.results.points import points
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 MIB, GIB = 1 << 20, 1 << 30
 LOG, ASYNC, BOEHM = "uffd-wp-log", "uffd-wp-async", "bdwgc"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gcbarrier.model import Barrier, Config, Outcome, Pause
     from gcbarrier.plugins.discovery import add_path
     from gcbarrier.results import pauses
-    from gcbarrier.results.store import Run, load
+    from gcbarrier.results.run import Run, load
     from gcbarrier.tracked import Tracked
     from gcbarrier.write_watch import WriteWatch
 
@@ -46,8 +46,8 @@ _PLACES = {
     "Config": ("model", "Config"),
     "Outcome": ("model", "Outcome"),
     "Pause": ("model", "Pause"),
-    "Run": ("results.store", "Run"),
-    "load": ("results.store", "load"),
+    "Run": ("results.run", "Run"),
+    "load": ("results.run", "load"),
     "save": ("campaign.saving", "save"),
     "Tracked": ("tracked", "Tracked"),
     "WriteWatch": ("write_watch", "WriteWatch"),

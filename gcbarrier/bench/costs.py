@@ -5,7 +5,6 @@ over. Readings are in ns (instructions, on a machine that counts
 those).
 """
 
-import statistics
 from collections.abc import Iterator
 
 from gcbarrier import barriers
@@ -13,6 +12,7 @@ from gcbarrier.bench.probes import Bench, Opened, sampled, timed
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import PAGE_BYTES, Reading
 from gcbarrier.plugins import discovery
+from gcbarrier.results.spread import quartiles
 
 _HOT_PAGES = 16
 _HOT_STORES = 4096
@@ -105,8 +105,8 @@ def framework(bench: Bench, *, densities: str, budget_s: float, least: int = 7) 
         yield timed(what, taken, x=density, each=pages if what.endswith("first-store") else 1)
         if not what.startswith("bare-"):
             bare = samples[f"bare-{what}", density]
-            added = sorted(100 * (ours / theirs - 1) for ours, theirs in zip(taken, bare, strict=True))
-            low, centre, high = statistics.quantiles(added, n=4)
+            added = [100 * (ours / theirs - 1) for ours, theirs in zip(taken, bare, strict=True)]
+            low, centre, high = quartiles(added)
             yield Reading(
                 what=f"added-{what}", x=density, value=centre, low=low, high=high, unit="%", samples=len(added)
             )

@@ -5,13 +5,12 @@ timed is the marker and nothing else. Beside it the plain loop marks the same gr
 a test at the push, a ring of 32 prefetched objects.
 """
 
-import statistics
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from gcbarrier.bench.probes import Bench, timed
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import PAGE_BYTES, Reading
+from gcbarrier.results.spread import quartiles
 
 _OBJECT_BYTES = 64
 _SEED = 12345
@@ -69,13 +68,13 @@ def _rotated(counts: Sequence[int], turn: int) -> list[int]:
 
 
 def _quotient(values: Sequence[float], markers: int) -> Reading:
-    quartiles: Any = statistics.quantiles(values, n=4) if len(values) > 1 else [*values] * 3
+    low, centre, high = quartiles(values)
     return Reading(
         what="quotient",
         x=markers,
-        value=statistics.median(values),
-        low=quartiles[0],
-        high=quartiles[2],
+        value=centre,
+        low=low,
+        high=high,
         samples=len(values),
         unit="",
     )

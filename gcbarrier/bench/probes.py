@@ -14,7 +14,6 @@ import contextlib
 import gc
 import importlib
 import os
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from gcbarrier.core.library import Core, Space, open_core
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.host import fits, machine_name
 from gcbarrier.model import Finding, Measured, Probe, Reading
+from gcbarrier.results.spread import quartiles
 
 _LOOP = Path(__file__).with_name("store_loop.c")
 _LEAST, _MOST = 5, 1000
@@ -153,13 +153,13 @@ def timed(what: str, samples_ns: Sequence[float], *, x: float = 0.0, each: float
     the guest's timer.
     """
     ordered = sorted(sample / each for sample in samples_ns)
-    quartiles = statistics.quantiles(ordered, n=4) if len(ordered) > 1 else ordered * 3
+    low, centre, high = quartiles(ordered)
     return Reading(
         what=what,
         x=x,
-        value=ordered[0] if counted() else statistics.median(ordered),
-        low=ordered[0] if counted() else quartiles[0],
-        high=quartiles[2],
+        value=ordered[0] if counted() else centre,
+        low=ordered[0] if counted() else low,
+        high=high,
         samples=len(ordered),
         unit="instructions" if counted() else "ns",
         note=note,

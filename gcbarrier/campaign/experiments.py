@@ -27,7 +27,8 @@ from gcbarrier.machines import host, lab
 from gcbarrier.model import Config, Finding, Machine, Measured, Outcome, converter
 from gcbarrier.plugins import discovery
 from gcbarrier.plugins.discovery import nearest
-from gcbarrier.results import store
+from gcbarrier.results.run import Run, load
+from gcbarrier.results.writer import RunWriter
 
 _AS_PLANNED = Settings()
 
@@ -40,7 +41,7 @@ def run(
     verify: bool = False,
     settings: Settings = _AS_PLANNED,
     watch: Watch = UNWATCHED,
-) -> store.Run:
+) -> Run:
     """Run the experiment called ``name`` and write the run directory ``out``, which it returns loaded.
 
     By default that is ``runs/NAME-TIME``, with a number behind it where another run has just taken that.
@@ -57,7 +58,7 @@ def run(
     plans: dict[str, Plan] = {}
     machines: dict[str, dict[str, object]] = {}
     target = out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    with store.RunWriter(target, or_next=out is None) as writer:
+    with RunWriter(target, or_next=out is None) as writer:
 
         def on(place: Place, plan: Plan, lacking: Mapping[str, Unavailable], only: int | None = None) -> None:
             plans[place.machine.name] = plan
@@ -121,7 +122,7 @@ def run(
                 "lacking": as_told(lacking),
             }
         )
-    return store.load(out or target.with_name(written.name))
+    return load(out or target.with_name(written.name))
 
 
 def measure(
@@ -151,7 +152,7 @@ def measure(
         return tuple(record for record in records if isinstance(record, Outcome))
 
 
-def failures(run: store.Run) -> tuple[Outcome | Finding, ...]:
+def failures(run: Run) -> tuple[Outcome | Finding, ...]:
     """The invocations, of sessions and of probes, that did not end well."""
     everything: tuple[Outcome | Finding, ...] = (*run.outcomes, *run.findings)
     return tuple(one for one in everything if one.error)

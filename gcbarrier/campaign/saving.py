@@ -10,10 +10,11 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines import host
 from gcbarrier.model import Measured, Outcome
 from gcbarrier.plugins import discovery
-from gcbarrier.results import store
+from gcbarrier.results.run import Run, load
+from gcbarrier.results.writer import RunWriter
 
 
-def save(outcomes: Iterable[Outcome], out: str | os.PathLike[str], *, experiment: str = "pause_times") -> store.Run:
+def save(outcomes: Iterable[Outcome], out: str | os.PathLike[str], *, experiment: str = "pause_times") -> Run:
     """Write the outcomes as the run directory ``out``, which is returned loaded.
 
     ``experiment`` is the one whose figures ``gcbarrier plot`` draws of it. There are no raw events in it, and of a
@@ -29,7 +30,7 @@ def save(outcomes: Iterable[Outcome], out: str | os.PathLike[str], *, experiment
         name: host.manifest(build.cflags()) if name == here else {}
         for name in dict.fromkeys(one.machine for one in kept)
     }
-    with store.RunWriter(Path(out)) as writer:
+    with RunWriter(Path(out)) as writer:
         for outcome in kept:
             writer.add(Measured(record=outcome))
         writer.commit(
@@ -39,7 +40,7 @@ def save(outcomes: Iterable[Outcome], out: str | os.PathLike[str], *, experiment
                 "machines": machines,
             }
         )
-    return store.load(Path(out))
+    return load(Path(out))
 
 
 __all__ = ["save"]

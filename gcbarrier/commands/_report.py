@@ -9,11 +9,11 @@ from gcbarrier import report
 from gcbarrier.commands._progress import waiting
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.plugins import discovery
-from gcbarrier.results import store
 from gcbarrier.results.lost import losses
+from gcbarrier.results.run import Run
 
 
-def present(run: store.Run, directory: Path) -> None:
+def present(run: Run, directory: Path) -> None:
     """Draw the figures of ``run`` into ``directory``, print its numbers, and name what was written.
 
     Raises GcBarrierError where the experiment's script is gone or incomplete, or the figures can't be written.
@@ -33,7 +33,7 @@ def present(run: store.Run, directory: Path) -> None:
         print(path)
 
 
-def _script(united: store.Run) -> ModuleType:
+def _script(united: Run) -> ModuleType:
     """The experiment's script, which knows what its figures are; raises GcBarrierError where it is gone."""
     name = united.experiment
     known = discovery.names("experiments")

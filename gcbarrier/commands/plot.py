@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gcbarrier.commands._report import present
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.results import store
+from gcbarrier.results.run import load, unite
 
 HELP = "draw the figures of one or more runs again and print their numbers"
 
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     _refuse_doubles(directories)
     if args.out is None and len(directories) > 1:
         raise GcBarrierError(f"figures of {len(directories)} runs belong to none of them: name a folder with --out")
-    united = store.unite([store.load(directory) for directory in directories])
+    united = unite([load(directory) for directory in directories])
     present(united, args.out or directories[0] / "figures")
     return 0
 

@@ -128,9 +128,6 @@ int gcb_reset_write_watch(gcb_space *space, void *base, size_t size);
  * Bytes; 0 for a barrier that reports nothing; its own granule where it notices gcb_store() alone; -1 on
  * failure. */
 int64_t gcb_measured_granule_bytes(uint32_t memory, const gcb_barrier_ops *ops);
-/* Write known pages of a scratch heap and demand exactly those back: -1 where the barrier does not work here,
- * else how many pages it reported too many. */
-int gcb_try(uint32_t memory, const gcb_barrier_ops *ops);
 /* Median nanoseconds of the first store to an armed page of a scratch heap; -1 on failure. */
 int64_t gcb_fault_cost_ns(uint32_t memory, const gcb_barrier_ops *ops);
 

@@ -9,7 +9,7 @@ from gcbarrier.report.text import fold
 from gcbarrier.report.units import DASH, TIMES, format_number
 from gcbarrier.results import cells
 from gcbarrier.results.lost import lost
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 _NAMED = 3
 _LISTED = 4

@@ -10,7 +10,7 @@ from gcbarrier.report import keys
 from gcbarrier.report.footer import footer
 from gcbarrier.report.layout import spot, text_width
 from gcbarrier.report.style import FAINT, INK, SMALL
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 MARGIN = 0.12
 """Inches, as everything here: where the first column of a page begins."""

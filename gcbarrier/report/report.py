@@ -17,7 +17,7 @@ from gcbarrier.report.style import styled
 from gcbarrier.report.tables import ByHand, Table, Written, rank
 from gcbarrier.results import cells
 from gcbarrier.results.points import points
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 
 @runtime_checkable

@@ -96,8 +96,6 @@ class Unit:
 
     def ticked(self, value: float) -> str:
         """What an axis says at ``value``."""
-        if self.floor is not None and self.scale != "linear" and value <= self.floor:
-            return "0"
         if not value and self.scale == "linear":
             return "0"
         return (self.tick or self.words)(value)

@@ -8,7 +8,7 @@ from gcbarrier.errors import Unavailable
 from gcbarrier.model import format_bytes
 from gcbarrier.report.looks import sort_key
 from gcbarrier.results import cells
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 _COUNTS = ("cycles_checked", "objects_checked", "written_granules", "reported_granules", "false_dirty_granules")
 

@@ -1,8 +1,8 @@
 """The run directory, and numbers out of it, as numpy arrays; no drawing here.
 
-``store`` writes and reads a run; ``pauses``, ``cells``, ``operations``, ``points``, ``cost`` and ``spread`` are what
-figures and tables are made of. May import ``machines.cache`` and the records;
-figures are next door in ``report``.
+``run`` reads a run and ``writer`` writes it; what rows it has of what is in ``tables``. Of ``pauses``, ``cells``,
+``operations``, ``points``, ``cost`` and ``spread`` figures and tables are made. May import ``machines.cache`` and the
+records; figures are next door in ``report``.
 
 ::
 

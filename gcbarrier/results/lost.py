@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 _RECORDS = {"configs": "outcomes", "probes": "findings"}
 """What each invocation of these parts of a plan leaves, whether it ended well or not."""

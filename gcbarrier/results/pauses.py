@@ -7,13 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcbarrier.model import Outcome
-from gcbarrier.results.store import PAUSE_COLUMNS, Run, pause_rows
+from gcbarrier.results.run import Run
+from gcbarrier.results.spread import quartiles
+from gcbarrier.results.tables import PAUSES
 
 PHASES = ("ttsp", "roots", "collect", "rescan", "mark", "resume")
 """The phases of a pause in the order in which they happen; column ``<phase>_ns`` holds each."""
-
-_TEXT = {"machine", "experiment", "heap", "memory", "barrier", "collector", "kind", "settings"}
-_TRUTH = {"preempted", "prototype", "failed", "fell_back"}
 
 
 def pauses(source: Run | Iterable[Outcome]) -> NDArray[Any]:
@@ -21,15 +20,9 @@ def pauses(source: Run | Iterable[Outcome]) -> NDArray[Any]:
 
     Order is that of the outcomes, then of time. Times are nanoseconds (int64). Failed invocations are included.
     """
-    rows = list(pause_rows(source.outcomes, source.experiment) if isinstance(source, Run) else pause_rows(source))
-    dtype = []
-    for column, name in enumerate(PAUSE_COLUMNS):
-        if name in _TEXT:
-            width = max((len(str(row[column])) for row in rows), default=1)
-            dtype.append((name, f"U{max(width, 1)}"))
-        else:
-            dtype.append((name, "?" if name in _TRUTH else "i8"))
-    return np.array(rows, dtype=dtype)
+    if isinstance(source, Run):
+        return PAUSES.array(source.outcomes, source.experiment)
+    return PAUSES.array(source)
 
 
 def phase_split(table: NDArray[Any]) -> NDArray[np.float64]:
@@ -42,7 +35,7 @@ def phase_split(table: NDArray[Any]) -> NDArray[np.float64]:
     if not len(table):
         return np.zeros(len(PHASES) + 1)
     total = table["pause_ns"].astype(np.float64)
-    low, median, high = np.percentile(total, (25, 50, 75))
+    low, median, high = quartiles(total)
     middle = table[(total >= low) & (total <= high)]
     if not len(middle):  # two pauses: both quartiles lie strictly between them
         middle = table

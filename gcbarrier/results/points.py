@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from gcbarrier.model import Finding, Reading
+from gcbarrier.results.run import Run
 from gcbarrier.results.spread import Spread, spread
-from gcbarrier.results.store import Run
 
 
 @frozen(kw_only=True)

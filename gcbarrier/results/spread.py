@@ -13,6 +13,11 @@ def percentile(values: ArrayLike, q: float) -> float:
     return float(np.percentile(array, q)) if array.size else float("nan")
 
 
+def quartiles(values: ArrayLike) -> tuple[float, float, float]:
+    """The lower quartile, the median and the upper quartile, as :func:`percentile` has them."""
+    return percentile(values, 25), percentile(values, 50), percentile(values, 75)
+
+
 def geometric_mean(values: ArrayLike) -> float:
     """The mean that suits ratios and rates; nan where there are no values or one is not positive."""
     array = np.asarray(values, dtype=np.float64)
@@ -57,4 +62,4 @@ def spread(values: Sequence[float], *, ratio: bool = False) -> Spread:
     return Spread(centre=centre, low=min(each), high=max(each), each=each)
 
 
-__all__ = ["Spread", "geometric_mean", "percentile", "spread", "tail"]
+__all__ = ["Spread", "geometric_mean", "percentile", "quartiles", "spread", "tail"]

@@ -8,7 +8,7 @@ from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign import settings
 from gcbarrier.model import Finding, Machine, Reading, evolve, to_json
 from gcbarrier.results import spread
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 SCRIPT = campaign.script_of("goals")
 

@@ -15,7 +15,7 @@ from synthetic import make_manifest, make_run
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.model import Finding, Machine, Probe, Reading, evolve
 from gcbarrier.results.points import points
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 MIB = 1 << 20
 

@@ -17,7 +17,7 @@ from gcbarrier.campaign.plans import Plan
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Machine, converter, evolve, from_json, to_json
 from gcbarrier.plugins import discovery
-from gcbarrier.results import store
+from gcbarrier.results.run import load
 
 MIB = 1 << 20
 EXPERIMENTS = ("accuracy", "barrier_costs", "crossover", "marking", "overhead")
@@ -93,7 +93,7 @@ def test_from_the_plan_to_the_figure_and_back(name: str, shrunk, tmp_path: Path,
         rows = list(csv.DictReader(file))
     assert [row["what"] for row in rows] == list(measured["what"])
     assert np.allclose([float(row["value"]) for row in rows], measured["value"])
-    again = store.load(tmp_path / "run")
+    again = load(tmp_path / "run")
     assert again.findings == run.findings
     assert converter.structure(again.manifest["plans"]["native"], Plan).probes
     script = campaign.script_of(name)

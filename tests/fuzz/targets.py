@@ -20,7 +20,8 @@ from gcbarrier.campaign.plans import Plan
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.graphs import graphfile, importers
 from gcbarrier.model import Config, Cycle, Invocation, Outcome, Pause, Verification, to_json
-from gcbarrier.results import store
+from gcbarrier.results.run import FORMAT, load
+from gcbarrier.results.tables import PAUSES
 
 SEPARATOR = b"\n---\n"
 """Between the two files of a run directory."""
@@ -70,10 +71,10 @@ def _read_run(data: bytes, folder: Path) -> None:
     manifest, _, outcomes = data.partition(SEPARATOR)
     (folder / "manifest.json").write_bytes(manifest)
     (folder / "outcomes.jsonl").write_bytes(outcomes)
-    run = store.load(folder)
+    run = load(folder)
     for machine in run.machines:
         run.facts(machine), run.on(machine)
-    list(store.pause_rows(run.outcomes, run.experiment))
+    list(PAUSES.rows(run.outcomes, run.experiment))
 
 
 def _read_settings(data: bytes, _folder: Path) -> None:
@@ -167,7 +168,7 @@ def run_text() -> str:
         facts={"fault_cost_ns": 1},
     )
     failed = Outcome(invocation=Invocation(config=config, index=1, seed=2), machine="m", error="no")
-    manifest = {"format": store.FORMAT, "experiment": "e", "machines": {"m": {"kernel": {"release": "6.12"}}}}
+    manifest = {"format": FORMAT, "experiment": "e", "machines": {"m": {"kernel": {"release": "6.12"}}}}
     return json.dumps(manifest) + SEPARATOR.decode() + to_json(good) + "\n" + to_json(failed) + "\n"
 
 

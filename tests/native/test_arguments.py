@@ -46,7 +46,7 @@ def test_misuse_is_refused_or_made_good(sanitizers: str, needs, monkeypatch: pyt
             "join while stopped": "",
             "free while stopped": None,
             "resume without a stop": "",
-            "gcb_try": "there is no barrier to try",
+            "gcb_measured_granule_bytes": "there is no barrier to try",
             "gcb_fault_cost_ns": "there is no barrier to try",
         }
 

@@ -23,7 +23,7 @@ from gcbarrier.errors import Unavailable
 from gcbarrier.model import Machine
 from gcbarrier.plugins import discovery
 from gcbarrier.report.footer import footer
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 REMEDY = "have root run `apt install libgc-dev`"
 EXPERIMENT = '''"""Ours, and another beside it."""

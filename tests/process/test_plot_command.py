@@ -15,7 +15,7 @@ from synthetic import make_outcome, make_outcomes, write_run
 from gcbarrier.commands import main
 from gcbarrier.model import Config, evolve
 from gcbarrier.report.footer import footer
-from gcbarrier.results import store
+from gcbarrier.results.run import Run, load
 
 NONE = Config(heap="gcbench", barrier="none", collector="stop-the-world")
 ASYNC = Config(heap="gcbench", barrier="uffd-wp-async", collector="mostly-concurrent")
@@ -259,7 +259,7 @@ def _planned(run: Path, *, configs: int, probes: int, invocations: int) -> None:
     (run / "manifest.json").write_text(json.dumps({**manifest, "plans": {"native": plan}}))
 
 
-def _small_print(run: store.Run) -> str:
+def _small_print(run: Run) -> str:
     return footer(run, "native", 1000)
 
 
@@ -267,14 +267,14 @@ def test_what_is_missing_of_the_plan_is_told(tmp_path: Path, capsys: pytest.Capt
     target = write_run(tmp_path / "x", make_outcomes([NONE, ASYNC], invocations=2, cycles=4))
     _planned(target, configs=2, probes=0, invocations=2)
     assert main(["plot", str(target)]) == 0
-    assert "are missing from" not in capsys.readouterr().out + _small_print(store.load(target))
+    assert "are missing from" not in capsys.readouterr().out + _small_print(load(target))
 
     lines = (target / "outcomes.jsonl").read_text().splitlines(keepends=True)
     (target / "outcomes.jsonl").write_text("".join(lines[:3]))
     said = "1 of 4 outcomes are missing from the run directory: what is shown rests on the others"
     assert main(["plot", str(target)]) == 0
     assert f"native: {said}\n" in capsys.readouterr().out
-    assert _small_print(store.load(target)).endswith(f"\n{said}")
+    assert _small_print(load(target)).endswith(f"\n{said}")
 
     _planned(target, configs=2, probes=3, invocations=2)
     assert main(["plot", str(target)]) == 0

@@ -20,7 +20,7 @@ from gcbarrier.campaign import settings
 from gcbarrier.core.events import EVENT
 from gcbarrier.machines.lab.paths import lab_home
 from gcbarrier.plugins import discovery
-from gcbarrier.results import store
+from gcbarrier.results.run import load
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -63,7 +63,7 @@ def test_from_the_plan_to_the_figure(run: Run, tmp_path: Path) -> None:
     assert manifest["plans"]["native"]["configs"][0]["heap"] == "ring"
     with (out / "pauses.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    loaded = store.load(out)
+    loaded = load(out)
     assert len(rows) == len(metrics.pauses(loaded)) > 0
     assert {row["kind"] for row in rows} <= {"full", "remark"}
     assert len(loaded.outcomes) == 4
@@ -79,7 +79,7 @@ def test_from_the_plan_to_the_figure(run: Run, tmp_path: Path) -> None:
 def test_verify_says_what_was_checked(run: Run, tmp_path: Path) -> None:
     done = run("tiny", "--quick", "--verify", "--out", "mine", *NATIVE)
     assert done.returncode == 0, done.stderr
-    for outcome in store.load(tmp_path / "mine").outcomes:
+    for outcome in load(tmp_path / "mine").outcomes:
         assert outcome.verification is not None
         assert outcome.verification.checksum_matches
         assert outcome.verification.objects_checked > 0
@@ -90,7 +90,7 @@ def test_an_invocation_that_fails_is_recorded_and_the_rest_go_on(run: Run, tmp_p
     done = run("tiny", "--quick", "--out", "mine", *NATIVE, "--set", "ring.keep=true", "--set", "invocations=1")
     assert done.returncode == 1
     assert "out of memory" in done.stdout
-    outcomes = store.load(tmp_path / "mine").outcomes
+    outcomes = load(tmp_path / "mine").outcomes
     assert len(outcomes) == 2
     assert all("out of memory" in outcome.error for outcome in outcomes)
     assert (tmp_path / "mine" / "figures" / "tiny-native.png").exists()
@@ -194,7 +194,7 @@ def test_what_this_kernel_lacks_runs_in_the_lab_with_all_the_rest(run: Run, tmp_
     before = {path.name for path in lab_home().iterdir()}
     done = run("tiny", "--quick", "--verify", "--out", "mine", "--set", "invocations=1")
     assert done.returncode == 0, done.stdout + done.stderr
-    loaded = store.load(tmp_path / "mine")
+    loaded = load(tmp_path / "mine")
     native, guest = loaded.machines
     assert native == "native"
     assert guest.startswith("lab-")
@@ -220,4 +220,4 @@ def test_two_runs_of_one_second_have_a_directory_each(tmp_path: Path, monkeypatc
     chosen = settings.read(["machine=native", "barrier=uffd-wp-async", "invocations=1"])
     runs = [campaign.run("tiny", quick=True, settings=chosen) for _ in range(2)]
     assert [run.directory for run in runs] == [Path("runs/tiny-20260101-000000"), Path("runs/tiny-20260101-000000-2")]
-    assert all(store.load(run.directory).outcomes for run in runs)
+    assert all(load(run.directory).outcomes for run in runs)

@@ -10,7 +10,7 @@ from synthetic import make_manifest, make_outcomes, make_run
 
 from gcbarrier.model import Config
 from gcbarrier.report import NS, PER_S, Axis, Lines, Measure, Report
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 RATE = Axis("stores per second", "heap_params.rate_per_s", PER_S, endless=0.0, short="stores/s")
 REMARK = Measure("remark pause", NS, lambda cell: cell.medians("remark"), head="remark")

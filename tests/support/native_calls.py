@@ -73,7 +73,7 @@ def misuse() -> dict[str, Any]:
     attempt("free while stopped", start, lib.gcb_stop)
     # Once too often: the next stop would not have been one.
     attempt("resume without a stop", lib.gcb_resume, start, lib.gcb_begin_cycle, lib.gcb_full, join)
-    for name in ("gcb_try", "gcb_fault_cost_ns"):
+    for name in ("gcb_measured_granule_bytes", "gcb_fault_cost_ns"):
         said[name] = reason(getattr(lib, name)(0, null))
     return said
 
@@ -136,7 +136,7 @@ class _Caller:
     def without_a_space(self) -> None:
         """What takes no space, with nothing or nonsense in its place."""
         memory = self.chance.choice((0, 99, HUGE))
-        self.call("gcb_try", memory, self.ffi.NULL)
+        self.call("gcb_measured_granule_bytes", memory, self.ffi.NULL)
         self.call("gcb_fault_cost_ns", memory, self.ffi.NULL)
         for path in (b"", b"/dev/null", b"/nowhere/x.so"):
             self.call("gcb_load_barrier", path, self.ffi.new("const gcb_barrier_ops **"))

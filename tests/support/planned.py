@@ -9,7 +9,7 @@ from synthetic import make_manifest, make_outcome, make_run
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.model import PHASES, Config, Cycle, Machine, OperationTimes, Outcome, SlowOperation, evolve
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 NATIVE = Machine(name="native")
 GUEST = Machine(name="lab-6.12.95-tcg", accelerator="tcg")

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from gcbarrier.model import Config, Invocation, Measured, Outcome, Pause, Stall
-from gcbarrier.results.store import Run, RunWriter
+from gcbarrier.results.run import Run
+from gcbarrier.results.writer import RunWriter
 
 EVENT = np.dtype([("t_ns", "<u8"), ("kind", "<u2"), ("thread", "<u2"), ("value", "<i8")])
 

@@ -13,7 +13,7 @@ from gcbarrier.report.sentences import Flag
 from gcbarrier.report.style import INK
 from gcbarrier.results import Spread
 from gcbarrier.results.points import Point
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 Split = Axis | Names
 """What cells may be split by."""
@@ -196,8 +196,8 @@ def nothing(cells: Sequence[Any], measures: Measure | Sequence[Measure]) -> list
     said = []
     for measure in [measures] if isinstance(measures, Measure) else measures:
         unit = measure.unit_of(cells)
-        if unit.scale == "log" and unit.floor and any(measure.value(cell).low < unit.floor for cell in cells):
-            said.append(f"{measure.title}: 0 is drawn at {unit.floor:g}.")
+        if unit.scale == "log" and unit.floor and any(measure.value(cell).low <= 0 for cell in cells):
+            said.append(f"No {measure.title} at all is drawn at {unit.words(unit.floor)}.")
     return said
 
 

@@ -20,7 +20,7 @@ from gcbarrier.report import Comparison, Pauses, Report
 from gcbarrier.report.looks import sort_key
 from gcbarrier.report.text import fold
 from gcbarrier.report.units import DASH, format_ns, format_number, format_ratio
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 NONE = Config(heap="gcbench", barrier="none", collector="stop-the-world")
 REPORT = Report(title="Q?", figure=Comparison(), table=Pauses())

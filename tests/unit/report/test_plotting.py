@@ -17,7 +17,7 @@ from gcbarrier.report import Comparison, Pauses, Report
 from gcbarrier.report.looks import barrier_colours
 from gcbarrier.report.units import DASH, TIMES, format_ns
 from gcbarrier.results import Cell
-from gcbarrier.results.store import Run
+from gcbarrier.results.run import Run
 
 LAB = "lab-6.12.95-tcg"
 PANELS = ["distribution", "phases", "throughput", "cpu", "faults"]

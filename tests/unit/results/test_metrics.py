@@ -10,7 +10,7 @@ from synthetic import make_outcome, make_outcomes
 
 from gcbarrier import results as metrics
 from gcbarrier.model import Config, Outcome, Pause, evolve
-from gcbarrier.results.store import PAUSE_COLUMNS
+from gcbarrier.results.tables import PAUSES
 
 NONE = Config(heap="graph_edits", barrier="none", collector="stop-the-world")
 ASYNC = Config(heap="graph_edits", barrier="uffd-wp-async", collector="mostly-concurrent")
@@ -31,7 +31,7 @@ def outcome(config: Config, index: int, *pauses: Pause, **fields: int) -> Outcom
 def test_pauses_are_the_columns_of_the_csv_with_types() -> None:
     outcomes = make_outcomes([NONE, ASYNC], invocations=2)
     table = metrics.pauses(outcomes)
-    assert table.dtype.names == PAUSE_COLUMNS
+    assert table.dtype.names == PAUSES.names
     assert table.shape == (sum(len(o.pauses) for o in outcomes),)
     assert table["pause_ns"].tolist() == [p.pause_ns for o in outcomes for p in o.pauses]
     assert table["preempted"].dtype == bool
@@ -41,7 +41,7 @@ def test_pauses_are_the_columns_of_the_csv_with_types() -> None:
 def test_no_pauses_are_an_empty_array_with_the_columns() -> None:
     table = metrics.pauses([])
     assert table.shape == (0,)
-    assert table.dtype.names == PAUSE_COLUMNS
+    assert table.dtype.names == PAUSES.names
     assert metrics.phase_split(table).tolist() == [0.0] * 7
 
 

@@ -13,14 +13,15 @@ from synthetic import make_manifest, make_outcome, write_run
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config
 from gcbarrier.results import reserve
-from gcbarrier.results.store import RunWriter, load
+from gcbarrier.results.run import load
+from gcbarrier.results.writer import RunWriter
 
 CONFIG = Config(heap="graph_edits", barrier="uffd-wp-async", collector="mostly-concurrent")
 
 WRITER = """
 import sys
 from pathlib import Path
-from gcbarrier.results.store import RunWriter
+from gcbarrier.results.writer import RunWriter
 with RunWriter(Path(sys.argv[1]), or_next=len(sys.argv) > 2) as writer:
     (writer._target / "events" / "0.npy").write_bytes(b"half")
     print(writer._target, flush=True)

@@ -9,7 +9,10 @@ import pytest
 from gcbarrier.core import times
 from gcbarrier.core.events import EVENT, Kind
 from gcbarrier.model import Config, Invocation, Measured, OperationTimes, Outcome, SlowOperation, from_json, to_json
-from gcbarrier.results import cause, causes, histogram, store
+from gcbarrier.results import cause, causes, histogram
+from gcbarrier.results.run import load
+from gcbarrier.results.tables import OPERATIONS, SLOW_OPERATIONS
+from gcbarrier.results.writer import RunWriter
 
 MIB = 1 << 20
 CONFIG = Config(heap="graph_edits", barrier="none", collector="never", heap_bytes=16 * MIB)
@@ -80,22 +83,20 @@ def test_causes_are_told_by_what_was_met(met: dict, why: str) -> None:
 
 def test_times_are_kept_with_the_run(tmp_path: Path) -> None:
     one = OperationTimes(phase="mark", low_ns=(10, 20), high_ns=(11, 21), counts=(5, 1))
-    with store.RunWriter(tmp_path / "run") as writer:
+    with RunWriter(tmp_path / "run") as writer:
         writer.add(Measured(record=outcome(one, slow=(slow_one(during=("arm", "mark"), blocked=True),))))
         writer.commit({"experiment": "stalls"})
-    assert store.load(tmp_path / "run").outcomes == (
-        outcome(one, slow=(slow_one(during=("arm", "mark"), blocked=True),)),
-    )
+    assert load(tmp_path / "run").outcomes == (outcome(one, slow=(slow_one(during=("arm", "mark"), blocked=True),)),)
     assert from_json(to_json(outcome(one)), Outcome) == outcome(one)
     with (tmp_path / "run" / "operations.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == store.OPERATION_COLUMNS
+    assert tuple(rows[0]) == OPERATIONS.names
     assert [(row["phase"], row["low_ns"], row["count"]) for row in rows] == [("mark", "10", "5"), ("mark", "20", "1")]
     with (tmp_path / "run" / "slow_operations.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
-    assert tuple(row) == store.SLOW_COLUMNS
+    assert tuple(row) == SLOW_OPERATIONS.names
     assert (row["during"], row["blocked"], row["preempted"]) == ("arm mark", "True", "False")
-    with store.RunWriter(tmp_path / "other") as writer:
+    with RunWriter(tmp_path / "other") as writer:
         writer.add(Measured(record=outcome()))
         writer.commit({"experiment": "stalls"})
     assert not (tmp_path / "other" / "operations.csv").exists()

@@ -1,4 +1,4 @@
-/* Does a barrier work here? Found out by doing it, on a scratch heap of its own. */
+/* What a first store costs and what it makes dirty: found out by doing it, on a scratch heap. */
 #include "api.h"
 #include "space.h"
 
@@ -7,56 +7,16 @@
 #include <string.h>
 
 /* Two huge pages: where the collector's view gets them, tracking must still be exact to the page. */
-enum { PAGES = 1024, WRITTEN = 17 };
-
-static size_t page_to_write(size_t i) {
-  return (i * 37 + 5) % PAGES;
-}
+enum { PAGES = 1024 };
 
 static void write_page(gcb_space *space, size_t page) {
   *(volatile char *)(space->view.tracked + (page << GCB_PAGE_SHIFT)) = 1;
-}
-
-static bool reported(const gcb_space *space, size_t page) {
-  return gcb_watch_words(space)[page >> 6] >> (page & 63) & 1;
-}
-
-static int try(gcb_space *space) {
-  if (gcb_watch_attach(space) || gcb_watch_arm(space))
-    return -1;
-  for (size_t i = 0; i < WRITTEN; i++)
-    write_page(space, page_to_write(i));
-  int64_t first = gcb_watch_collect(space, true);
-  if (first < 0)
-    return -1;
-  for (size_t i = 0; i < WRITTEN; i++)
-    if (!reported(space, page_to_write(i)))
-      return gcb_set_error(
-          "a written page was not reported: the kernel accepts the calls and does not track");
-  /* Once more: tracked again only if re-arming works. */
-  write_page(space, page_to_write(0));
-  int64_t second = gcb_watch_collect(space, false);
-  if (second < 0)
-    return -1;
-  if (!reported(space, page_to_write(0)))
-    return gcb_set_error("a page written after it was re-armed was not reported");
-  return (int)(first - WRITTEN + second - 1);
 }
 
 static gcb_space *scratch_space(uint32_t memory, const gcb_barrier_ops *ops) {
   if (!ops)
     gcb_set_error("there is no barrier to try");
   return ops ? gcb_space_new(PAGES * GCB_PAGE, memory, ops, false) : NULL;
-}
-
-int gcb_try(uint32_t memory, const gcb_barrier_ops *ops) {
-  gcb_space *space = scratch_space(memory, ops);
-  if (!space)
-    return -1;
-  /* A write to memory is no store: what notices stores alone needs nothing of the kernel. */
-  int result = ops->tracks && !ops->stores_only && !ops->snapshot ? try(space) : 0;
-  gcb_space_free(space);
-  return result;
 }
 
 static int by_value(const void *a, const void *b) {

@@ -1,11 +1,7 @@
-"""The run directory: all of it or nothing, and what comes out is what went in."""
+"""A run that is read: what comes out is what went in, and damage is one sentence."""
 
-import csv
 import json
 import re
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -17,7 +13,8 @@ from synthetic import make_events, make_manifest, make_outcome, make_outcomes, w
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, Cycle, Invocation, Measured, Outcome, Pause, Verification, evolve
-from gcbarrier.results.store import FORMAT, PAUSE_COLUMNS, RunWriter, load, unite
+from gcbarrier.results.run import FORMAT, load, unite
+from gcbarrier.results.writer import RunWriter
 
 CONFIG = Config(heap="graph_edits", barrier="uffd-wp-async", collector="mostly-concurrent")
 
@@ -86,112 +83,6 @@ def test_events_are_kept_per_outcome_and_read_lazily(tmp_path: Path) -> None:
     (tmp_path / "x/events/0.npy").write_bytes(b"\x93NUMPY\x01")
     with pytest.raises(GcBarrierError, match="can't be read as raw events"):
         run.events(0)
-
-
-def test_events_that_are_no_npy_are_refused(tmp_path: Path) -> None:
-    with RunWriter(tmp_path / "x") as writer, pytest.raises(ValueError, match="npy"):
-        writer.add(Measured(record=make_outcome(CONFIG, 0), events=b"garbage"))
-
-
-def test_the_csv_has_a_row_per_pause_and_the_promised_columns(tmp_path: Path) -> None:
-    outcomes = make_outcomes([CONFIG, evolve(CONFIG, barrier="soft-dirty")], invocations=2)
-    with (write_run(tmp_path / "x", outcomes) / "pauses.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == PAUSE_COLUMNS
-    promised = (
-        "machine, experiment, heap, heap_bytes, memory, barrier, collector, invocation, cycle, pause_ns, ttsp_ns, "
-        "roots_ns, collect_ns, rescan_ns, mark_ns, resume_ns, dirty_granules, rounds, preempted"
-    )
-    assert ", ".join(PAUSE_COLUMNS).startswith(promised)
-    assert len(rows) == sum(len(outcome.pauses) for outcome in outcomes)
-    first = outcomes[0].pauses[0]
-    assert rows[0]["experiment"] == "pause_times"
-    assert rows[0]["heap_bytes"] == str(CONFIG.heap_bytes)
-    assert int(rows[0]["pause_ns"]) == first.pause_ns
-    assert rows[0]["preempted"] == str(first.preempted)
-    assert rows[0]["kind"] == first.kind
-
-
-@pytest.mark.parametrize("problem", [KeyboardInterrupt, GcBarrierError, None])
-def test_nothing_is_left_of_a_run_that_did_not_end(tmp_path: Path, problem: type[BaseException] | None) -> None:
-    target = tmp_path / "runs" / "deep" / "x"
-    try:
-        with RunWriter(target) as writer:
-            writer.add(Measured(record=make_outcome(CONFIG, 0), events=make_events(3)))
-            assert not (target / "manifest.json").exists()
-            if problem is not None:
-                raise problem
-    except (KeyboardInterrupt, GcBarrierError):
-        assert problem is not None
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_is_in_use_survives_the_clean_up(tmp_path: Path) -> None:
-    with RunWriter(tmp_path / "runs" / "x"):
-        (tmp_path / "runs" / "other").mkdir()
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["other"]
-
-
-def test_another_run_is_never_overwritten(tmp_path: Path) -> None:
-    target = write_run(tmp_path / "x", [make_outcome(CONFIG, 0)])
-    before = sorted(path.name for path in target.iterdir())
-    (tmp_path / "file").touch()
-    for taken in (target, tmp_path / "file", Path("/")):
-        with pytest.raises(GcBarrierError, match="not an empty directory"), RunWriter(taken):
-            pass
-    assert sorted(path.name for path in target.iterdir()) == before
-
-
-@pytest.mark.parametrize("ends_well", [True, False])
-def test_what_others_put_there_meanwhile_stays(tmp_path: Path, ends_well: bool) -> None:
-    target = tmp_path / "x"
-    with RunWriter(target) as writer:
-        (target / "precious").write_text("mine")
-        if ends_well:
-            writer.commit(make_manifest())
-    assert (target / "precious").read_text() == "mine"
-    assert ends_well or [path.name for path in target.iterdir()] == ["precious"]
-
-
-def test_an_empty_directory_is_taken_over_and_stays(tmp_path: Path) -> None:
-    (tmp_path / "x").mkdir()
-    with RunWriter(tmp_path / "x"):
-        pass
-    assert list((tmp_path / "x").iterdir()) == []
-    inode = (tmp_path / "x").stat().st_ino
-    assert load(write_run(tmp_path / "x", [make_outcome(CONFIG, 0)])).outcomes
-    # A mount point can't be renamed onto.
-    assert (tmp_path / "x").stat().st_ino == inode
-    assert not list((tmp_path / "x").glob(".*"))
-
-
-@contextmanager
-def full_disk(limit: int) -> Iterator[None]:
-    """No file may grow beyond ``limit``: the nearest thing to a full disk that needs no privilege."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def fill(target: Path) -> None:
-    with RunWriter(target) as writer, full_disk(4096):
-        for index in range(100):
-            writer.add(Measured(record=make_outcome(CONFIG, index), events=make_events(10)))
-
-
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(GcBarrierError, match=r"can't be written: .*; free some space"):
-        fill(tmp_path / "x")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_place_that_is_no_folder_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(GcBarrierError, match="can't be written"), RunWriter(tmp_path / "file" / "x"):
-        pass
 
 
 @pytest.mark.parametrize(
