@@ -146,7 +146,7 @@ def _cost(one: Point | Crossing) -> Any:
 
 STORES = Axis("stores to each page since it was armed", "x", COUNT.log)
 COST = Measure("cost of a store, the fault included", None, _cost)
-FROM = Measure("page barrier cheaper from here on", COUNT.log, _place)
+FROM = Measure("page barrier cheaper from here on:\nstores to each page", COUNT.log, _place)
 BEYOND = Flag("beyond what was measured", _beyond)
 KIND = Names(
     "",
@@ -162,6 +162,7 @@ REPORT = Report(
             x=FROM,
             words=lambda _, one, __: say(one.rate),
             hollow=BEYOND,
+            most_ticks=5,
             width=2.8,
             row=0.2,
         ),

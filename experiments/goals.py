@@ -7,7 +7,7 @@ libraries and kernels are there, the Boehm collector's generational mode, its ma
 medians; their range is that of the extremes. ``boehm`` has more beside the Boehm collector.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -17,7 +17,7 @@ from gcbarrier.model import Config, Machine, Probe
 from gcbarrier.report import Column, Lines, Look, Measure, Names, Report, Rows, Unit
 from gcbarrier.report.looks import barrier_look
 from gcbarrier.report.units import DASH, format_ns, format_number
-from gcbarrier.results import Cell, Spread, cells, cpu_ns_per_operation, percentile, spread
+from gcbarrier.results import Cell, Spread, cells, cpu_ns_per_operation, spread
 from gcbarrier.results.operations import IN_CYCLE, histogram
 from gcbarrier.results.points import points
 from gcbarrier.results.run import Run
@@ -141,88 +141,21 @@ def goals(run: Run, machine: str) -> Iterator[Goal]:
     found = cells(run.on(machine))
     yield from _rates(found)
     yield from _sizes(found)
-    yield from _emulated(found)
+    remarks = {cell.config.barrier: cell.medians("remark") for cell in found}
+    what = f"remark at 512 MiB, 10 k stores/s, soft-dirty against {LOG}"
+    yield from _against(remarks, "soft-dirty", LOG, what=what, limit=100, at_least=True)
     yield from _boehm(found)
     stores = {point.barrier: point.value for point in points(run, machine) if point.what == "first-store"}
-    if LOG in stores and ASYNC in stores:
-        yield Goal(what="a first store, logged against not", limit=1.4, value=_ratio(stores[LOG], stores[ASYNC]))
+    yield from _against(stores, LOG, ASYNC, what="a first store, logged against not", limit=1.4)
     timed = {cell.config.barrier: _slowest(cell) for cell in found if cell.config.timed}
-    if LOG in timed and "none" in timed:
-        what = "99.99th percentile of a store during a cycle, against no collector"
-        yield Goal(what=what, limit=3.0, value=_ratio(timed[LOG], timed["none"]))
+    what = "99.99th percentile of a store during a cycle, against no collector"
+    yield from _against(timed, LOG, "none", what=what, limit=3)
 
 
-def _rates(found: Sequence[Cell]) -> Iterator[Goal]:
-    for cell in found:
-        rate = cell.config.heap_params.get("rate_per_s")
-        if _is(cell, LOG, "graph_edits") and rate in RATES and cell.config.heap_bytes in (GIB, GIB // 4):
-            what = f"remark at {cell.config.heap_bytes // MIB} MiB, {format_number(float(rate))} stores/s"
-            limit = RATES[float(rate)]
-            yield Goal(what=what, limit=limit, value=cell.medians("remark"), unit="ns")
-            # Where the rounds leave much, the mutators are stopped once more: no goal of its own, and no secret.
-            what = what.replace("remark", "all stops of a cycle")
-            yield Goal(what=what, limit=limit, value=cell.stopped(), unit="ns")
-
-
-def _sizes(found: Sequence[Cell]) -> Iterator[Goal]:
-    by = {
-        (cell.config.heap_bytes, cell.config.barrier): _collects(cell) for cell in found if cell.config.heap == "bursts"
-    }
-    if (64 * MIB, LOG) in by and (8 * GIB, LOG) in by:
-        value = _ratio(by[8 * GIB, LOG], by[64 * MIB, LOG])
-        yield Goal(what=f"collect of {PAGES} pages, 8 GiB against 64 MiB", limit=1.5, value=value)
-    if (4 * GIB, LOG) in by and (4 * GIB, ASYNC) in by:
-        value = _ratio(by[4 * GIB, ASYNC], by[4 * GIB, LOG])
-        yield Goal(what=f"collect at 4 GiB, {ASYNC} against {LOG}", limit=100, value=value, at_least=True)
-
-
-def _emulated(found: Sequence[Cell]) -> Iterator[Goal]:
-    by = {cell.config.barrier: cell.medians("remark") for cell in found}
-    if "soft-dirty" in by and LOG in by:
-        value = _ratio(by["soft-dirty"], by[LOG])
-        yield Goal(
-            what=f"remark at 512 MiB, 10 k stores/s, soft-dirty against {LOG}", limit=100, value=value, at_least=True
-        )
-
-
-def _boehm(found: Sequence[Cell]) -> Iterator[Goal]:
-    for hot in HOT:
-        by = {cell.config.collector: cell for cell in found if cell.config.heap_params.get("hot_share") == hot}
-        ours, theirs = by.get("mostly-concurrent"), by.get(BOEHM)
-        if ours and theirs:
-            pages = f"{100 * hot:g} % of the pages hot"
-            value = _ratio(theirs.medians("remark"), ours.medians("remark"))
-            yield Goal(what=f"remark, {pages}, Boehm's against ours", limit=50, value=value, at_least=True)
-            value = _ratio(theirs.stopped(), ours.stopped())
-            yield Goal(
-                what=f"all stops of a cycle, {pages}, Boehm's against ours", limit=50, value=value, at_least=True
-            )
-            costs = [spread([cpu_ns_per_operation(each) for each in cell.good]) for cell in (ours, theirs)]
-            yield Goal(what=f"CPU time, {pages}, ours against Boehm's", limit=1.0, value=_ratio(*costs))
-    marking = [cell for cell in found if "markers" in cell.config.collector_params]
-    marked = {cell.config.collector: cell.medians("full", "mark_ns") for cell in marking}
-    if BOEHM in marked and "stop-the-world" in marked:
-        value = _ratio(marked[BOEHM], marked["stop-the-world"])
-        yield Goal(what="marking by one thread, Boehm's against ours", limit=6, value=value, at_least=True)
-
-
-def _is(cell: Cell, barrier: str, heap: str) -> bool:
-    config = cell.config
-    return (
-        config.barrier == barrier and config.heap == heap and not config.timed and "hot_share" not in config.heap_params
-    )
-
-
-def _collects(cell: Cell) -> Spread:
-    remarks = cell.pauses("remark")
-    remarks = remarks[remarks["dirty_granules"] == PAGES]
-    each = [remarks["collect_ns"][remarks["invocation"] == one.invocation.index] for one in cell.good]
-    return spread([percentile(one, 50) for one in each])
-
-
-def _slowest(cell: Cell) -> Spread:
-    phases = IN_CYCLE if cell.config.barrier != "none" else None
-    return spread([histogram([each], phases).percentile(99.99) for each in cell.good])
+def _against(values: Mapping[Any, Spread], one: Any, other: Any, **goal: Any) -> Iterator[Goal]:
+    """The goal of a ratio, where both were measured."""
+    if one in values and other in values:
+        yield Goal(value=_ratio(values[one], values[other]), **goal)
 
 
 def _ratio(one: Spread, other: Spread) -> Spread:
@@ -230,6 +163,56 @@ def _ratio(one: Spread, other: Spread) -> Spread:
         return spread([])
     low, high = one.low / other.high, one.high / other.low
     return Spread(centre=one.centre / other.centre, low=low, high=high, each=(low, high))
+
+
+def _rates(found: Sequence[Cell]) -> Iterator[Goal]:
+    for cell in found:
+        config, rate = cell.config, float(cell.config.heap_params.get("rate_per_s", 0))
+        limit, beside = RATES.get(rate), config.timed or "hot_share" in config.heap_params
+        if limit is None or beside or config.barrier != LOG or config.heap_bytes not in (GIB, GIB // 4):
+            continue
+        where = f"at {config.heap_bytes // MIB} MiB, {format_number(rate)} stores/s"
+        yield Goal(what=f"remark {where}", limit=limit, value=cell.medians("remark"), unit="ns")
+        # Where the rounds leave much, the mutators are stopped once more: no goal of its own, and no secret.
+        yield Goal(what=f"all stops of a cycle {where}", limit=limit, value=cell.stopped(), unit="ns")
+
+
+def _sizes(found: Sequence[Cell]) -> Iterator[Goal]:
+    by = {
+        (cell.config.heap_bytes, cell.config.barrier): cell.medians("remark", "collect_ns", where=_as_planned)
+        for cell in found
+        if cell.config.heap == "bursts"
+    }
+    what = f"collect of {PAGES} pages, 8 GiB against 64 MiB"
+    yield from _against(by, (8 * GIB, LOG), (64 * MIB, LOG), what=what, limit=1.5)
+    what = f"collect at 4 GiB, {ASYNC} against {LOG}"
+    yield from _against(by, (4 * GIB, ASYNC), (4 * GIB, LOG), what=what, limit=100, at_least=True)
+
+
+def _as_planned(remarks: Any) -> Any:
+    return remarks["dirty_granules"] == PAGES
+
+
+def _boehm(found: Sequence[Cell]) -> Iterator[Goal]:
+    ours, theirs = "mostly-concurrent", BOEHM
+    for hot in HOT:
+        by = {cell.config.collector: cell for cell in found if cell.config.heap_params.get("hot_share") == hot}
+        pages = f"{100 * hot:g} % of the pages hot"
+        for what, of in (("remark", lambda cell: cell.medians("remark")), ("all stops of a cycle", Cell.stopped)):
+            values = {name: of(cell) for name, cell in by.items()}
+            what = f"{what}, {pages}, Boehm's against ours"
+            yield from _against(values, theirs, ours, what=what, limit=50, at_least=True)
+        costs = {name: cell.each(cpu_ns_per_operation) for name, cell in by.items()}
+        yield from _against(costs, ours, theirs, what=f"CPU time, {pages}, ours against Boehm's", limit=1)
+    marking = [cell for cell in found if "markers" in cell.config.collector_params]
+    marked = {cell.config.collector: cell.medians("full", "mark_ns") for cell in marking}
+    what = "marking by one thread, Boehm's against ours"
+    yield from _against(marked, theirs, "stop-the-world", what=what, limit=6, at_least=True)
+
+
+def _slowest(cell: Cell) -> Spread:
+    phases = IN_CYCLE if cell.config.barrier != "none" else None
+    return cell.each(lambda one: histogram([one], phases).percentile(99.99))
 
 
 def _limit(goal: Goal) -> str:
