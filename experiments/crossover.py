@@ -12,19 +12,28 @@ from itertools import pairwise
 from math import exp, log
 from typing import Any
 
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from attrs import frozen
+from matplotlib.axes import Axes
 
 from gcbarrier.bench.costs import is_software, measurable
-from gcbarrier.campaign.plans import Plan
+from gcbarrier.campaign.plans import Plan, choose
 from gcbarrier.model import Machine, Probe
-from gcbarrier.report.looks import sort_key
-from gcbarrier.report.sheet import MARKERS, agreement, cost_axis, format_cost, sheet, spread_remark
-from gcbarrier.report.style import DASH, FAINT, INK, SMALL, barrier_colours, format_number, styled
+from gcbarrier.report import (
+    BARRIER,
+    COUNT,
+    Across,
+    Axis,
+    Column,
+    Curves,
+    Flag,
+    Measure,
+    Names,
+    Report,
+    Rows,
+    agreement,
+    point_spread,
+)
+from gcbarrier.report.style import INK
 from gcbarrier.results.points import Point, points
 from gcbarrier.results.run import Run
 
@@ -35,15 +44,18 @@ FULL = "1 3 10 30 100 300 1000 3000 10000 30000 100000"
 
 def plan(*, machine: Machine, quick: bool) -> Plan:
     """Every barrier that is here and can be measured by itself."""
-    budget_s = 0.005 if machine.emulated else 0.02 if quick else 0.15
-    # A few million instructions a section: emulated, that is long enough to wait for.
-    most = 1 << 17 if machine.emulated else 1 << 20
-    arguments: dict[str, Any] = {"rates": QUICK if quick else FULL, "budget_s": budget_s, "most_stores": most}
+    at = choose(machine, quick)
+    arguments: dict[str, Any] = {
+        "rates": at(full=FULL, quick=QUICK),
+        "budget_s": at(full=0.15, quick=0.02, emulated=0.005),
+        # A few million instructions a section: emulated, that is long enough to wait for.
+        "most_stores": at(full=1 << 20, emulated=1 << 17),
+    }
     probes = [
         Probe(function="gcbarrier.bench.costs:store_rates", barrier=name, heap_bytes=4 * MIB, arguments=arguments)
         for name in measurable()
     ]
-    return Plan(probes=tuple(probes), invocations=2 if machine.emulated else 1 if quick else 3, counted=True)
+    return Plan(probes=probes, invocations=at(full=3, quick=1, emulated=2), counted=True)
 
 
 def crossing(page: Mapping[float, float], software: Mapping[float, float]) -> float:
@@ -63,92 +75,36 @@ def crossing(page: Mapping[float, float], software: Mapping[float, float]) -> fl
     return exp(log(left) + share * (log(right) - log(left)))
 
 
-def crossings(found: Sequence[Point]) -> dict[tuple[str, str], float]:
-    """:func:`crossing` of every page barrier with every software one."""
+@frozen(kw_only=True)
+class Crossing:
+    """Where a page barrier begins to cost less than a software one."""
+
+    page: str
+    barrier: str
+    """The software one, whose colour it gets."""
+    rate: float
+    measured: tuple[float, float]
+    """The least and the greatest rate."""
+
+
+def crossings(found: Sequence[Point]) -> list[Crossing]:
+    """Of every page barrier with every software one."""
     curves = _curves(found)
-    tracking = [name for name in curves if name != "none"]
-    return {
-        (page, software): crossing(curves[page], curves[software])
-        for page in tracking
-        for software in tracking
-        if not is_software(page) and is_software(software)
-    }
-
-
-def figures(run: Run) -> dict[str, Figure]:
-    """One figure for each machine."""
-    return {f"{run.experiment}-{machine}": _figure(run, machine) for machine in run.machines}
-
-
-def table(run: Run) -> RenderableType:
-    """For each machine the cost of a store at every rate, and the crossings in stores per page."""
-    return Group(*(each for machine in run.machines for each in _tables(run, machine))) if run.machines else Text("")
+    return [
+        Crossing(page=page, barrier=other, rate=crossing(curve, curves[other]), measured=(min(curve), max(curve)))
+        for page, curve in curves.items()
+        for other in curves
+        if is_software(other) and page != "none" and not is_software(page)
+    ]
 
 
 def _curves(found: Sequence[Point]) -> dict[str, dict[float, float]]:
-    curves: dict[str, dict[float, float]] = {}
-    for point in found:
-        curves.setdefault(point.barrier, {})[point.x] = point.value.centre
-    return {name: curves[name] for name in sorted(curves, key=sort_key)}
+    return {name: {point.x: point.value.centre for point in mine} for name, mine in BARRIER.groups(found)}
 
 
-def _figure(run: Run, machine: str) -> Figure:
+def _everything(run: Run, machine: str) -> list[Point | Crossing]:
     found = points(run, machine)
-    curves = _curves(found)
-    colours = barrier_colours(curves)
-    unit = found[0].unit if found else "ns"
-    handles = [
-        Line2D(
-            [], [], color=colours[name], marker=MARKERS[index % len(MARKERS)], markersize=4, label=name, **_line(name)
-        )
-        for index, name in enumerate(curves)
-    ]
-    with styled():
-        figure, (axes, chart) = sheet(
-            run,
-            machine,
-            "From how many stores to a page on is a fault the cheaper barrier?",
-            left=0.7,
-            widths=(5.4, 2.6),
-            height=3.9,
-            gap=1.75,
-            handles=handles,
-            remarks=[*agreement(found), f"{spread_remark(found)} Dashed: software barriers. Crosses: crossings."],
-        )
-        axes.set_label("curves")
-        chart.set_label("crossings")
-        for index, (name, curve) in enumerate(curves.items()):
-            mine = sorted((point for point in found if point.barrier == name), key=lambda point: point.x)
-            low, high = [point.low for point in mine], [point.high for point in mine]
-            axes.fill_between([p.x for p in mine], low, high, color=colours[name], alpha=0.12, linewidth=0)
-            axes.plot(
-                list(curve),
-                list(curve.values()),
-                color=colours[name],
-                marker=MARKERS[index % len(MARKERS)],
-                markersize=4,
-                linewidth=1.2,
-                label=name,
-                **_line(name),
-            )
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: format_number(value)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        cost_axis(axes.yaxis, unit)
-        axes.grid()
-        axes.set_xlabel("stores to each page since it was armed")
-        axes.set_title("cost of a store, the fault included", loc="left", color=INK)
-        crossed = crossings(found)
-        for (_, software), rate in crossed.items():
-            if 0 < rate < float("inf"):
-                axes.plot(rate, _at(curves[software], rate), "x", color=INK, markersize=5, mew=1.1, zorder=5)
-        _draw_crossings(chart, crossed, colours)
-    return figure
-
-
-def _line(name: str) -> dict[str, Any]:
-    return {"linestyle": (0, (4, 2)) if is_software(name) else "-"}
+    return [*found, *crossings(found)]
 
 
 def _at(curve: Mapping[float, float], rate: float) -> float:
@@ -159,35 +115,21 @@ def _at(curve: Mapping[float, float], rate: float) -> float:
     return float("nan")
 
 
-def _draw_crossings(axes: Any, crossed: Mapping[tuple[str, str], float], colours: Mapping[str, str]) -> None:
-    """A row for each page barrier, a mark in each software barrier's colour where it is overtaken."""
-    pages = list(dict.fromkeys(page for page, _ in crossed))
-    software = list(dict.fromkeys(name for _, name in crossed))
-    rows = [(page, name) for page in pages for name in software]
-    axes.set_ylim(max(len(rows), 4) - 0.4, -0.6)
-    axes.set_yticks(range(len(rows)), [f"{page} / {name}" for page, name in rows], fontsize=SMALL)
-    axes.tick_params(axis="y", length=0)
-    axes.set_xscale("log")
-    axes.set_xlim(0.7, 3e6)
-    for row, pair in enumerate(rows):
-        rate = crossed[pair]
-        if 0 < rate < float("inf"):
-            axes.plot(rate, row, "x", color=colours[pair[1]], markersize=5, mew=1.4, label=" / ".join(pair))
-        axes.annotate(
-            say(rate),
-            (rate if 0 < rate < float("inf") else 1.0, row),
-            xytext=(6, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=SMALL,
-            color=INK if 0 < rate < float("inf") else FAINT,
-        )
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: format_number(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xticks([1, 100, 10_000, 1_000_000])
-    axes.grid(axis="x")
-    axes.set_xlabel("stores to each page")
-    axes.set_title("page barrier cheaper from here on", loc="left", color=INK)
+def _draw_crosses(axes: Axes, found: Sequence[Point]) -> None:
+    curves = _curves(found)
+    for one in crossings(found):
+        if not _beyond(one):
+            at = _at(curves[one.barrier], one.rate)
+            axes.plot(one.rate, at, "x", color=INK, markersize=5, mew=1.1, zorder=5, label="_crossing")
+
+
+def _beyond(one: Point | Crossing) -> bool:
+    return isinstance(one, Crossing) and not 0 < one.rate < float("inf")
+
+
+def _place(one: Point | Crossing) -> float | None:
+    """Within what was measured."""
+    return min(max(one.rate, one.measured[0]), one.measured[1]) if isinstance(one, Crossing) else None
 
 
 def say(rate: float) -> str:
@@ -198,23 +140,52 @@ def say(rate: float) -> str:
     return "not up to 100,000" if rate == float("inf") else f"{float(f'{rate:.2g}'):,.0f}"
 
 
-def _tables(run: Run, machine: str) -> list[RenderableType]:
-    found = points(run, machine)
-    curves, unit = _curves(found), found[0].unit if found else "ns"
-    rates = sorted({rate for curve in curves.values() for rate in curve})
-    costs = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    costs.add_column("stores to each page", no_wrap=True)
-    for rate in rates:
-        costs.add_column(format_number(rate), justify="right")
-    for name, curve in curves.items():
-        costs.add_row(name, *(format_cost(curve[rate], unit) if rate in curve else DASH for rate in rates))
-    crossed = crossings(found)
-    software = list(dict.fromkeys(name for _, name in crossed))
-    where = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    where.add_column("cheaper from … stores to each page on, than", no_wrap=True)
-    for name in software:
-        where.add_column(name, justify="right")
-    for page in dict.fromkeys(page for page, _ in crossed):
-        where.add_row(page, *(say(crossed[page, name]) for name in software))
-    failed = [Text(f"failed: {one.probe.label} #{one.index}: {one.error}") for one in run.found(machine) if one.error]
-    return [Text(machine), costs, Text(), where, *map(Text, agreement(found)), *failed, Text()]
+def _cost(one: Point | Crossing) -> Any:
+    return point_spread(one) if isinstance(one, Point) else None
+
+
+STORES = Axis("stores to each page since it was armed", "x", COUNT.log)
+COST = Measure("cost of a store, the fault included", None, _cost)
+FROM = Measure("page barrier cheaper from here on", COUNT.log, _place)
+BEYOND = Flag("beyond what was measured", _beyond)
+KIND = Names(
+    "",
+    lambda one: "software barriers" if is_software(one.barrier) else "page barriers and none",
+    order=("page barriers and none", "software barriers"),
+)
+REPORT = Report(
+    title="From how many stores to a page on is a fault the cheaper barrier?",
+    figure=(
+        Curves(x=STORES, y=COST, band=True, dashed=KIND, over=_draw_crosses, width=5.4),
+        Rows(
+            rows=Names("", lambda one: f"{one.page} / {one.barrier}" if isinstance(one, Crossing) else ""),
+            x=FROM,
+            words=lambda _, one, __: say(one.rate),
+            hollow=BEYOND,
+            width=2.8,
+            row=0.2,
+        ),
+    ),
+    table=(
+        Across(
+            rows=BARRIER,
+            columns=STORES,
+            value=COST,
+            title="a store, by the stores to each page",
+            keep=lambda one: isinstance(one, Point),
+        ),
+        Across(
+            rows=Names("page barrier", "page"),
+            columns=BARRIER,
+            value=Column(head="from", words=lambda one: say(one.rate)),
+            title="the stores to each page from which on it is cheaper than",
+            keep=lambda one: isinstance(one, Crossing),
+        ),
+    ),
+    remarks=(
+        "Where two cross (crosses in the figure) is interpolated between what was measured.",
+        lambda found: agreement([one for one in found if isinstance(one, Point)]),
+    ),
+    cells=_everything,
+)
+figures, table = REPORT.figures, REPORT.table

@@ -7,22 +7,16 @@ libraries and kernels are there, the Boehm collector's generational mode, its ma
 medians; their range is that of the extremes. ``boehm`` has more beside the Boehm collector.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from attrs import frozen
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
-from gcbarrier.campaign.plans import Plan
-from gcbarrier.errors import GcBarrierError
-from gcbarrier.machines.host import fits
+from gcbarrier.campaign.plans import Plan, choose, fitting, product
 from gcbarrier.model import Config, Machine, Probe
-from gcbarrier.report.sheet import sheet
-from gcbarrier.report.style import DASH, INK, SMALL, barrier_colours, format_ns, format_number, styled
+from gcbarrier.report import Column, Lines, Look, Measure, Names, Report, Rows, Unit
+from gcbarrier.report.looks import barrier_look
+from gcbarrier.report.units import DASH, format_ns, format_number
 from gcbarrier.results import Cell, Spread, cells, cpu_ns_per_operation, percentile, spread
 from gcbarrier.results.operations import IN_CYCLE, histogram
 from gcbarrier.results.points import points
@@ -31,7 +25,6 @@ from gcbarrier.results.run import Run
 MIB, GIB = 1 << 20, 1 << 30
 LOG, ASYNC, BOEHM = "uffd-wp-log", "uffd-wp-async", "bdwgc"
 REDIRECTS = {"move_share": 0.0, "replace_share": 0.0, "garbage_per_edit": 0.0}
-ALLOCATING = {**REDIRECTS, "garbage_per_edit": 1.0}
 RATES = {1e4: 20e3, 1e5: 200e3, 1e6: 1e6}
 """Stores per second over the whole heap, and the longest that a remark may take, in ns."""
 PAGES = 100
@@ -67,103 +60,80 @@ class Goal:
 def plan(*, machine: Machine, quick: bool) -> Plan:
     """Natively everything but soft-dirty, and that in the lab."""
     if machine.emulated:
-        return Plan(
-            configs=tuple(_edited(512 * MIB, 1e4, name, live_share=0.1) for name in (LOG, "soft-dirty")), invocations=5
-        )
-    size = GIB // 4 if quick else GIB
-    configs = [_edited(size, rate, barrier) for rate in RATES for barrier in (LOG, ASYNC)]
-    sizes = ((64 * MIB, LOG), (8 * GIB, LOG), (4 * GIB, LOG), (4 * GIB, ASYNC))
-    configs += [_bursts(each, barrier) for each, barrier in sizes if not quick and _fit(each)]
-    configs += [_timed("none", "never"), _timed(LOG, "mostly-concurrent", every_s=0.02)]
-    configs += [_allocating(hot, boehm) for hot in HOT for boehm in (False, True) if not quick]
-    configs += [_marking(boehm) for boehm in (False, True) if not quick]
-    arguments = {"densities": "1", "budget_s": 0.2}
+        return Plan(configs=_edited(512 * MIB, [1e4], (LOG, "soft-dirty"), live_share=0.1), invocations=5)
+    at = choose(machine, quick)
+    sizes, left_out = fitting(at(full=(64 * MIB, 8 * GIB, 4 * GIB), quick=()), machine)
+    configs = (*_edited(at(full=GIB, quick=GIB // 4), RATES, (LOG, ASYNC)), *_bursts(sizes), *_timed())
     probes = [
-        Probe(function="gcbarrier.bench.costs:operations", barrier=each, arguments=arguments) for each in (LOG, ASYNC)
+        Probe(function="gcbarrier.bench.costs:operations", barrier=each, arguments={"densities": "1", "budget_s": 0.2})
+        for each in (LOG, ASYNC)
     ]
-    return Plan(configs=tuple(configs), probes=tuple(probes), invocations=1 if quick else 5)
+    beside = () if quick else (*_allocating(), *_marking())
+    return Plan(configs=(*configs, *beside), probes=probes, invocations=at(full=5, quick=1), left_out=left_out)
 
 
-def figures(run: Run) -> dict[str, Figure]:
-    """One figure for each machine."""
-    return {f"{run.experiment}-{machine}": _figure(run, machine) for machine in run.machines}
-
-
-def table(run: Run) -> RenderableType:
-    """A row for each goal that was measured."""
-    return Group(*(_table(run, machine) for machine in run.machines)) if run.machines else Text("")
-
-
-def _edited(size: int, rate: float, barrier: str, **params: Any) -> Config:
-    return Config(
+def _edited(size: int, rates: Iterable[float], barriers: Sequence[str], **params: Any) -> tuple[Config, ...]:
+    return product(
         heap="graph_edits",
-        barrier=barrier,
-        collector="mostly-concurrent",
         heap_bytes=size,
-        heap_params={"rate_per_s": rate, **REDIRECTS, **params},
+        heap_params=[{"rate_per_s": rate, **REDIRECTS, **params} for rate in rates],
+        barrier=barriers,
+        collector="mostly-concurrent",
         collector_params={"every_s": 0.05},
         duration_s=2.5,
     )
 
 
-def _bursts(size: int, barrier: str) -> Config:
-    return Config(
+def _bursts(sizes: Sequence[int]) -> tuple[Config, ...]:
+    """The log at all sizes, and the scan beside it at one."""
+    every = product(
         heap="bursts",
-        barrier=barrier,
+        heap_bytes=sizes,
+        heap_params=lambda at: {"pages": PAGES, "live_share": min(0.25, max(64 * MIB / at["heap_bytes"], 1 / 64))},
+        barrier=(LOG, ASYNC),
         collector="mostly-concurrent",
-        heap_bytes=size,
-        heap_params={"pages": PAGES, "live_share": min(0.25, max(64 * MIB / size, 1 / 64))},
         collector_params={"rounds": 0, "every_s": 0.02},
-        duration_s=1.0 + 0.3 * size / GIB,
+        duration_s=lambda at: 1.0 + 0.3 * at["heap_bytes"] / GIB,
     )
+    return tuple(one for one in every if one.barrier == LOG or one.heap_bytes == 4 * GIB)
 
 
-def _timed(barrier: str, collector: str, **params: Any) -> Config:
-    return Config(
+def _timed() -> tuple[Config, ...]:
+    return product(
         heap="graph_edits",
-        barrier=barrier,
-        collector=collector,
         heap_bytes=LIVE,
         heap_params={"rate_per_s": 1e5, **REDIRECTS},
-        collector_params=params,
+        pairs=[("none", "never"), (LOG, "mostly-concurrent", {"every_s": 0.02})],
         duration_s=4.0,
         timed=True,
     )
 
 
-def _allocating(hot: float, boehm: bool) -> Config:
-    # Generational, the Boehm collector collects after a third of what lives: here a sixth of what is free.
-    params = {"mark_stack": LIVE // 128} if boehm else {"trigger": 0.17}
-    return Config(
+def _allocating() -> tuple[Config, ...]:
+    params = {"nodes": LIVE // 64, "rate_per_s": 1e6, **REDIRECTS, "garbage_per_edit": 1.0}
+    return product(
         heap="graph_edits",
-        barrier="none" if boehm else LOG,
-        collector=BOEHM if boehm else "mostly-concurrent",
         heap_bytes=3 * LIVE,
-        heap_params={"nodes": LIVE // 64, "hot_share": hot, "rate_per_s": 1e6, **ALLOCATING},
-        collector_params=params,
+        heap_params=[{**params, "hot_share": hot} for hot in HOT],
+        # Generational, the Boehm collector collects after a third of what lives: here a sixth of what is free.
+        pairs=[(LOG, "mostly-concurrent", {"trigger": 0.17}), ("none", BOEHM, {"mark_stack": LIVE // 128})],
         duration_s=4.0,
     )
 
 
-def _marking(boehm: bool) -> Config:
-    params = {"mark_stack": LIVE // 128, "incremental": False} if boehm else {}
-    return Config(
+def _marking() -> tuple[Config, ...]:
+    often = {"every_s": 0.05, "markers": 1}
+    return product(
         heap="graph_edits",
         barrier="none",
-        collector=BOEHM if boehm else "stop-the-world",
         heap_bytes=2 * LIVE,
         heap_params={"nodes": LIVE // 64, "rate_per_s": 1000.0, **REDIRECTS},
-        collector_params={"every_s": 0.05, "markers": 1, **params},
+        pairs=[
+            ("none", "stop-the-world", often),
+            ("none", BOEHM, {**often, "mark_stack": LIVE // 128, "incremental": False}),
+        ],
         duration_s=2.5,
     )
-
-
-def _fit(size: int) -> bool:
-    try:
-        fits(size)
-    except GcBarrierError:
-        return False
-    return True
 
 
 def goals(run: Run, machine: str) -> Iterator[Goal]:
@@ -262,51 +232,44 @@ def _ratio(one: Spread, other: Spread) -> Spread:
     return Spread(centre=one.centre / other.centre, low=low, high=high, each=(low, high))
 
 
-def _table(run: Run, machine: str) -> RenderableType:
-    lines = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    lines.add_column(machine, no_wrap=True)
-    for head in ("goal", "measured", "range", ""):
-        lines.add_column(head, justify="right", no_wrap=True)
-    for goal in goals(run, machine):
-        value = goal.value
-        limit = f"at {'least' if goal.at_least else 'most'} {goal.words(goal.limit)}"
-        spoken = (
-            [goal.words(value.centre), f"{goal.words(value.low)} … {goal.words(value.high)}"] if value else [DASH] * 2
-        )
-        lines.add_row(goal.what, limit, *spoken, "met" if goal.met else "missed")
-    failed = [Text(f"failed: {each.invocation.config.label}: {each.error}") for each in run.on(machine) if each.error]
-    return Group(lines, *failed, Text())
+def _limit(goal: Goal) -> str:
+    return f"at {'least' if goal.at_least else 'most'} {goal.words(goal.limit)}"
 
 
-def _figure(run: Run, machine: str) -> Figure:
-    rows = [goal for goal in goals(run, machine) if goal.value]
-    colour = barrier_colours([LOG])[LOG]
-    with styled():
-        figure, (axes,) = sheet(
-            run,
-            machine,
-            "How much of what is allowed is used: up to 1 a goal is met.",
-            left=4.2,
-            widths=(4.0,),
-            height=max(0.32 * len(rows), 1.0),
-            gap=0.3,
-            right=0.9,
-            remarks=[
-                "Medians over the invocations and their range; ratios are of medians, their range of the extremes."
-            ],
-        )
-        axes.set_label("goals")
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_yticks(range(len(rows)), [goal.what for goal in rows])
-        axes.tick_params(axis="y", length=0)
-        axes.set_xscale("log")
-        axes.axvline(1, color="#CC3311", linewidth=0.9, linestyle=(0, (4, 2)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g}"))
-        axes.set_xlabel("share of what is allowed")
-        axes.grid(axis="x")
-        for row, goal in enumerate(rows):
-            axes.plot([goal.share(goal.value.low), goal.share(goal.value.high)], [row, row], color=colour, linewidth=1)
-            axes.plot(goal.share(goal.value.centre), row, "o", color=colour, markersize=4, label=goal.what)
-            place = {"xycoords": axes.get_yaxis_transform(), "xytext": (4, 0), "textcoords": "offset points"}
-            axes.annotate(goal.words(goal.value.centre), (1.0, row), va="center", fontsize=SMALL, color=INK, **place)
-    return figure
+def _range(goal: Goal) -> str:
+    return f"{goal.words(goal.value.low)} … {goal.words(goal.value.high)}" if goal.value else DASH
+
+
+def _measured(goal: Goal) -> str:
+    return goal.words(goal.value.centre) if goal.value else DASH
+
+
+def _used(goal: Goal) -> Spread:
+    each = [goal.share(one) for one in (goal.value.low, goal.value.centre, goal.value.high)] if goal.value else []
+    return spread(each)
+
+
+WHAT = Names("", "what")
+REPORT = Report(
+    title="How much of what is allowed is used: up to 1 a goal is met.",
+    figure=Rows(
+        rows=WHAT,
+        x=Measure("share of what is allowed", Unit("share", format_number), _used),
+        words=lambda _, goal, __: _measured(goal),
+        limit=1,
+        most_ticks=7,
+        width=4.0,
+        row=0.32,
+    ),
+    table=Lines(
+        WHAT,
+        Column(head="goal", words=_limit),
+        Column(head="measured", words=_measured),
+        Column(head="range", words=_range),
+        Column(head="", words=lambda goal: "met" if goal.met else "missed"),
+    ),
+    remarks="Ratios are of medians, their range of the extremes.",
+    by=Names("", lambda _: "measured", looks={"measured": Look(colour=barrier_look(LOG).colour)}),
+    cells=lambda run, machine: list(goals(run, machine)),
+)
+figures, table = REPORT.figures, REPORT.table

@@ -5,19 +5,16 @@ something happens to the mapping, another page is written, and the barrier is as
 of its own, since it may crash.
 """
 
-import contextlib
 import ctypes
-import json
 import os
-import select
 import signal
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from gcbarrier import barriers
 from gcbarrier.bench.probes import Bench
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.machines.children import fork
 from gcbarrier.model import PAGE_BYTES, Reading
 from gcbarrier.plugins import discovery
 
@@ -25,7 +22,7 @@ PAGES = 64
 GROWN = 192
 
 _ROOM = 4 * GROWN
-_DEADLINE_S = 20.0
+_DEADLINE_S = 20
 # Numbers of the kernel's binary interface (include/uapi/asm-generic/mman-common.h, linux/mman.h).
 _READ, _WRITE = 1, 2
 _SHARED, _PRIVATE, _FIXED, _ANONYMOUS, _NORESERVE = 0x01, 0x02, 0x10, 0x20, 0x4000
@@ -240,36 +237,15 @@ def _try(bench: Bench, happen: Callable[[_Place], set[int]]) -> dict[str, Any]:
 
 def _in_child(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What ``work`` returns in a process of its own; ``refused`` where it does not come to that."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.write(writer, json.dumps(_answer(work)).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    data, end = b"", time.monotonic() + _DEADLINE_S
-    while select.select([reader], [], [], max(0.0, end - time.monotonic()))[0]:
-        part = os.read(reader, 1 << 16)
-        data += part
-        if not part:
-            break
-    os.close(reader)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(child, signal.SIGKILL)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if data:
-        found: dict[str, Any] = json.loads(data)
-        return found
-    how = "it hung" if status == -signal.SIGKILL else f"it crashed ({signal.Signals(-status).name})"
-    return {"refused": how if status < 0 else "it gave no answer"}
-
-
-def _answer(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    try:
-        return work()
-    except (GcBarrierError, OSError) as problem:
-        return {"refused": str(problem)}
+    verdict = fork(work, deadline_s=_DEADLINE_S)()
+    if isinstance(verdict.problem, GcBarrierError | OSError):
+        return {"refused": str(verdict.problem)}
+    if verdict.problem is not None:
+        raise verdict.problem
+    if verdict.death:
+        return {"refused": "it hung" if signal.SIGALRM.name in verdict.death else f"it {verdict.death}"}
+    found: dict[str, Any] = verdict.value
+    return found
 
 
 def page_barriers() -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO, Any, Generic, ParamSpec, TypeVar
 
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.machines.children import death
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -152,7 +153,7 @@ class FreshExecutor(Executor):
             return f"hung (it ran over its deadline of {deadline_s or 0:.0f} s)"
         if state is not None and state.si_code == os.CLD_STOPPED:
             return f"was stopped ({signal.Signals(state.si_status).name}), and nobody would have let it go on"
-        return _death(child.returncode)
+        return death(child.returncode)
 
     def _begin(self, asked: IO[bytes], answered: IO[bytes], words: IO[bytes]) -> subprocess.Popen[bytes]:
         numbers = (str(answered.fileno()), str(os.getpid()))
@@ -195,14 +196,6 @@ def _answer(answered: IO[bytes]) -> tuple[bool, Any] | None:
     except (EOFError, pickle.UnpicklingError):
         return None
     return answer
-
-
-def _death(status: int) -> str:
-    if status == -signal.SIGKILL:
-        return "was killed, most likely for want of memory"
-    if status < 0:
-        return f"crashed ({signal.Signals(-status).name})"
-    return f"ended without a result (status {status})"
 
 
 def _descendants(process: int) -> Iterator[int]:

@@ -31,7 +31,7 @@ class UnitLocator(Locator):
 
 def placed(unit: Unit, value: float) -> float:
     """Where ``value`` is drawn: nothing at all has a place on a logarithmic axis too."""
-    return max(value, unit.floor or value) if unit.scale in ("log", "binary") else value
+    return unit.floor if unit.scale == "log" and unit.floor and value <= 0 else value
 
 
 def scale(axes: Axes, which: str, unit: Unit, values: Iterable[float], *, most: int = 6, room: float = 0.0) -> None:

@@ -200,7 +200,7 @@ class Measure:
         """The unit of what these cells have."""
         if self.unit is not None:
             return self.unit
-        named = (cell.unit for cell in cells if getattr(cell, "unit", "") and self.value(cell))
+        named = (cell.unit for cell in cells if getattr(cell, "unit", None) is not None and self.value(cell))
         return unit_named(next(named, "ns"))
 
     def say(self, cell: Any) -> str:

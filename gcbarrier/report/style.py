@@ -1,12 +1,9 @@
-"""What all figures share: a colour for each barrier and phase, time axes that read like text, small print."""
+"""What all figures share: sizes, inks, and a colour for each phase."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
-
-from gcbarrier.report.looks import barrier_colours
-from gcbarrier.report.units import DASH, TIMES, format_ns, format_number, format_ratio
 
 RC: Mapping[str, Any] = {
     "font.family": "DejaVu Sans",  # it comes with matplotlib: the same picture everywhere
@@ -59,7 +56,6 @@ def styled() -> Any:
 
 
 __all__ = [
-    "DASH",
     "FAINT",
     "INK",
     "LIMIT",
@@ -69,11 +65,6 @@ __all__ = [
     "PHASE_NAMES",
     "RC",
     "SMALL",
-    "TIMES",
     "TITLE",
-    "barrier_colours",
-    "format_ns",
-    "format_number",
-    "format_ratio",
     "styled",
 ]

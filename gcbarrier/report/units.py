@@ -96,8 +96,6 @@ class Unit:
 
     def ticked(self, value: float) -> str:
         """What an axis says at ``value``."""
-        if self.floor is not None and self.scale != "linear" and value <= self.floor:
-            return "0"
         if not value and self.scale == "linear":
             return "0"
         return (self.tick or self.words)(value)
@@ -112,12 +110,15 @@ PERCENT = Unit("%", _percent, scale="linear")
 SHARE = Unit("share", _share)
 INSTRUCTIONS = Unit("instructions", _instructions, tick=format_number)
 
+_LEAST = 1e-3
 _NAMED = {unit.name: unit for unit in (NS, PER_S, COUNT, BYTES, RATIO, PERCENT, SHARE, INSTRUCTIONS)}
 
 
 def unit_named(name: str) -> Unit:
     """The unit that a reading is in, by the word it has for it; a plain count where nobody knows it."""
-    return _NAMED.get(name) or (RATIO if name in ("", "x") else Unit(name, format_number))
+    found = _NAMED.get(name) or (RATIO if name in ("", "x") else Unit(name, format_number))
+    # Readings are averages: half a nanosecond is not nothing.
+    return evolve(found, floor=_LEAST) if found.scale == "log" else found
 
 
 def ticks(low: float, high: float, scale: str, most: int = 6, least: int = 3) -> list[float]:

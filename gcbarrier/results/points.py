@@ -25,6 +25,8 @@ class Point:
     high: float
     """The range of what was sampled: the least ``low`` and the greatest ``high``."""
     notes: tuple[str, ...]
+    samples: int = 0
+    """Of all invocations."""
 
     @property
     def disagreement(self) -> float:
@@ -52,6 +54,7 @@ def points(run: Run, machine: str) -> tuple[Point, ...]:
             low=min(member.value if member.low is None else member.low for member in members),
             high=max(member.value if member.high is None else member.high for member in members),
             notes=tuple(dict.fromkeys(member.note for member in members if member.note)),
+            samples=sum(member.samples for member in members),
         )
         for (barrier, memory, heap_bytes, what, x), members in groups.items()
     )

@@ -10,6 +10,8 @@ from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.campaign.settings import check
 from gcbarrier.model import Machine, Outcome, Pause, evolve, from_json, to_json
+from gcbarrier.report.units import TIMES
+from gcbarrier.results import cells
 from gcbarrier.results.run import Run
 
 NATIVE = Machine(name="native")
@@ -69,23 +71,38 @@ def test_both_have_the_same_memory_and_program(script, quick: bool, needs) -> No
     assert not script.plan(machine=Machine(name="lab", accelerator="tcg"), quick=quick).configs
 
 
+MEASURES = {"STOPPED": 4, "REMARK": 4, "CPU": 4, "MARKING": 2, "ALLOCATION": 10}
+"""And how many comparisons each has."""
+
+
+def compared(script, run: Run, measure: str) -> dict[str, list[float]]:
+    """Of each collector its numbers in one comparison."""
+    found: dict[str, list[float]] = {}
+    for cell in cells(run.outcomes):
+        if value := getattr(script, measure).value(cell):
+            found.setdefault(script.who(cell), []).append(value.centre)
+    return found
+
+
 def test_every_comparison_has_its_ratio(script, run: Run) -> None:
-    rows = script.rows(run.outcomes)
-    counts = {what: sum(row.what == what for row in rows) for what in ("pause", "remark", "cpu", "mark", "allocate")}
-    assert counts == {"pause": 4, "remark": 4, "cpu": 4, "mark": 2, "allocate": 10}
-    assert all(row.ratio() == pytest.approx(10) for row in rows)
-    assert {round(row.by["gcbarrier"].centre, 6) for row in rows if row.what == "cpu"} == {40}
-    assert {row.by["gcbarrier"].centre for row in rows if row.what == "pause"} == {1_000_000}
-    assert {row.by["gcbarrier"].centre for row in rows if row.what == "remark"} == {600_000}
-    nodes = {row.x: row.by["gcbarrier"].centre for row in rows if row.what == "mark"}
-    assert nodes == {size: pytest.approx(500_000 / size) for size in (1 << 22, 1 << 24)}
-    assert {round(row.by["gcbarrier"].centre, 6) for row in rows if row.what == "allocate"} == {0.03}
+    for name, count in MEASURES.items():
+        by = compared(script, run, name)
+        assert len(by["gcbarrier"]) == len(by["Boehm"]) == count
+        assert by["Boehm"] == pytest.approx([10 * ours for ours in by["gcbarrier"]])
+        assert (set(by) == set(script.LOOKS)) == (name == "MARKING")
+    assert compared(script, run, "CPU")["gcbarrier"] == pytest.approx([40] * 4)
+    assert set(compared(script, run, "STOPPED")["gcbarrier"]) == {1_000_000}
+    assert set(compared(script, run, "REMARK")["gcbarrier"]) == {600_000}
+    sizes = (1 << 22, 1 << 24)
+    assert sorted(compared(script, run, "MARKING")["gcbarrier"]) == sorted(500_000 / size for size in sizes)
+    assert compared(script, run, "ALLOCATION")["gcbarrier"] == pytest.approx([0.03] * 10)
 
 
 def test_failed_invocations_count_nowhere_and_are_named(script, run: Run) -> None:
-    bad = [evolve(one, error="it broke") if one.invocation.index == 1 else one for one in run.outcomes]
-    assert all(len(value.each) == 1 for row in script.rows(bad) for value in row.by.values())
-    assert "it broke" in shown(script, make_run(bad))
+    bad = make_run([evolve(one, error="it broke") if one.invocation.index == 1 else one for one in run.outcomes])
+    values = [getattr(script, name).value(cell) for name in MEASURES for cell in cells(bad.outcomes)]
+    assert {len(value.each) for value in values if value} == {1}
+    assert "it broke" in shown(script, bad)
 
 
 def shown(script, run: Run) -> str:
@@ -98,12 +115,15 @@ def test_figure_and_table_hold_every_comparison(script, run: Run) -> None:
     (figure,) = script.figures(run).values()
     words = " ".join(text.get_text() for axes in figure.axes for text in (*axes.texts, *axes.get_yticklabels()))
     table = shown(script, run)
-    for row in script.rows(run.outcomes):
-        assert row.name in table
-        assert row.what == "allocate" or row.name in words
-    assert sum(line.rstrip().endswith(" 10") for line in table.splitlines()) == len(script.rows(run.outcomes))
-    lines = [line.get_label() for line in figure.axes[3].containers]
-    assert len(lines) == 4, "two collectors, with gaps and without"
+    for cell in cells(run.outcomes):
+        for names in (script.EDITS, script.LIVE):
+            assert names.name(cell) in table
+            assert names.name(cell) in words
+        assert script.SIZES.name(cell) in table
+    assert sum(line.rstrip().endswith(" 10") for line in table.splitlines()) == sum(MEASURES.values())
+    assert words.count(f" (10 {TIMES})") == 4 + 4 + 2 * 2
+    allocated = [line for line in figure.axes[3].lines if not line.get_label().startswith("_")]
+    assert len(allocated) == 4, "two collectors, with gaps and without"
     small = " ".join(text.get_text() for text in figure.texts)
     assert "Boehm 8.2.2, generational over mprotect" in small
 

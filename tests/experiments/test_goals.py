@@ -78,8 +78,10 @@ def test_the_figure_has_a_place_for_each_goal() -> None:
     figures = SCRIPT.figures(run)
     assert list(figures) == ["goals-native", f"goals-{GUEST.name}"]
     for machine in run.machines:
-        (axes,) = (axes for axes in figures[f"goals-{machine}"].axes if axes.get_label() == "goals")
-        drawn = {line.get_label(): line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"}
+        (axes,) = figures[f"goals-{machine}"].axes
+        names = [text.get_text() for text in axes.get_yticklabels()]
+        marks = [line for line in axes.lines if line.get_marker() == "o"]
+        drawn = {names[round(line.get_ydata()[0])]: line.get_xdata()[0] for line in marks}
         judged = [goal for goal in SCRIPT.goals(run, machine) if goal.value]
         assert drawn == {goal.what: pytest.approx(goal.share(goal.value.centre)) for goal in judged}
 

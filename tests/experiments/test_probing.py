@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from planned import told
 
 from gcbarrier.bench.circumstances import page_barriers
 from gcbarrier.bench.costs import is_software, measurable
@@ -127,8 +128,9 @@ def test_where_nothing_can_be_compared_the_figure_says_so(
     shrunk("overhead")
     chosen = settings.read(["barrier=none", "machine=native"])
     run = campaign.run("overhead", out=tmp_path / "run", quick=True, settings=chosen)
-    (figure,) = campaign.script_of("overhead").figures(run).values()
+    script = campaign.script_of("overhead")
+    (figure,) = script.figures(run).values()
     figure.canvas.draw()
-    told = [text.get_text() for axes in figure.axes for text in axes.texts]
-    assert any("nothing to compare" in text for text in told)
+    assert any("nothing to compare" in text.get_text() for text in figure.texts)
+    assert "nothing to compare" in told(script.table(run))
     assert not [str(each.message) for each in recwarn]

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.machines.children import death
 from gcbarrier.machines.lab.jobs import run_job
 from gcbarrier.machines.lab.wire import PORT, Alive, Call, Decoder, Failed, Hello, Message, Output, encode
 
@@ -69,7 +70,8 @@ class Agent:
             os.killpg(child, signal.SIGKILL)
         # Its status tells nothing: exit(0) in a mutator's C looks like a job that ended well.
         if not said:
-            self.send(Failed(error=_death(os.waitstatus_to_exitcode(status))))
+            how = death(os.waitstatus_to_exitcode(status))
+            self.send(Failed(error=GcBarrierError(f"the job's process in the lab's guest {how}")))
 
     def _relay(self, results: int, streams: dict[int, int], ended: int) -> bool:
         """Pass on what a job says until it closes its end of ``results`` or has ended; whether it said its outcome."""
@@ -131,15 +133,6 @@ def _preload(module: str) -> None:
     with contextlib.suppress(Exception):
         importlib.import_module(module)
     del os.environ["OPENBLAS_NUM_THREADS"]
-
-
-def _death(status: int) -> GcBarrierError:
-    if status == -signal.SIGKILL:
-        return GcBarrierError(
-            "the job's process in the lab's guest was killed, most likely for want of memory: give it more"
-        )
-    how = signal.Signals(-status).name if status < 0 else f"status {status}"
-    return GcBarrierError(f"the job's process in the lab's guest ended without a result ({how})")
 
 
 def _open_port() -> int:

@@ -81,14 +81,13 @@ typedef struct gcb_blocks {
   _Atomic uint64_t trigger_bytes;
 } gcb_blocks;
 
-/* Its parts of the metadata; without memory that only counts. */
-void gcb_blocks_carve(gcb_blocks *blocks, gcb_metadata *metadata);
-/* In two steps: the size is known before the memory is there. */
+/* By the heap's size; then its parts of the metadata, which without memory only counts; then the rest. */
 void gcb_blocks_lay_out(gcb_blocks *blocks, size_t bytes);
+void gcb_blocks_carve(gcb_blocks *blocks, gcb_metadata *metadata);
 void gcb_blocks_open(gcb_blocks *blocks, const gcb_view *view);
 void gcb_blocks_close(gcb_blocks *blocks);
-/* An allocator for each of so many mutators, once; the i-th one's is `allocators[i]`. */
-int gcb_blocks_admit(gcb_blocks *blocks, uint32_t mutators);
+int gcb_blocks_admit(gcb_blocks *blocks, uint32_t mutators); /* so many allocators; once */
+/* The mutator allocates here from now on. */
 void gcb_blocks_serve(gcb_blocks *blocks, gcb_mutator *m);
 /* By all mutators since the start; at any time. */
 uint64_t gcb_blocks_allocated_bytes(const gcb_blocks *blocks);

@@ -65,11 +65,10 @@ typedef struct gcb_marking {
   gcb_blocks *blocks; /* whose objects */
   gcb_watch *watch;   /* whose dirty granules */
   uint64_t *grey;     /* a bit per granule: an object that was met; if it isn't marked it is to be visited */
-  bool
-      spilled; /* something is grey: what gcb_drain() asks, so that a short pause need not look at all regions
-                */
-  bool forks;  /* a child marks in this memory, and keeps no count of grey bits for us */
-  bool spins;  /* every thread has a processor of its own, so that whoever waits may spin */
+  /* Something is grey: what gcb_drain() asks, so that a short pause need not look at all regions. */
+  bool spilled;
+  bool forks; /* a child marks in this memory, and keeps no count of grey bits for us */
+  bool spins; /* every thread has a processor of its own, so that whoever waits may spin */
   gcb_region *regions;
   size_t region_count;
   unsigned region_shift; /* log2 of a region's granules */

@@ -18,7 +18,7 @@ typedef struct gcb_watch {
   gcb_dirty_set dirty;
   bool armed;
   bool managed;                 /* mutators write here, and what was written is their collector's business */
-  struct gcb_cycle *cycle;      /* it: gcb_grey() and rearmed() are called with a barrier and nothing else */
+  struct gcb_cycle *cycle;      /* theirs: gcb_grey() and rearmed() are told of the barrier alone */
   struct gcb_watcher *watchers; /* alone.c: threads that were told of; under the lock */
   pthread_mutex_t lock;
   uint64_t *written; /* write_watch.c; null: not asked for */

@@ -183,8 +183,8 @@ def what_marks_are(cells: Sequence[Any], measures: Measure | Sequence[Measure], 
     """What points are medians of, and what their whiskers reach to."""
     if any(isinstance(cell, Point) for cell in cells):
         if any(cell.unit == "instructions" for cell in cells if isinstance(cell, Point)):
-            return f"Points: the least of the samples; {whiskers} reach to their upper quartile."
-        return f"Points: medians over the invocations' medians; {whiskers}: the middle half of the samples."
+            return "Points: the least of the samples; bars and bands reach to their upper quartile."
+        return "Points: medians over the invocations' medians; bars and bands: the middle half of the samples."
     many = [measures] if isinstance(measures, Measure) else measures
     if all(len(measure.value(cell).each) < 2 for measure in many for cell in cells):
         return "Points: medians of the only invocation of each."
@@ -196,8 +196,8 @@ def nothing(cells: Sequence[Any], measures: Measure | Sequence[Measure]) -> list
     said = []
     for measure in [measures] if isinstance(measures, Measure) else measures:
         unit = measure.unit_of(cells)
-        if unit.scale == "log" and unit.floor and any(measure.value(cell).low < unit.floor for cell in cells):
-            said.append(f"{measure.title}: 0 is drawn at {unit.floor:g}.")
+        if unit.scale == "log" and unit.floor and any(measure.value(cell).low <= 0 for cell in cells):
+            said.append(f"No {measure.title} at all is drawn at {unit.words(unit.floor)}.")
     return said
 
 

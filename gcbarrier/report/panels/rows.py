@@ -129,6 +129,8 @@ class Rows:
                     fontsize=SMALL,
                     color=INK,
                     annotation_clip=False,
+                    # The limit does not strike them out.
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "visible": self.limit is not None},
                 )
 
     def _words(self, cell: Any, part: Part) -> str:

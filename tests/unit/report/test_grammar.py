@@ -45,7 +45,7 @@ from gcbarrier.report.units import DASH, ticks
 from gcbarrier.results import Cell, spread
 from gcbarrier.results.run import Run
 
-MIB, GIB = 1 << 20, 1 << 30
+MIB = 1 << 20
 SHAPES = {
     "ns": r"0|[\d.]+ (ns|µs|ms|s)",
     "per second": r"[\d.,]+( [kM])?",

@@ -18,6 +18,7 @@ from gcbarrier.model import Finding, Probe, Reading, converter, evolve
 from gcbarrier.report import (
     BARRIER,
     COUNT,
+    NS,
     PERCENT,
     Across,
     Axis,
@@ -38,7 +39,7 @@ from gcbarrier.report.looks import barrier_look
 from gcbarrier.report.units import DASH
 from gcbarrier.results.points import points
 
-MIB, GIB = 1 << 20, 1 << 30
+MIB = 1 << 20
 
 # What is drawn
 
@@ -101,10 +102,18 @@ def test_hollow_is_drawn_and_explained_only_where_it_is_true() -> None:
 
 
 def test_nothing_at_all_has_a_place_on_a_logarithmic_axis() -> None:
-    none = Measure("left", COUNT.log, lambda cell: 0.0 if RATE.value(cell) < 1e5 else 50.0)
+    none = Measure("page left", COUNT.log, lambda cell: 0.0 if RATE.value(cell) < 1e5 else 50.0)
     figure = drawn(Curves(x=RATE, y=none), small_run(rated("cards"), rated("cards", 1e5)))
     assert list(lines(figure.axes[0])["cards"].get_ydata()) == [0.5, 50]
-    assert "left: 0 is drawn at 0.5" in said(figure)
+    assert "No page left at all is drawn at 0.5." in said(figure)
+
+
+def test_less_than_a_nanosecond_is_drawn_where_it_is() -> None:
+    short = Measure("store", NS, lambda cell: 0.2 if RATE.value(cell) < 1e5 else 0.4)
+    figure = drawn(Curves(x=RATE, y=short), small_run(rated("cards"), rated("cards", 1e5)))
+    assert list(lines(figure.axes[0])["cards"].get_ydata()) == [0.2, 0.4]
+    assert all(text.endswith(" ns") for text in labels(figure.axes[0].yaxis))
+    assert "is drawn at" not in said(figure)
 
 
 def test_captions_say_what_bars_are_only_where_there_are_any() -> None:

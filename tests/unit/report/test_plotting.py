@@ -14,7 +14,7 @@ from synthetic import make_outcome, make_outcomes, make_run
 from gcbarrier import results as metrics
 from gcbarrier.model import Config, Outcome, evolve
 from gcbarrier.report import Comparison, Pauses, Report
-from gcbarrier.report.style import barrier_colours
+from gcbarrier.report.looks import barrier_colours
 from gcbarrier.report.units import DASH, TIMES, format_ns
 from gcbarrier.results import Cell
 from gcbarrier.results.run import Run
