@@ -15,6 +15,7 @@ from attrs import Attribute, evolve, field, frozen, validators
 from gcbarrier.errors import GcBarrierError
 
 Scalar = bool | int | float | str
+Number = int | float
 Word = NewType("Word", int)
 """64 bits without a sign; all other whole numbers of records have one, as in numpy's arrays."""
 PAGE_BYTES = 4096
@@ -197,6 +198,15 @@ class Cycle:
     """Granules that each concurrent round collected."""
 
 
+@frozen(kw_only=True)
+class Note:
+    """A number that the collector recorded of one of its cycles."""
+
+    cycle: int
+    name: str
+    value: Number
+
+
 PHASES = ("no cycle", "cycle", "mark", "sweep", "rescan", "arm", "collect", "pause")
 """What the collector is at while an operation is done (``gcb_phase``): ``cycle`` is between two of the others.
 
@@ -279,6 +289,8 @@ class Outcome:
     """The slowest of these, slowest first."""
     tallies: Mapping[str, int] = field(factory=dict)
     """What the barrier counted beside its reports, such as how often it had to fall back to a slower way."""
+    notes: tuple[Note, ...] = ()
+    """What the collector recorded of its cycles (:meth:`gcbarrier.core.heap.Heap.note`)."""
     facts: Mapping[str, Scalar] = field(factory=dict)
     """Measured in the invocation's own process: fault cost, clock resolution, compiler flags."""
 
@@ -360,6 +372,9 @@ T = TypeVar("T")
 
 converter = cattrs.Converter(forbid_extra_keys=True)
 converter.register_structure_hook(Scalar, lambda value, _type: _within(value, 64) if type(value) is int else value)
+converter.register_structure_hook(
+    Number, lambda value, _type: _within(value, 63) if type(value) is int else float(value)
+)
 converter.register_structure_hook(int, lambda value, _type: _within(int(value), 63))
 converter.register_structure_hook(Word, lambda value, _type: _within(int(value), 64))
 # To cattrs, a bool is an int where nobody says otherwise.
@@ -413,6 +428,8 @@ __all__ = [
     "Invocation",
     "Machine",
     "Measured",
+    "Note",
+    "Number",
     "OperationTimes",
     "Outcome",
     "Pause",

@@ -7,6 +7,9 @@ of :class:`gcbarrier.core.heap.Heap`; ``Params``, a frozen attrs class that inhe
 that reports what stores overwrite; with ``NEEDS_FORK`` too: one whose snapshot is a forked child's). With
 ``NEVER_DUE`` no cycle begins but where memory runs out. Nothing else names them.
 
+``heap.note("rounds that stopped", 2)`` in ``collect`` records a number of the cycle. All of them are in the outcome's
+``notes`` and in the run's ``notes.csv``, and the terminal's table has each name's median.
+
 A collector that brings its own memory, another project's library, has ``RUNTIME``, a :class:`Runtime`, in place of
 ``collect``, and ``x.c`` and ``x.h`` beside it, for which ``native/include/runtime.h`` holds the contract. Its
 ``Params`` are constants ``GCB_PARAM_<field>`` in the C file, and inherit :class:`Timed`. The same mutators run

@@ -24,7 +24,7 @@ def present(run: Run, directory: Path) -> None:
         figures, table = script.figures(run), script.table(run)
         written = report.save(figures, directory) if figures else ()
     report.show(table)
-    for more in (report.verification_table(run), report.left_out_lines(run)):
+    for more in (report.verification_table(run), report.counted_table(run), report.left_out_lines(run)):
         if more is not None:
             report.show(more)
     for loss in losses(run):

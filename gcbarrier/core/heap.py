@@ -6,6 +6,7 @@ Python before it has let it go again.
 
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from gcbarrier.core.events import EVENT
 from gcbarrier.core.library import Space
 from gcbarrier.core.prototype import Memory, Prototype
 from gcbarrier.core.times import SLOW, SLOW_AT_MOST
-from gcbarrier.model import Barrier
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.model import Barrier, Note, Number
 
 NO_BARRIER = Barrier(tracks=False, atomic=True)
 _EVENTS_AT_ONCE = 1 << 16
@@ -80,6 +82,8 @@ class Heap(Space):
             raise problem
         self._kept: list[Any] = []
         self._mutators = 0
+        self._cycle = 0
+        self._notes: list[Note] = []
 
     def close(self) -> None:
         """End what still runs and give the memory back. Again does nothing."""
@@ -237,6 +241,7 @@ class Heap(Space):
     def begin_cycle(self) -> None:
         """Clear the marks; sweep what the last cycle left."""
         self._check(self._lib.gcb_begin_cycle(self._space))
+        self._cycle += 1
 
     def snapshot(self) -> None:
         """In a pause: arm, and mark from the roots as they are then. For barriers that promise a ``snapshot``."""
@@ -302,6 +307,22 @@ class Heap(Space):
     def end_cycle(self) -> None:
         """Let those go on who waited for memory."""
         self._lib.gcb_end_cycle(self._space)
+
+    def note(self, name: str, value: Number) -> None:
+        """Record a number of this cycle, such as how often something was done in it: it is in the outcome's ``notes``.
+
+        Raises GcBarrierError where it is no number, or none of 64 bits.
+        """
+        # Of nan no comparison is true.
+        if isinstance(value, bool) or not isinstance(value, Real) or not -(1 << 63) <= value < 1 << 63:
+            raise GcBarrierError(f"a collector noted {name!r:.40} as {value!r:.40}: note a finite number below 2^63")
+        number = int(value) if isinstance(value, Integral) else float(value)
+        self._notes.append(Note(cycle=self._cycle, name=name, value=number))
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What was noted so far."""
+        return tuple(self._notes)
 
     def stop(self) -> None:
         """Stop the world from Python, for prototypes: results of such a pause say so. Only :meth:`resume` ends it."""

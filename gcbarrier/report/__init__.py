@@ -64,6 +64,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gcbarrier.report.agreement import agreement
+from gcbarrier.report.counted import counted_table
 from gcbarrier.report.grammar import BARRIER, Axis, Column, Measure, Names, point_spread, reading
 from gcbarrier.report.looks import Look
 from gcbarrier.report.pause_table import Pauses
@@ -143,6 +144,7 @@ __all__ = [
     "Tails",
     "Unit",
     "agreement",
+    "counted_table",
     "left_out_lines",
     "point_spread",
     "reading",

@@ -11,6 +11,8 @@
     stalls.csv       a row for each time a mutator waited for memory
     operations.csv   a row per bucket of the histograms of operations' times, where these were measured
     slow_operations.csv  a row for each of the slowest
+    notes.csv        a row per number that a collector recorded of a cycle, where one did
+    tallies.csv      a row per number that a barrier counted beside its reports, where one did
     figures/         drawn afterwards, and again by ``gcbarrier plot``
 
 A directory with a manifest is complete: it is written last, under a temporary name, and renamed. Until then the

@@ -187,6 +187,28 @@ SLOW_OPERATIONS = Table(
 """A row for each of the slowest; ``during`` has the events' names."""
 
 
+NOTES = Table(
+    file="notes.csv",
+    things=lambda outcome: outcome.notes,
+    columns=(*_HEAD, *_own(int, "cycle"), *_own(str, "name"), *_own(float, "value"), *_TAIL),
+    kept=lambda outcome: bool(outcome.notes),
+)
+"""What collectors recorded of their cycles."""
+
+TALLIES = Table(
+    file="tallies.csv",
+    things=lambda outcome: outcome.tallies.items(),
+    columns=(
+        *_HEAD,
+        Column("name", str, lambda tally: tally[0]),
+        Column("count", int, lambda tally: tally[1]),
+        *_TAIL,
+    ),
+    kept=lambda outcome: bool(outcome.tallies),
+)
+"""What barriers counted beside their reports, in an invocation as a whole."""
+
+
 def _low(reading: Reading) -> float:
     return reading.value if reading.low is None else reading.low
 
@@ -223,17 +245,19 @@ MEASUREMENTS = Table(
 What a failed probe had read until then is there as well.
 """
 
-OF_OUTCOMES = (PAUSES, STALLS, OPERATIONS, SLOW_OPERATIONS)
+OF_OUTCOMES = (PAUSES, STALLS, OPERATIONS, SLOW_OPERATIONS, NOTES, TALLIES)
 OF_FINDINGS = (MEASUREMENTS,)
 
 __all__ = [
     "MEASUREMENTS",
+    "NOTES",
     "OF_FINDINGS",
     "OF_OUTCOMES",
     "OPERATIONS",
     "PAUSES",
     "SLOW_OPERATIONS",
     "STALLS",
+    "TALLIES",
     "Around",
     "Column",
     "Table",

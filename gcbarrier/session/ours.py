@@ -115,6 +115,7 @@ class _Session:
                 self._measure(heap)
             finally:
                 self._events.append(heap.take_events())
+                self._results["notes"] = heap.notes
             # Tracking splits huge pages.
             self._facts["memory_mapped_after"] = heap.mapped
             self._results["tallies"] = heap.tallies()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from places import CHECKOUT, PLUGINS
+from planned import told
 
 from gcbarrier import measure
 from gcbarrier.bench.trial import try_out
@@ -18,6 +19,7 @@ from gcbarrier.campaign.settings import read
 from gcbarrier.errors import Unavailable
 from gcbarrier.model import Config
 from gcbarrier.plugins import discovery
+from gcbarrier.report import counted_table
 
 MIB = 1 << 20
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -76,6 +78,13 @@ def test_a_collector_and_an_experiment_are_one_file_each(tmp_path: Path, needs) 
     assert {each.invocation.config.collector for each in run.outcomes} == {"stop-the-world", "once-more"}
     assert all(cycle.rounds <= 1 for each in run.outcomes for cycle in each.cycles)
     assert not campaign.failures(run)
+    # What the collector noted of each cycle that was measured, and nothing of what was not its own.
+    for each in run.outcomes:
+        noted = each.invocation.config.collector == "once-more"
+        assert {note.cycle for note in each.notes} == ({cycle.cycle for cycle in each.cycles} if noted else set())
+    assert (tmp_path / "run" / "notes.csv").exists()
+    (row,) = [line for line in told(counted_table(run)).splitlines() if "granules of the one round" in line]
+    assert "once-more" in row
 
 
 @pytest.mark.parametrize(

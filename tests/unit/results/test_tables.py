@@ -1,14 +1,25 @@
 """The tables of a run: CSV files and arrays of the same columns."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import make_outcomes, write_run
+from synthetic import make_outcome, make_outcomes, write_run
 
-from gcbarrier.model import Config, Finding, Measured, Probe, evolve
-from gcbarrier.results.tables import MEASUREMENTS, OF_FINDINGS, OF_OUTCOMES, PAUSES, STALLS, Table
+from gcbarrier.model import Config, Finding, Measured, Note, Probe, evolve
+from gcbarrier.results.run import load
+from gcbarrier.results.tables import (
+    MEASUREMENTS,
+    NOTES,
+    OF_FINDINGS,
+    OF_OUTCOMES,
+    PAUSES,
+    STALLS,
+    TALLIES,
+    Table,
+)
 from gcbarrier.results.writer import RunWriter
 
 CONFIG = Config(heap="graph_edits", barrier="uffd-wp-async", collector="mostly-concurrent")
@@ -67,6 +78,8 @@ PROMISED = {
         "during": "U1",
         **TAIL,
     },
+    "notes.csv": {**HEAD, "cycle": "i8", "name": "U1", "value": "f8", **TAIL},
+    "tallies.csv": {**HEAD, "name": "U1", "count": "i8", **TAIL},
     "measurements.csv": {
         **dict.fromkeys(("machine", "experiment", "barrier", "memory", "what"), "U1"),
         "x": "f8",
@@ -100,6 +113,31 @@ def test_an_array_holds_what_the_csv_does(tmp_path: Path) -> None:
         assert rows
         assert [[str(value) for value in row] for row in array.tolist()] == rows
         assert set(array["failed"]) == {False, True}
+
+
+def test_what_was_counted_is_kept_with_the_run(tmp_path: Path) -> None:
+    notes = (Note(cycle=1, name="helped", value=3), Note(cycle=2, name="helped", value=0.5))
+    outcome = evolve(make_outcome(CONFIG, 0), notes=notes, tallies={"fallbacks: none": 7})
+    folder = write_run(tmp_path / "x", [outcome, make_outcome(CONFIG, 1)])
+    assert load(folder).outcomes[0] == outcome
+    assert [type(note.value) for note in load(folder).outcomes[0].notes] == [int, float]
+    with (folder / "notes.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == NOTES.names
+    told = [(row["barrier"], row["invocation"], row["cycle"], row["name"], row["value"]) for row in rows]
+    assert told == [(CONFIG.barrier, "0", "1", "helped", "3"), (CONFIG.barrier, "0", "2", "helped", "0.5")]
+    with (folder / "tallies.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert tuple(row) == TALLIES.names
+    assert (row["invocation"], row["name"], row["count"]) == ("0", "fallbacks: none", "7")
+
+
+def test_a_run_without_notes_is_read_as_before(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "x", [make_outcome(CONFIG, 0)])
+    record = json.loads((folder / "outcomes.jsonl").read_text())
+    assert record.pop("notes") == []
+    (folder / "outcomes.jsonl").write_text(json.dumps(record) + "\n")
+    assert load(folder).outcomes == (make_outcome(CONFIG, 0),)
 
 
 def test_a_table_is_written_where_it_has_something_to_say(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Mark concurrently, rescan once, remark: a collector as short as it can be."""
+"""Mark concurrently, rescan once, remark: a collector as short as it can be, which notes what it found."""
 
 from attrs import frozen
 
@@ -15,7 +15,7 @@ def collect(heap: Heap, params: Params) -> None:  # noqa: ARG001
     """One cycle."""
     heap.arm()
     heap.mark()
-    heap.collect(rearm=True)
+    heap.note("granules of the one round", heap.collect(rearm=True))
     heap.rescan()
     heap.remark()
     heap.sweep()

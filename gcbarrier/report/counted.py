@@ -1,0 +1,60 @@
+"""What barriers and collectors counted beside the pauses, for a terminal or a log file."""
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from gcbarrier.model import format_bytes
+from gcbarrier.report.looks import sort_key
+from gcbarrier.report.units import DASH, format_number
+from gcbarrier.results import Cell, cells, percentile, spread
+from gcbarrier.results.run import Run
+
+
+def counted_table(run: Run) -> RenderableType | None:
+    """A row for each number that a configuration's barrier or collector has a name for; None where none has.
+
+    The median is over the good invocations, ``from`` and ``to`` are their range: of a barrier's count in each of them,
+    of a collector's number the median over each one's cycles. ``sum`` is of them all.
+    """
+    rows = []
+    for cell in cells(run.outcomes):
+        config = cell.config
+        key = (cell.machine, config.heap, config.heap_bytes, sort_key(config.barrier), config.collector)
+        where = (cell.machine, f"{config.heap}, {format_bytes(config.heap_bytes)}", config.barrier, config.collector)
+        rows += [(key, (*where, *counted)) for counted in (*_tallies(cell), *_notes(cell))]
+    if not rows:
+        return None
+    table = Table(title=Text("counted beside the pauses"), box=None)
+    table.title_justify = "left"
+    for head in ("machine", "heap", "barrier", "collector", "what", "in each"):
+        table.add_column(head, no_wrap=True)
+    for head in ("median", "from", "to", "sum"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for _, row in sorted(rows, key=lambda pair: pair[0]):
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _tallies(cell: Cell) -> Iterator[tuple[str, ...]]:
+    for name in dict.fromkeys(name for outcome in cell.good for name in outcome.tallies):
+        counts = [outcome.tallies[name] for outcome in cell.good if name in outcome.tallies]
+        yield _row(name, "invocation", counts, sum(counts))
+
+
+def _notes(cell: Cell) -> Iterator[tuple[str, ...]]:
+    for name in dict.fromkeys(note.name for outcome in cell.good for note in outcome.notes):
+        values = [[note.value for note in outcome.notes if note.name == name] for outcome in cell.good]
+        yield _row(name, "cycle", [percentile(each, 50) for each in values], sum(map(sum, values)))
+
+
+def _row(name: str, per: str, each: list[float] | list[int], total: float) -> tuple[str, ...]:
+    found = spread(each)
+    numbers = [format_number(value) for value in (found.centre, found.low, found.high, total)]
+    # Of one there is no range.
+    return (name, per, numbers[0], *(numbers[1:3] if len(found.each) > 1 else (DASH, DASH)), numbers[3])
+
+
+__all__ = ["counted_table"]
