@@ -41,7 +41,12 @@ class Tracked(Space):
         chosen.require_memory(memory)
         plugin = plugin or chosen.compile()
         super().__init__(
-            size_bytes, core=plugin.core, library=plugin.library, memory=memory, prototype=chosen.prototype
+            size_bytes,
+            core=plugin.core,
+            library=plugin.library,
+            promises=chosen.promises,
+            memory=memory,
+            prototype=chosen.prototype,
         )
         self.promises = chosen.promises
         self.view: Any = memoryview(self._ffi.buffer(self._lib.gcb_space_address(self._space), size_bytes)).cast("B")

@@ -1,11 +1,13 @@
 """Barriers: how the collector learns which memory mutators have written. One Python and one C file each.
 
 ``x.py`` has a docstring, whose first line is its summary, and ``BARRIER``, a :class:`gcbarrier.model.Barrier`: what it
-promises and needs. ``x.c`` beside it defines ``GCB_BARRIER``; ``native/include/barrier.h`` holds the contract. It may
-have ``Params``, a frozen attrs class: its numbers are constants ``GCB_PARAM_<field>`` in the C files, and ``BARRIER``
-may then be a function of them. A software barrier brings a third file, ``x.h``, with what ``gcb_store()`` does beside
-storing (``native/include/gcbarrier.h`` says how). A file without C, but with a class ``Prototype``, is a prototype
-(:mod:`gcbarrier.core.prototype`). Nothing else names them.
+promises and needs. ``x.c`` beside it defines ``GCB_BARRIER``; ``native/include/barrier.h`` holds the contract. What
+both say (``tracks``, ``snapshot``, ``fork``) is compared when the barrier is loaded.
+
+It may have ``Params``, a frozen attrs class: its numbers are constants ``GCB_PARAM_<field>`` in the C files, and
+``BARRIER`` may then be a function of them. A software barrier brings a third file, ``x.h``, with what ``gcb_store()``
+does beside storing (``native/include/gcbarrier.h`` says how). A file without C, but with a class ``Prototype``, is a
+prototype (:mod:`gcbarrier.core.prototype`). Nothing else names them.
 """
 
 from collections.abc import Callable, Mapping

@@ -115,8 +115,9 @@ class Bench:
 
     def space(self) -> Space:
         """Memory of the probe's kind and size under the barrier. Raises GcBarrierError where it can't be had."""
-        plugin = self.job.barrier
-        return Space(self.probe.heap_bytes, core=plugin.core, library=plugin.library, memory=self.probe.memory)
+        plugin, probe = self.job.barrier, self.probe
+        promises = barriers.choose(probe.barrier, probe.barrier_params).promises
+        return Space(probe.heap_bytes, core=plugin.core, library=plugin.library, promises=promises, memory=probe.memory)
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Opened]:

@@ -214,6 +214,11 @@ def _plugin(
     return Plugin(library=folder / _PLUGIN, core=library)
 
 
+def source_name(plugin: Path) -> str:
+    """What the source of a compiled plug-in is called, without its suffix."""
+    return plugin.parent.name.rpartition("-")[0]
+
+
 def _link(folder: Path) -> list[str]:
     return [f"-L{folder}", f"-l{_CORE}"]
 

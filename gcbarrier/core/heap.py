@@ -71,6 +71,7 @@ class Heap(Space):
             _FOREIGN_BYTES if runtime else size_bytes,
             core=core,
             library=library,
+            promises=promises,
             memory=memory,
             prototype=prototype,
             verify=verify,

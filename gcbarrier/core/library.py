@@ -8,10 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from gcbarrier.core.build import MODULE
+from gcbarrier.core.build import MODULE, source_name
 from gcbarrier.core.prototype import Binding, Memory, Prototype
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.model import MEMORY_TYPES, PAGE_BYTES
+from gcbarrier.model import MEMORY_TYPES, PAGE_BYTES, Barrier
 
 
 class Core:
@@ -33,12 +33,28 @@ class Core:
             raise self.failure()
         return int(answer)
 
-    def barrier(self, library: Path | None) -> Any:
-        """The functions of a compiled barrier (None: of none). Raises GcBarrierError where it can't be loaded."""
+    def barrier(self, library: Path | None, promises: Barrier | None = None) -> Any:
+        """The functions of a compiled barrier (None: of none). Raises GcBarrierError where it can't be loaded.
+
+        Also where its C file says of itself what its Python file, which ``promises``, does not.
+        """
         operations = self.ffi.new("const gcb_barrier_ops **")
         if library is not None:
             self.check(self.lib.gcb_load_barrier(str(library).encode(), operations))
+            if promises is not None:
+                self._compare(operations[0], promises, source_name(library))
         return operations[0]
+
+    def _compare(self, operations: Any, promises: Barrier, name: str) -> None:
+        said = self.lib.gcb_barrier_promises(operations)
+        flags = {"tracks": self.lib.GCB_TRACKS, "snapshot": self.lib.GCB_SNAPSHOT, "fork": self.lib.GCB_FORK}
+        for what, flag in flags.items():
+            in_c, in_python = bool(said & flag), bool(getattr(promises, what))
+            if in_c != in_python:
+                raise GcBarrierError(
+                    f"the barrier {name} contradicts itself: {name}.c has .{what} = {str(in_c).lower()} and the "
+                    f"BARRIER of {name}.py {what}={in_python}: say in both what it does"
+                )
 
 
 @functools.cache
@@ -50,8 +66,9 @@ def open_core(folder: Path) -> Core:
 class Space:
     """Memory under a barrier, as the core knows it; a context manager.
 
-    ``core`` is the compiled core's folder, ``library`` the compiled barrier (None: no barrier), ``prototype`` the class
-    of one in Python. Raises GcBarrierError where the memory or the barrier can't be had.
+    ``core`` is the compiled core's folder, ``library`` the compiled barrier (None: no barrier), ``promises`` what its
+    Python file says of it (None: unknown), ``prototype`` the class of one in Python. Raises GcBarrierError where the
+    memory or the barrier can't be had.
     """
 
     def __init__(
@@ -60,6 +77,7 @@ class Space:
         *,
         core: Path,
         library: Path | None = None,
+        promises: Barrier | None = None,
         memory: str = "shmem",
         prototype: Callable[[Memory], Prototype] | None = None,
         verify: bool = False,
@@ -67,7 +85,8 @@ class Space:
         self.size_bytes = size_bytes
         self._core = open_core(core)
         self._ffi, self._lib = self._core.ffi, self._core.lib
-        operations = self._core.barrier(library)
+        # The C of a prototype is everybody's.
+        operations = self._core.barrier(library, None if prototype else promises)
         self._binding = Binding(self._core.module, prototype) if prototype else None
         self._space = self._lib.gcb_space_new(size_bytes, MEMORY_TYPES.index(memory), operations, verify)
         if self._space == self._ffi.NULL:

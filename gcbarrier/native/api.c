@@ -151,6 +151,10 @@ void gcb_get_verification(gcb_space *space, gcb_verification *verification) {
 
 /* watch/ */
 
+uint32_t gcb_barrier_promises(const gcb_barrier_ops *ops) {
+  return (ops->tracks ? GCB_TRACKS : 0u) | (ops->snapshot ? GCB_SNAPSHOT : 0u) | (ops->fork ? GCB_FORK : 0u);
+}
+
 const char *gcb_tally_name(const gcb_space *space, size_t i) {
   return i < GCB_TALLIES ? space->watch.barrier.tallies[i].what : NULL;
 }

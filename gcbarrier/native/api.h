@@ -10,6 +10,9 @@ typedef struct gcb_barrier_ops gcb_barrier_ops;
 
 const char *gcb_error(void);
 int gcb_load_barrier(const char *path, const gcb_barrier_ops **ops);
+/* What a loaded barrier says of itself, which its Python file says as well. */
+enum { GCB_TRACKS = 1, GCB_SNAPSHOT = 2, GCB_FORK = 4 };
+uint32_t gcb_barrier_promises(const gcb_barrier_ops *ops);
 int gcb_load_program(const char *path, gcb_program *program);
 
 /* A heap of `bytes`, in memory of a kind (model.MEMORY_TYPES, in that order); ops may be null (no barrier).

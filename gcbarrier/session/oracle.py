@@ -3,10 +3,10 @@
 import math
 from pathlib import Path
 
-from gcbarrier.core.heap import Heap, Wanted
+from gcbarrier.core.heap import NO_BARRIER, Heap, Wanted
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.host import available_bytes, fits
-from gcbarrier.model import Verification
+from gcbarrier.model import Barrier, Verification
 from gcbarrier.session.program import Program
 
 _MIB = 1 << 20
@@ -51,6 +51,7 @@ def reference_checksum(
     *,
     core: Path,
     library: Path | None,
+    promises: Barrier = NO_BARRIER,
     memory: str,
     mutators: int,
     seed: int,
@@ -66,7 +67,7 @@ def reference_checksum(
         # Blocks that threads hold at the end and gaps between large objects.
         size = math.ceil((size * 1.25 + mutators * _MIB) / _MIB) * _MIB
         fits(size)
-        with Heap(size, core=core, library=library, memory=memory) as heap:
+        with Heap(size, core=core, library=library, promises=promises, memory=memory) as heap:
             heap.start(
                 program.plugin.library,
                 mutators=mutators,

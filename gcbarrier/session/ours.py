@@ -128,6 +128,7 @@ class _Session:
                 core=job.barrier.core,
                 # Only where the program has the barrier's store inlined.
                 library=job.barrier.library if chosen.store_header else None,
+                promises=chosen.promises,
                 # Whatever the heap lies in: this one holds all that was ever allocated, and huge pages are few.
                 memory="shmem",
                 mutators=config.mutators,
