@@ -58,7 +58,7 @@ def guest_for(plans: Sequence[Plan], watch: Watch) -> Iterator[Place]:
     counted = any(plan.counted for plan in plans)
     watch.note("booting the lab's guest")
     with lab.LabExecutor(memory_bytes=memory_bytes, huge_bytes=huge_bytes, icount=counted) as executor:
-        guest = executor.machine
+        guest = executor.facts
         machine = Machine(name=guest.name, accelerator=guest.accelerator)
         # The guest has neither compiler nor checkout: what it runs was made here.
         here = host.manifest(build.cflags())

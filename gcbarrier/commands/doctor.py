@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if status.ready and not args.no_lab:
         with waiting("trying the barriers in the lab"), lab.LabExecutor(memory_bytes=1 << 30) as executor:
             # Asked for only because asking boots it: what fails from now on is a barrier.
-            _ = executor.machine
+            _ = executor.facts
             found["lab"] = _tried(names, executor)
     else:
         why = "not tried (--no-lab)" if status.ready else f"the lab is not ready: {status.missing}"

@@ -115,7 +115,7 @@ def _run(args: argparse.Namespace) -> int:
     ) as executor:
         with _spinner("booting a guest, usually within ten seconds"):
             # Asked for only because asking boots it.
-            _ = executor.machine
+            _ = executor.facts
         return executor.submit(lab.run_command, words, os.getcwd()).result()
 
 

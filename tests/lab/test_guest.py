@@ -107,7 +107,7 @@ def test_much_output_and_large_values_pass(lab: Shared) -> None:
 
 def test_the_guest_knows_what_it_is(lab: Shared) -> None:
     assert lab.executor is not None
-    machine = lab.executor.machine
+    machine = lab.executor.facts
     assert machine.accelerator in ("kvm", "tcg")
     assert machine.accelerator == status().accelerator
     assert machine.kernel_release == status().kernel_release

@@ -114,7 +114,7 @@ def test_a_guest_that_dies_costs_one_try_and_no_later_invocation(needs) -> None:
             threading.Timer(0.3, kill_the_guest).start()
 
     with lab.LabExecutor(memory_bytes=1 << 30) as executor:
-        machine = executor.machine.name
+        machine = executor.facts.name
         outcomes = [m.record for m in runner.run(steps, executor, machine=machine, has_compiler=False, on_done=after)]
     assert killed
     assert [outcome.error for outcome in outcomes] == ["", "", ""]

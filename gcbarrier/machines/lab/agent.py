@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.children import death
-from gcbarrier.machines.lab.jobs import run_job
+from gcbarrier.machines.lab.calls import run_call
 from gcbarrier.machines.lab.wire import PORT, Alive, Call, Decoder, Failed, Hello, Message, Output, encode
 
 _HEARTBEAT_S = 1.0
@@ -56,7 +56,7 @@ class Agent:
             os.close(self._port)
             for read_end, _ in pipes:
                 os.close(read_end)
-            run_job(call, *(write_end for _, write_end in pipes))
+            run_call(call, *(write_end for _, write_end in pipes))
         for _, write_end in pipes:
             os.close(write_end)
         results, stdout, stderr = (read_end for read_end, _ in pipes)

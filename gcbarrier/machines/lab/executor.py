@@ -27,7 +27,7 @@ _TRIES = 2
 
 
 @frozen(kw_only=True)
-class Machine:
+class GuestFacts:
     """The guest as results name it. Memory in bytes, as the guest's kernel counts it."""
 
     name: str
@@ -101,7 +101,7 @@ class LabExecutor(Executor):
         self._on_progress = on_progress
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._guest: Guest | None = None
-        self._machine: Machine | None = None
+        self._facts: GuestFacts | None = None
         self._stopping = threading.Event()
         self._shut = False
         self._lock = threading.Lock()
@@ -131,12 +131,12 @@ class LabExecutor(Executor):
         return work.future
 
     @property
-    def machine(self) -> Machine:
+    def facts(self) -> GuestFacts:
         """The guest that jobs run on; boots it if none has been yet."""
-        if self._machine is None:
+        if self._facts is None:
             self.submit(_nothing).result()
-        assert self._machine is not None
-        return self._machine
+        assert self._facts is not None
+        return self._facts
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Let the queued jobs finish, or with ``cancel_futures`` stop the guest at once; then leave nothing of it."""
@@ -214,7 +214,7 @@ class LabExecutor(Executor):
             self._drop_guest()
         if self._guest is None:
             guest = self._guest = boot(evolve(self._spec, search=search), self._stopping)
-            self._machine = Machine(
+            self._facts = GuestFacts(
                 name=self._name(guest),
                 accelerator=guest.accelerator,
                 qemu_version=self._spec.qemu.version,

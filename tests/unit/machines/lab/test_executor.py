@@ -198,8 +198,8 @@ def test_one_guest_serves_all_jobs_and_knows_its_name(guests: Guests) -> None:
     guests.act = lambda call, _: (call.environment["GCBARRIER_MACHINE"], call.environment["GCBARRIER_ACCELERATOR"])
     with LabExecutor(memory_bytes=1 << 20, cpus=1) as lab:
         assert [lab.submit(len, "").result() for _ in range(3)] == [("lab-6.12.9-tcg", "tcg")] * 3  # type: ignore[comparison-overlap]
-        assert lab.machine.name == "lab-6.12.9-tcg"
-        assert (lab.machine.kernel_release, lab.machine.clocksource) == ("6.12.9-cloud", "tsc")
+        assert lab.facts.name == "lab-6.12.9-tcg"
+        assert (lab.facts.kernel_release, lab.facts.clocksource) == ("6.12.9-cloud", "tsc")
     assert len(guests.booted) == 1
 
 

@@ -71,8 +71,8 @@ def test_exceptions_survive_the_way(error: Exception) -> None:
 
 BE_THE_JOB = """
 import pickle, sys
-from gcbarrier.machines.lab.jobs import run_job
-run_job(pickle.load(sys.stdin.buffer), int(sys.argv[1]), 1, 2)
+from gcbarrier.machines.lab.calls import run_call
+run_call(pickle.load(sys.stdin.buffer), int(sys.argv[1]), 1, 2)
 """
 
 

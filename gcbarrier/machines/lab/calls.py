@@ -35,7 +35,7 @@ def run_command(command: Sequence[str], folder: str) -> int:
     return done.returncode if done.returncode >= 0 else 128 - done.returncode
 
 
-def run_job(call: Call, results: int, stdout: int, stderr: int) -> NoReturn:
+def run_call(call: Call, results: int, stdout: int, stderr: int) -> NoReturn:
     """Be the job: run it, send its result or its exception, and end this process."""
     global _results
     _results = results
