@@ -143,7 +143,7 @@ class FakeExecutor:
     include: list[Path]
     kernel: str | None
     on_output: Any
-    machine: str = "lab"
+    facts: str = "lab"
     job: tuple[object, ...] = ()
     left_with: list[object] = field(factory=list)
 
