@@ -24,6 +24,7 @@ from attrs import field, frozen, validators
 
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
+from gcbarrier.machines import features
 from gcbarrier.model import Config
 from gcbarrier.plugins import discovery
 from gcbarrier.plugins import params as parameters
@@ -55,12 +56,18 @@ class Timed:
     """It is also made to collect everything so many seconds after it last was; 0: only when it likes."""
 
 
+def _nothing() -> None:
+    """There is nothing to look for."""
+
+
 @frozen(kw_only=True)
 class Runtime:
     """What a collector that brings its own memory is made of."""
 
-    look: Callable[[], None]
-    """Looks for it. Raises Unavailable, with reason and remedy, where it is not here."""
+    needs: tuple[str, ...] = ()
+    """Of the kernel, by their names in :mod:`gcbarrier.machines.features`."""
+    look: Callable[[], None] = _nothing
+    """Looks for the library itself. Raises Unavailable, with reason and remedy, where it is not here."""
     libraries: tuple[str, ...] = ()
     """What its C file and the mutators are linked with, as in ``-lNAME``."""
 
@@ -88,8 +95,13 @@ class Collector:
 
     def require(self) -> None:
         """Raises Unavailable, with reason and remedy, where what its runtime is made of is not here."""
-        if self.runtime is not None:
-            self.runtime.look()
+        if self.runtime is None:
+            return
+        for need in self.runtime.needs:
+            tried = features.feature(need)
+            if not tried.works:
+                raise Unavailable(f"the collector {self.name}", tried.why, tried.remedy)
+        self.runtime.look()
 
 
 def lacking(names: Iterable[str]) -> dict[str, Unavailable]:

@@ -20,6 +20,7 @@ from gcbarrier.campaign import runner, settings
 from gcbarrier.commands import doctor, list_
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
+from gcbarrier.machines.fresh import FreshExecutor
 from gcbarrier.model import Config, Outcome, evolve
 from gcbarrier.plugins import discovery
 from gcbarrier.report import verification_table
@@ -58,7 +59,7 @@ def ends_with(config: Config, operations: int) -> Outcome:
     """The outcome after so many operations of each mutator."""
     (step,) = runner.steps(campaign.Plan(configs=(config,), invocations=1), seed=5, accelerator="native")
     job = evolve(step.job, invocation=evolve(step.job.invocation, operations=operations))
-    with campaign.FreshExecutor(environment=build.preload()) as executor:
+    with FreshExecutor(environment=build.preload()) as executor:
         outcome: Outcome = executor.submit(session.run, job).result().record
     assert outcome.error == ""
     return outcome
@@ -165,7 +166,7 @@ def test_dirty_bits_that_reach_the_kernels_limit_are_told(needs, monkeypatch: py
     config = boehm("graph_edits", heap_bytes=128 * MIB, heap_params=scattered, duration_s=5.0)
     (step,) = runner.steps(campaign.Plan(configs=(config,), invocations=1), seed=5, accelerator="native")
     with (
-        campaign.FreshExecutor(environment=build.preload()) as executor,
+        FreshExecutor(environment=build.preload()) as executor,
         pytest.raises(GcBarrierError, match=r"more mappings than vm\.max_map_count"),
     ):
         executor.submit(crowded.run, step.job, 500).result()
