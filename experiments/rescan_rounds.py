@@ -40,7 +40,7 @@ ONLY_REDIRECTS = {"move_share": 0.0, "replace_share": 0.0, "garbage_per_edit": 0
 def plan(*, machine: Machine, quick: bool) -> Plan:
     """Every option that the collector has, at each rate under each barrier; emulated, the short list of them."""
     at = choose(machine, quick)
-    known = {field.name for field in fields(collectors.load(COLLECTOR).params)}
+    known = {field.name for field in fields(collectors.find(COLLECTOR).params)}
     names = at(full=tuple(OPTIONS), quick=SHORT, emulated=SHORT)
     configs = product(
         heap="graph_edits",

@@ -58,7 +58,7 @@ class Chosen:
 
 def choose(name: str, given: Mapping[str, Scalar] | None = None) -> Chosen:
     """The barrier called ``name`` with these parameters. Raises GcBarrierError where they or its file are wrong."""
-    module = discovery.load("barriers", name)
+    module = discovery.module("barriers", name)
     file = discovery.find("barriers", name)
     promises = getattr(module, "BARRIER", None)
     with discovery.blamed("barriers", name):
@@ -85,7 +85,7 @@ def of(config: Config) -> Chosen:
     return choose(config.barrier, config.barrier_params)
 
 
-def load(name: str) -> Barrier:
+def promises_of(name: str) -> Barrier:
     """What the barrier called ``name`` promises, with its parameters at their defaults."""
     return choose(name).promises
 
@@ -93,8 +93,8 @@ def load(name: str) -> Barrier:
 def params_of(name: str) -> type[Any]:
     """The class of its parameters."""
     return parameters.of_plugin(
-        "barriers", name, getattr(discovery.load("barriers", name), "Params", parameters.NoParams)
+        "barriers", name, getattr(discovery.module("barriers", name), "Params", parameters.NoParams)
     )
 
 
-__all__ = ["Barrier", "Chosen", "choose", "load", "of", "params_of"]
+__all__ = ["Barrier", "Chosen", "choose", "of", "params_of", "promises_of"]

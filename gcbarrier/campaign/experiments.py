@@ -160,7 +160,7 @@ def failures(run: Run) -> tuple[Outcome | Finding, ...]:
 
 def script_of(name: str) -> ModuleType:
     """The experiment's script. Raises GcBarrierError where there is none or it lacks a function."""
-    script = discovery.load("experiments", name)
+    script = discovery.module("experiments", name)
     for function in ("plan", "figures", "table"):
         if not callable(getattr(script, function, None)):
             file = discovery.find("experiments", name)

@@ -36,7 +36,7 @@ def without(plan: Plan, lacking: dict[str, Unavailable]) -> Plan | None:
     configs = tuple(config for config in plan.configs if config.barrier not in lacking)
     probes = tuple(probe for probe in plan.probes if probe.barrier not in lacking)
     left = attrs.evolve(plan, configs=configs, probes=probes)
-    return None if lacking and not any(barriers.load(one.barrier).tracks for one in left.parts) else left
+    return None if lacking and not any(barriers.promises_of(one.barrier).tracks for one in left.parts) else left
 
 
 def equipped(plan: Plan, place: Place, settings: Settings, watch: Watch) -> tuple[Plan, dict[str, Unavailable]]:

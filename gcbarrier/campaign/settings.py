@@ -79,7 +79,7 @@ class Settings:
     def _probes(self, plan: Plan) -> list[Probe]:
         probes: list[Probe] = []
         for probe in plan.probes:
-            chosen = self.choices.get("barrier", ()) if barriers.load(probe.barrier).tracks else ()
+            chosen = self.choices.get("barrier", ()) if barriers.promises_of(probe.barrier).tracks else ()
             for name in chosen or (probe.barrier,):
                 changed = probe if name == probe.barrier else evolve(probe, barrier=name, barrier_params={})
                 changes: dict[str, Any] = {key: self.fields[key] for key in _PROBED if key in self.fields}
@@ -198,7 +198,7 @@ def _chosen(configs: Sequence[Config], kind: str, name: str) -> list[Config]:
 
 
 def _with(config: Config, kind: str, name: str) -> Config:
-    baseline = not barriers.load(config.barrier).tracks
+    baseline = not barriers.promises_of(config.barrier).tracks
     if kind == "heap":
         return config if config.heap == name else evolve(config, heap=name, heap_params={})
     if baseline:
@@ -206,7 +206,7 @@ def _with(config: Config, kind: str, name: str) -> Config:
     if kind == "collector" and config.collector != name:
         changed = evolve(config, collector=name, collector_params={})
         # One that brings its own memory runs over no barrier of ours.
-        own_memory = collectors.load(name).runtime is not None
+        own_memory = collectors.find(name).runtime is not None
         return evolve(changed, barrier="none", barrier_params={}, memory=MEMORY_TYPES[0]) if own_memory else changed
     if kind == "collector":
         return config
@@ -235,11 +235,11 @@ def _known_owner(owner: str, name: str) -> None:
     cls: Any
     match kinds[0]:
         case "heaps":
-            cls = programs.load(owner).Params
+            cls = programs.heap_module(owner).Params
         case "barriers":
             cls = barriers.params_of(owner)
         case _:
-            cls = collectors.load(owner).params
+            cls = collectors.find(owner).params
     known = [each.name for each in attrs.fields(cls)]
     if name not in known:
         hint = nearest(name, known)

@@ -97,15 +97,15 @@ def lacking(names: Iterable[str]) -> dict[str, Unavailable]:
     found: dict[str, Unavailable] = {}
     for name in sorted(set(names)):
         try:
-            load(name).require()
+            find(name).require()
         except Unavailable as problem:
             found[name] = problem
     return found
 
 
 def of(config: Config) -> Collector:
-    """The collector of a configuration. Raises GcBarrierError as :func:`load` does."""
-    return load(config.collector)
+    """The collector of a configuration. Raises GcBarrierError as :func:`find` does."""
+    return find(config.collector)
 
 
 def params_of(config: Config) -> Any:
@@ -126,9 +126,9 @@ def compiled(config: Config) -> build.Plugin | None:
     return build.runtime(collector.files[0], parameters.c_defines(params_of(config)), collector.runtime.libraries)
 
 
-def load(name: str) -> Collector:
+def find(name: str) -> Collector:
     """The collector called ``name``. Raises GcBarrierError where its file lacks something."""
-    module = discovery.load("collectors", name)
+    module = discovery.module("collectors", name)
     collect, params = getattr(module, "collect", None), getattr(module, "Params", None)
     runtime = getattr(module, "RUNTIME", None)
     file = discovery.find("collectors", name)

@@ -43,7 +43,7 @@ def _script(united: Run) -> ModuleType:
             f"{discovery.nearest(name, known)}put {name}.py back into experiments/, or name with --path the folder "
             "whose experiments/ has it"
         )
-    script = discovery.load("experiments", name)
+    script = discovery.module("experiments", name)
     for function in ("figures", "table"):
         if not callable(getattr(script, function, None)):
             file = discovery.find("experiments", name)

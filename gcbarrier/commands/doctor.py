@@ -70,7 +70,7 @@ def _foreign() -> list[dict[str, Any]]:
     for name in discovery.names("collectors"):
         problem: GcBarrierError | None = None
         try:
-            collector = collectors.load(name)
+            collector = collectors.find(name)
             if collector.runtime is None:
                 continue
             collector.require()
@@ -87,7 +87,7 @@ def _tried(names: list[str], executor: Executor) -> dict[str, dict[str, Any]]:
 
 def _first_memory(name: str) -> str:
     try:
-        return barriers.load(name).memories[0]
+        return barriers.promises_of(name).memories[0]
     except GcBarrierError:
         return MEMORY_TYPES[0]  # what is wrong with it is told when it is tried
 
@@ -104,7 +104,7 @@ def _word(answer: Mapping[str, Any]) -> str:
 
 def _entry(name: str, found: Mapping[str, Mapping[str, dict[str, Any]]]) -> dict[str, Any]:
     try:
-        promises = barriers.load(name)
+        promises = barriers.promises_of(name)
     except GcBarrierError:
         promises = Barrier(tracks=False)
     return {

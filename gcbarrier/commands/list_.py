@@ -46,7 +46,7 @@ def _lacking(kind: str, name: str) -> str:
     from gcbarrier import collectors
 
     try:
-        collectors.load(name).require()
+        collectors.find(name).require()
     except Unavailable as problem:
         return f" ({problem})"
     return ""

@@ -2,7 +2,7 @@
 
 A graph is what a collector sees of a program: how large each object is, what it refers to, and where the roots are.
 The file is a compressed ``.npz`` that ``numpy.load`` opens anywhere. It stores out-degrees rather than offsets, because
-small numbers compress better and can't run backwards; ``load`` sums them up again.
+small numbers compress better and can't run backwards; ``read`` sums them up again.
 """
 
 import contextlib
@@ -158,7 +158,7 @@ def save(path: Path, graph: Graph) -> None:
             unfinished.unlink(missing_ok=True)
 
 
-def load(path: Path) -> Graph:
+def read(path: Path) -> Graph:
     """Read a graph file and check all of it.
 
     Raises ``GcBarrierError`` where ``path`` is missing, unreadable, damaged or something else than a graph file.
@@ -179,7 +179,7 @@ def load(path: Path) -> Graph:
 
 
 class _Unfit(Exception):  # noqa: N818 - not an error of its own: the reason in the middle of one
-    """Why the contents of a file are no graph: a clause, for ``load`` to make a sentence of."""
+    """Why the contents of a file are no graph: a clause, for ``read`` to make a sentence of."""
 
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -50,7 +50,7 @@ def find(kind: str, name: str) -> Path:
     return files[name]
 
 
-def load(kind: str, name: str) -> ModuleType:
+def module(kind: str, name: str) -> ModuleType:
     """The plug-in's module, executed once per process.
 
     Raises GcBarrierError as :func:`find` does, and with file and line where the file itself fails.

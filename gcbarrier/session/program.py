@@ -33,9 +33,9 @@ class Program:
     blob: bytes = attrs.field(repr=False)
 
 
-def load(name: str) -> ModuleType:
+def heap_module(name: str) -> ModuleType:
     """The heap's module. Raises GcBarrierError where it has no ``Params``."""
-    module = discovery.load("heaps", name)
+    module = discovery.module("heaps", name)
     cls = getattr(module, "Params", None)
     if not isinstance(cls, type) or not attrs.has(cls):
         file = discovery.find("heaps", name)
@@ -46,7 +46,7 @@ def load(name: str) -> ModuleType:
 
 def resolved(config: Config) -> Any:
     """The parameters that ``config`` comes to. Raises GcBarrierError where they are wrong or don't fit the heap."""
-    module = load(config.heap)
+    module = heap_module(config.heap)
     size = {"heap_bytes": config.heap_bytes, "mutators": config.mutators}
     with discovery.blamed("heaps", config.heap):
         given = parameters.make(module.Params, config.heap_params, f"the heap {config.heap}")
@@ -65,7 +65,7 @@ def prepare(config: Config, *, ours: bool = False) -> Program:
 
     ``ours``: for a heap of ours even where the configuration's collector brings its own memory.
     """
-    module = load(config.heap)
+    module = heap_module(config.heap)
     concrete = resolved(config)
     data = b""
     if hasattr(module, "blob"):
@@ -76,7 +76,7 @@ def prepare(config: Config, *, ours: bool = False) -> Program:
 
 def compile(config: Config, *, ours: bool = False) -> build.Plugin:
     """Compile the program. Raises GcBarrierError as the compiler does; ``ours`` as in :func:`prepare`."""
-    header = parameters.c_header(load(config.heap).Params)
+    header = parameters.c_header(heap_module(config.heap).Params)
     source = discovery.find("heaps", config.heap).with_name("mutator.c")
     barrier = barriers.of(config)
     collector = collectors.of(config)

@@ -238,4 +238,4 @@ def _plan(params: Params) -> Plan:
 @functools.lru_cache(maxsize=1)
 def _load(path: Path, _mtime_ns: int, _size: int) -> Plan:
     """Once per file, since resolve(), check() and blob() all need it."""
-    return plan_of(graphfile.load(path))
+    return plan_of(graphfile.read(path))

@@ -93,7 +93,7 @@ def some_subjects() -> list[Key]:
     """Each barrier on one of its kinds of memory, so that each kind occurs: for a kernel that is not the first."""
     chosen = {("soft-dirty", "shmem")}
     for number, barrier in enumerate(page_barriers()):
-        memories = barriers.load(barrier).memories
+        memories = barriers.promises_of(barrier).memories
         chosen.add((barrier, memories[number % len(memories)]))
     return sorted(chosen)
 

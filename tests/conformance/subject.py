@@ -34,7 +34,7 @@ class Subject:
     @property
     def promises(self) -> Promises:
         """What the barrier says of itself."""
-        return barriers.load(self.barrier)
+        return barriers.promises_of(self.barrier)
 
     @property
     def loses(self) -> bool:

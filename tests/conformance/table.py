@@ -51,7 +51,7 @@ def rows(results: Results) -> list[str]:
     lines = [_line(COLUMNS), _line(["---"] * len(COLUMNS))]
     for barrier in job.page_barriers():
         for memory in MEMORY_TYPES:
-            if memory in barriers.load(barrier).memories:
+            if memory in barriers.promises_of(barrier).memories:
                 lines.append(_line([f"`{barrier}`", memory, *_cells(results, (barrier, memory))]))
     return lines
 
@@ -62,7 +62,7 @@ def _cells(results: Results, key: Key) -> list[str]:
     if key not in results.units:
         return ["failed", "", "", "", ""]
     unit = results.units[key]
-    mode = "running" if barriers.load(key[0]).atomic else "stopped"
+    mode = "running" if barriers.promises_of(key[0]).atomic else "stopped"
     lost = results.races.get(key, {}).get("lost", 1)
     return [
         "exact" if unit == 1 else f"coarse: {unit * 4} KiB",

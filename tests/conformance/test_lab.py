@@ -35,7 +35,7 @@ def test_each_barrier_and_each_memory_was_tried(results: Results) -> None:
 def test_every_promised_memory_is_there(results: Results) -> None:
     for barrier in job.page_barriers():
         for memory in MEMORY_TYPES:
-            promised = memory in barriers.load(barrier).memories
+            promised = memory in barriers.promises_of(barrier).memories
             why = results.unavailable.get((barrier, memory))
             assert (why is None) == promised, (barrier, memory, why)
 

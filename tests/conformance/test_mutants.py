@@ -138,7 +138,7 @@ def caught(workshop: Callable[[Mutant], Path]) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mistake_fails_a_check(mutant: Mutant, caught: dict[str, list[str]], needs: Needs) -> None:
-    needs(*barriers.load(mutant.barrier).needs)
+    needs(*barriers.promises_of(mutant.barrier).needs)
     assert caught[mutant.barrier] == [], "without the mistake"
     assert caught[mutant.name], "no check noticed it"
     if "full vector" in mutant.mistake:
@@ -149,7 +149,7 @@ def test_a_mistake_fails_a_check(mutant: Mutant, caught: dict[str, list[str]], n
 def test_a_mistake_loses_in_a_race(
     mutant: Mutant, workshop: Callable[[Mutant], Path], needs: Needs, tmp_path: Path
 ) -> None:
-    promises = barriers.load(mutant.barrier)
+    promises = barriers.promises_of(mutant.barrier)
     needs(*promises.needs)
     program = race.build(workshop(mutant), tmp_path / "race")
     assert race.run(program, *RACE, "run" if promises.atomic else "stop")["lost"] > 0

@@ -26,7 +26,7 @@ def test_every_barrier_does(check: str, needs: Needs) -> None:
 
 @pytest.mark.parametrize("barrier", job.page_barriers())
 def test_what_is_promised_is_there(barrier: str, needs: Needs) -> None:
-    promises = barriers.load(barrier)
+    promises = barriers.promises_of(barrier)
     needs(*promises.needs)
     results = machines.native()
     for memory in promises.memories:
@@ -50,7 +50,7 @@ def test_nothing_is_lost_in_long_races(needs: Needs) -> None:
 @pytest.mark.parametrize("barrier", job.page_barriers())
 def test_other_memory_is_refused_with_the_choice(barrier: str, needs: Needs) -> None:
     needs("memfd")
-    can = barriers.load(barrier).memories
+    can = barriers.promises_of(barrier).memories
     for memory in set(MEMORY_TYPES) - set(can):
         with pytest.raises(Unavailable, match=f"it can watch {', '.join(can)} only"):
             Tracked(1 << 20, barrier, memory=memory)

@@ -53,7 +53,7 @@ def check(target: Target, data: bytes, folder: Path) -> str:
 def _read_graph(data: bytes, folder: Path) -> None:
     path = folder / "x.graph.npz"
     path.write_bytes(data)
-    graphfile.load(path).out_degrees()
+    graphfile.read(path).out_degrees()
 
 
 def _read_members(data: bytes, folder: Path) -> None:

@@ -12,7 +12,7 @@ from gcbarrier.plugins import discovery
 BARRIERS = discovery.names("barriers")
 SHIPPED = [heap for heap in HEAPS if heap != "ring"]
 SOFT_DIRTY = "soft-dirty"
-MEMORIES = barriers.load(SOFT_DIRTY).memories
+MEMORIES = barriers.promises_of(SOFT_DIRTY).memories
 
 Needs = Callable[..., None]
 

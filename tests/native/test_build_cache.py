@@ -273,7 +273,7 @@ def test_a_compilers_temporary_files_are_left_nowhere(damaged: Path, tmp_path: P
 def test_what_a_killed_process_left_is_cleared_by_a_later_one(damaged: Path, tmp_path: Path, monkeypatch) -> None:
     with monkeypatch.context() as other:
         compiler(tmp_path, other, "kill -9 $PPID; exit 1")
-        killed = subprocess.run([sys.executable, "-c", "from gcbarrier import build; build.core()"], check=False)
+        killed = subprocess.run([sys.executable, "-c", "from gcbarrier.core import build; build.core()"], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert list(damaged.glob(".new-*"))
     build.barrier(BARRIER, ["-DLATER=1"])

@@ -211,7 +211,7 @@ def thoroughly(company: Company, examples: int) -> None:
 
 @pytest.mark.parametrize("collector", COLLECTORS)
 def test_any_script_leaves_the_graph_of_the_model(collector: str, needs) -> None:
-    needs(*barriers.load(COLLECTORS[collector][0]).needs)
+    needs(*barriers.promises_of(COLLECTORS[collector][0]).needs)
     company = Company(collector, verify=True)
     thoroughly(company, 40)
     assert company.operations > 40 * company.scripts
@@ -239,7 +239,7 @@ MUTANTS = {
 def test_a_core_that_is_wrong_is_found_out(wrong: str, needs) -> None:
     """Without the oracle: by what the program sees."""
     collector, mutant = MUTANTS[wrong]
-    needs(*barriers.load(COLLECTORS[collector][0]).needs)
+    needs(*barriers.promises_of(COLLECTORS[collector][0]).needs)
     company = Company(collector, verify=False, mutant=mutant)
     with pytest.raises(Broken):
         thoroughly(company, 100)

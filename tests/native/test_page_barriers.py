@@ -36,7 +36,7 @@ SETS = {
 
 @pytest.fixture(params=NAMES)
 def barrier(request: pytest.FixtureRequest, needs: Needs) -> str:
-    needs(*barriers.load(request.param).needs)
+    needs(*barriers.promises_of(request.param).needs)
     return str(request.param)
 
 
@@ -120,7 +120,7 @@ def read_into(memory: Tracked, pages: list[int]) -> None:
 
 @pytest.mark.parametrize("barrier", ["uffd-wp-async", "uffd-wp-sync"])
 def test_what_the_kernel_stores_is_noticed(barrier: str, needs: Needs) -> None:
-    needs(*barriers.load(barrier).needs)
+    needs(*barriers.promises_of(barrier).needs)
     allowed = os.geteuid() == 0 or Path("/proc/sys/vm/unprivileged_userfaultfd").read_text().strip() == "1"
     with Tracked(PAGES * PAGE_BYTES, barrier) as memory:
         memory.arm()
@@ -134,7 +134,7 @@ def test_what_the_kernel_stores_is_noticed(barrier: str, needs: Needs) -> None:
 
 
 def test_the_kernel_stores_into_no_page_protected_by_mprotect() -> None:
-    assert "EFAULT" in barriers.load("mprotect").loses
+    assert "EFAULT" in barriers.promises_of("mprotect").loses
     with Tracked(PAGES * PAGE_BYTES, "mprotect") as memory:
         memory.arm()
         with pytest.raises(OSError, match="Bad address") as caught:
@@ -171,7 +171,7 @@ with Tracked(1 << 20, "uffd-wp-sync", plugin=plugin) as memory:
 
 def test_without_privilege_the_kernel_gets_efault(needs: Needs) -> None:
     needs("sync-uffd-wp", "public-checkout")
-    assert "EFAULT" in barriers.load("uffd-wp-sync").loses
+    assert "EFAULT" in barriers.promises_of("uffd-wp-sync").loses
     child = python(AS_NOBODY)
     assert child.returncode == 0, child.stderr
     if Path("/proc/sys/vm/unprivileged_userfaultfd").read_text().strip() == "1":
@@ -185,7 +185,7 @@ WATCHABLE = (*NAMES, "uffd-wp-pagemap")
 
 @pytest.fixture(params=WATCHABLE)
 def watch(request: pytest.FixtureRequest, needs: Needs) -> Iterator[WriteWatch]:
-    needs(*barriers.load(request.param).needs)
+    needs(*barriers.promises_of(request.param).needs)
     with WriteWatch(PAGES * PAGE_BYTES, request.param) as watch:
         yield watch
 

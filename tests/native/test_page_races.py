@@ -26,7 +26,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]
 @pytest.mark.parametrize("name", ATOMIC)
 @pytest.mark.parametrize("mode", ["run", "stop"])
 def test_racing_stores_lose_nothing(name: str, mode: str, needs: Needs, programs: Callable[[Path], Path]) -> None:
-    promises = barriers.load(name.replace("_", "-"))
+    promises = barriers.promises_of(name.replace("_", "-"))
     assert promises.atomic
     needs(*promises.needs)
     counted = run(programs(BARRIERS / f"{name}.c"), 1, 16, 2, mode)

@@ -23,7 +23,7 @@ Needs = Callable[..., None]
 
 @pytest.fixture(params=NAMES)
 def barrier(request: pytest.FixtureRequest, needs: Needs) -> str:
-    needs(*barriers.load(request.param).needs)
+    needs(*barriers.promises_of(request.param).needs)
     return str(request.param)
 
 

@@ -107,7 +107,7 @@ def _run(
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
 @pytest.mark.parametrize("barrier", POLICIES)
 def test_nothing_is_lost(needs: Needs, workshop: Workshop, barrier: str, sanitizer: str) -> None:
-    promises = barriers.load(barrier.replace("_", "-"))
+    promises = barriers.promises_of(barrier.replace("_", "-"))
     needs(*promises.needs)
     program = workshop.program(BARRIERS / f"{barrier}.c", sanitizer)
     run = _run(program, POLICIES[barrier], seconds=3 if sanitizer == "tsan" else 2)
@@ -128,7 +128,7 @@ def test_nothing_is_lost(needs: Needs, workshop: Workshop, barrier: str, sanitiz
 def test_nothing_is_lost_by_several_markers(
     needs: Needs, workshop: Workshop, barrier: str, sanitizer: str, markers: int
 ) -> None:
-    promises = barriers.load(barrier.replace("_", "-"))
+    promises = barriers.promises_of(barrier.replace("_", "-"))
     needs(*promises.needs)
     program = workshop.program(BARRIERS / f"{barrier}.c", sanitizer)
     run = _run(program, POLICIES[barrier], seconds=3 if sanitizer == "tsan" else 1.5, markers=markers)
@@ -146,7 +146,7 @@ def test_nothing_is_lost_where_a_stopped_mutator_helps(
     needs: Needs, workshop: Workshop, barrier: str, sanitizer: str
 ) -> None:
     """One mutator, which spins while it is stopped where there are two processors."""
-    needs(*barriers.load(barrier.replace("_", "-")).needs)
+    needs(*barriers.promises_of(barrier.replace("_", "-")).needs)
     run = _run(workshop.program(BARRIERS / f"{barrier}.c", sanitizer), "helped", mutators=1)
     assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
     assert " lost 0 " in run.stdout

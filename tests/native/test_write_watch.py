@@ -24,7 +24,7 @@ WATCHABLE = (*NAMES, "uffd-wp-pagemap")
 
 @pytest.fixture(params=WATCHABLE)
 def watch(request: pytest.FixtureRequest, needs: Needs) -> Iterator[WriteWatch]:
-    needs(*barriers.load(request.param).needs)
+    needs(*barriers.promises_of(request.param).needs)
     with WriteWatch(PAGES * PAGE_BYTES, request.param) as watch:
         yield watch
 

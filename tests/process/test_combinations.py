@@ -20,7 +20,7 @@ BARRIERS = discovery.names("barriers")
 def _plugins(_own_environment: None, needs, request: pytest.FixtureRequest) -> None:
     discovery.add_path(PLUGINS)
     parameters = getattr(getattr(request.node, "callspec", None), "params", {})
-    needs(*barriers.load(parameters.get("barrier", "uffd-wp-async")).needs)
+    needs(*barriers.promises_of(parameters.get("barrier", "uffd-wp-async")).needs)
 
 
 @combined(heap=HEAPS, barrier=BARRIERS, build=["plain", "verify", "asan"], mutators=[1, 3])

@@ -222,7 +222,7 @@ def test_files_that_it_lacks_are_named(tmp_path: Path) -> None:
         shutil.copy(PLUGINS / "collectors" / name.replace("half", "bump"), tmp_path / "collectors" / name)
     discovery.add_path(tmp_path)
     with pytest.raises(GcBarrierError, match=r"the collector 'half' lacks its C files: write half\.h beside it"):
-        collectors.load("half")
+        collectors.find("half")
 
 
 @pytest.fixture

@@ -70,8 +70,8 @@ def test_from_any_folder_it_lists_what_the_checkout_has(kind: str, built: Path, 
 def test_a_file_in_it_is_one_module(python: Python) -> None:
     ask = (
         "import gcbarrier.experiments.pause_times as experiment, gcbarrier.heaps.bursts.heap as heap\n"
-        "from gcbarrier import discovery\n"
-        "print(discovery.load('experiments', 'pause_times') is experiment, discovery.load('heaps', 'bursts') is heap)"
+        "from gcbarrier.plugins.discovery import module\n"
+        "print(module('experiments', 'pause_times') is experiment, module('heaps', 'bursts') is heap)"
     )
     assert python("-c", ask) == "True True\n"
 

@@ -244,7 +244,7 @@ def test_a_notebooks_window_system_is_not_needed_to_draw(own: Path, tmp_path: Pa
 
 
 def test_whose_window_system_is_there_keeps_it() -> None:
-    ask = "from gcbarrier import report; import os, matplotlib as m; print(os.environ['MPLBACKEND'], m.get_backend())"
+    ask = "import gcbarrier.report, os, matplotlib as m; print(os.environ['MPLBACKEND'], m.get_backend())"
     environment = os.environ | {"MPLBACKEND": "svg"}
     done = subprocess.run(
         [sys.executable, "-c", ask], capture_output=True, text=True, check=False, env=environment, cwd=CHECKOUT

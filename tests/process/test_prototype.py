@@ -16,7 +16,7 @@ SOURCE = (PLUGINS / "barriers" / "seed_protocol.py").read_text(encoding="utf-8")
 INCREMENTAL = [
     name
     for name in discovery.names("collectors")
-    if collectors.load(name).needs_tracking and not collectors.load(name).needs_snapshot
+    if collectors.find(name).needs_tracking and not collectors.find(name).needs_snapshot
 ]
 
 

@@ -22,7 +22,7 @@ BARRIERS = discovery.names("barriers")
 def _plugins(_own_environment: None, needs, request: pytest.FixtureRequest) -> None:
     discovery.add_path(PLUGINS)
     parameters = getattr(getattr(request.node, "callspec", None), "params", {})
-    needs(*barriers.load(parameters.get("barrier", "uffd-wp-async")).needs)
+    needs(*barriers.promises_of(parameters.get("barrier", "uffd-wp-async")).needs)
 
 
 def test_a_sanitizer_that_finds_something_fails_the_invocation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +53,7 @@ def test_phases_fill_the_pause_and_cycles_hold_their_pauses(barrier: str) -> Non
         assert pause.rounds <= cycle.rounds
         assert pause.kind in PAUSE_KINDS
     kinds = {pause.kind for pause in outcome.pauses}
-    promises = barriers.load(barrier)
+    promises = barriers.promises_of(barrier)
     concurrent = {"fork", "flip"} if promises.fork else {"remark", "rearm", "snapshot"}
     assert kinds <= (concurrent if promises.tracks else {"full"})
     # An atomic barrier's are stopped where the rounds leave much.

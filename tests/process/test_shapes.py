@@ -14,7 +14,7 @@ from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign import settings
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.machines.lab import jobs
+from gcbarrier.machines.lab import calls
 from gcbarrier.machines.lab.wire import Call, Decoder, Failed
 from gcbarrier.model import Config, Probe
 from gcbarrier.plugins import discovery, params
@@ -95,7 +95,7 @@ def test_barriers_and_collectors_are_held_to_the_same(own: Maker) -> None:
     with pytest.raises(
         GcBarrierError, match=r"the collector 'odd' can't be used: .*odd\.py, line 7: the default of count"
     ):
-        collectors.load("odd")
+        collectors.find("odd")
 
 
 def test_types_written_as_text_are_the_same_types(own: Maker) -> None:
@@ -103,7 +103,7 @@ def test_types_written_as_text_are_the_same_types(own: Maker) -> None:
     own("heaps/late/heap.py", f"{docstring}\nfrom __future__ import annotations\n{rest}")
     chosen = config("late", heap_params={"entries": 100, "keep": 0})
     assert programs.resolved(chosen).entries == 100
-    assert params.c_header(programs.load("late").Params).count("int64_t") == 3
+    assert params.c_header(programs.heap_module("late").Params).count("int64_t") == 3
     (outcome,) = measure(chosen)
     assert (outcome.error, bool(outcome.pauses)) == ("", True)
 
@@ -152,7 +152,7 @@ EXITS = "import sys\n"
 @pytest.mark.parametrize(
     ("path", "text", "call"),
     [
-        ("heaps/quits/heap.py", EXITS + "sys.exit(0)\n", lambda: programs.load("quits")),
+        ("heaps/quits/heap.py", EXITS + "sys.exit(0)\n", lambda: programs.heap_module("quits")),
         (
             "heaps/quits/heap.py",
             EXITS + params_class("x: int = 1") + "def check(params, **size):\n    sys.exit(0)\n",
@@ -166,7 +166,7 @@ EXITS = "import sys\n"
         (
             "collectors/quits.py",
             EXITS + params_class("x: int = 1") + "    def __attrs_post_init__(self):\n        sys.exit(0)\n",
-            lambda: params.of_plugin("collectors", "quits", discovery.load("collectors", "quits").Params),
+            lambda: params.of_plugin("collectors", "quits", discovery.module("collectors", "quits").Params),
         ),
         ("experiments/quits.py", EXITS + "sys.exit()\n", lambda: campaign.script_of("quits")),
     ],
@@ -191,7 +191,7 @@ def test_a_collector_that_exits_is_an_invocation_that_failed(own: Maker) -> None
 def test_a_job_that_exits_in_the_guest_does_not_end_the_host() -> None:
     call = Call(module="sys", job=pickle.dumps((exit_with, (0,), {})), environment={})
     decoder = Decoder()
-    decoder.feed(jobs._outcome(call))
+    decoder.feed(calls._outcome(call))
     answer = decoder.message()
     assert isinstance(answer, Failed)
     assert str(answer.error) == "SystemExit in the lab's guest: 0"

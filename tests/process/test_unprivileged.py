@@ -23,7 +23,7 @@ from gcbarrier.model import to_json
 job = pickle.load(sys.stdin.buffer)
 config = job.invocation.config
 # Modules are loaded first: the interpreter's own files may be root's alone.
-barriers.load(config.barrier), collectors.load(config.collector)
+barriers.promises_of(config.barrier), collectors.find(config.collector)
 import encodings.ascii, gcbarrier.session.oracle, numpy.lib.format
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)

@@ -16,7 +16,7 @@ HEAPS = {
 
 
 def collector_for(barrier: str) -> str:
-    promises = barriers.load(barrier)
+    promises = barriers.promises_of(barrier)
     if promises.fork:
         return "fork-snapshot"
     if promises.snapshot:
@@ -25,7 +25,7 @@ def collector_for(barrier: str) -> str:
 
 
 def memory_for(barrier: str) -> str:
-    return barriers.load(barrier).memories[0]
+    return barriers.promises_of(barrier).memories[0]
 
 
 def one(config: Config, seed: int = 1) -> Outcome:
@@ -60,7 +60,7 @@ def found_nothing(outcome: Outcome) -> None:
     assert found.objects_checked > 100 * len(outcome.cycles)
     assert found.lost_granules == 0
     assert found.checksum_matches
-    promises = barriers.load(config.barrier)
+    promises = barriers.promises_of(config.barrier)
     # A snapshot barrier reports objects, not pages: there is nothing to compare.
     if promises.tracks and not promises.snapshot:
         assert found.written_granules > 0

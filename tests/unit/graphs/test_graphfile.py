@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from places import CHECKOUT
 
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.graphs.graphfile import FORMAT, Graph, GraphFault, Source, load, save
+from gcbarrier.graphs.graphfile import FORMAT, Graph, GraphFault, Source, read, save
 
 SHIPPED = CHECKOUT / "heaps" / "snapshot" / "typescript.graph.npz"
 
@@ -67,7 +67,7 @@ def one_sentence(error: pytest.ExceptionInfo[GcBarrierError], *words: str) -> No
 def test_a_saved_graph_comes_back(original: Graph, tmp_path: Path) -> None:
     path = tmp_path / "x.graph.npz"
     save(path, original)
-    assert same(load(path), original)
+    assert same(read(path), original)
     assert [each.name for each in tmp_path.iterdir()] == ["x.graph.npz"]
 
 
@@ -138,10 +138,10 @@ def contents(**change: Any) -> dict[str, Any]:
 def test_an_archive_that_holds_no_graph(change: dict[str, Any], word: str, tmp_path: Path) -> None:
     path = tmp_path / "x.graph.npz"
     np.savez(path, **contents())
-    assert load(path).source.program == "p"
+    assert read(path).source.program == "p"
     np.savez(path, **contents(**change))
     with pytest.raises(GcBarrierError) as error:
-        load(path)
+        read(path)
     one_sentence(error, str(path), word, "gcbarrier import")
 
 
@@ -152,27 +152,27 @@ def test_an_archive_that_lacks_an_array(name: str, tmp_path: Path) -> None:
     del arrays[name]
     np.savez(path, **arrays)
     with pytest.raises(GcBarrierError) as error:
-        load(path)
+        read(path)
     one_sentence(error, str(path), repr(name))
 
 
 def test_something_else_than_an_archive(tmp_path: Path) -> None:
     path = tmp_path / "x.graph.npz"
     with pytest.raises(GcBarrierError) as error:
-        load(path)
+        read(path)
     one_sentence(error, str(path), "No such file")
     with pytest.raises(GcBarrierError) as error:
-        load(tmp_path)
+        read(tmp_path)
     one_sentence(error, "irectory")
     for data in (b"", b"PK\x03\x04", b"{}", pickle.dumps({"a": 1}), bytes(range(256)) * 8):
         path.write_bytes(data)
         with pytest.raises(GcBarrierError) as error:
-            load(path)
+            read(path)
         one_sentence(error, str(path), "gcbarrier import")
     with path.open("wb") as file:
         np.save(file, np.arange(4))
     with pytest.raises(GcBarrierError) as error:
-        load(path)
+        read(path)
     one_sentence(error, "bare array")
 
 
@@ -188,7 +188,7 @@ def test_damaged_bytes_never_end_in_a_traceback(data: st.DataObject, tmp_path: P
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(whole)
     try:
-        load(path)
+        read(path)
     except GcBarrierError as refusal:
         assert "\n" not in str(refusal)  # noqa: PT017 - it may also be harmless
 
@@ -215,11 +215,11 @@ def test_an_interrupted_save_keeps_what_was_there(tmp_path: Path, monkeypatch: p
     with pytest.raises(KeyboardInterrupt):
         save(path, graph([[], []]))
     assert [each.name for each in tmp_path.iterdir()] == ["x.graph.npz"]
-    assert same(load(path), before)
+    assert same(read(path), before)
 
 
 def test_the_shipped_graph_is_a_real_one_and_says_whose() -> None:
-    shipped = load(SHIPPED)
+    shipped = read(SHIPPED)
     assert shipped.node_count > 100_000
     assert shipped.edge_count > 3 * shipped.node_count
     assert SHIPPED.stat().st_size < 1_500_000

@@ -265,7 +265,7 @@ def test_the_command_writes_a_graph_and_says_how_to_use_it(tmp_path: Path, capsy
     path = written(tmp_path, snapshot(SMALL), "my app.heapsnapshot")
     assert main(["import", str(path), "--program-version", "2", "--tool", "Node.js 1", "--captured-by", "run it"]) == 0
     out = tmp_path / "my app.graph.npz"
-    graph = graphfile.load(out)
+    graph = graphfile.read(out)
     assert graph.node_count == 3
     assert graph.source == graphfile.Source(program="my app", version="2", tool="Node.js 1", command="run it")
     printed = capsys.readouterr()

@@ -28,7 +28,7 @@ AUTOMATIC = {
 
 
 def heap(name: str) -> ModuleType:
-    return discovery.load("heaps", name)
+    return discovery.module("heaps", name)
 
 
 def made(name: str, *, heap_mib: int = 64, mutators: int = 1, **params: Any) -> Any:
@@ -255,7 +255,7 @@ def test_tables_name_each_slot_that_may_be_edited_once(graph: Graph) -> None:
 
 def test_the_shipped_graph_is_whole_and_the_default() -> None:
     module = heap("snapshot")
-    graph = graphfile.load(discovery.find("heaps", "snapshot").with_name("typescript.graph.npz"))
+    graph = graphfile.read(discovery.find("heaps", "snapshot").with_name("typescript.graph.npz"))
     p = made("snapshot")
     found = tables(module.blob(p, heap_bytes=64 * MIB, mutators=1))
     # One object more, which refers to the roots.

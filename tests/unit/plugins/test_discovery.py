@@ -115,18 +115,18 @@ def test_one_folder_reached_twice_is_not_two_places(own: Maker, tmp_path: Path) 
 def test_load_runs_a_file_once(own: Maker, tmp_path: Path) -> None:
     log = tmp_path / "log"
     own("experiments/counted.py", f"with open({str(log)!r}, 'a') as log:\n    log.write('x')\nclass Thing: pass\n")
-    module = discovery.load("experiments", "counted")
-    assert discovery.load("experiments", "counted") is module
+    module = discovery.module("experiments", "counted")
+    assert discovery.module("experiments", "counted") is module
     assert log.read_text() == "x"
     assert sys.modules[module.Thing.__module__] is module, "pickle and class decorators look it up there"
 
 
 def test_two_files_of_one_name_are_two_modules(own: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own("experiments/twin.py", "WHICH = 1\n")
-    assert discovery.load("experiments", "twin").WHICH == 1
+    assert discovery.module("experiments", "twin").WHICH == 1
     monkeypatch.setenv(discovery.PATH_VARIABLE, "")
     own("experiments/twin.py", "WHICH = 2\n", root=tmp_path / "other")
-    assert discovery.load("experiments", "twin").WHICH == 2
+    assert discovery.module("experiments", "twin").WHICH == 2
 
 
 @pytest.mark.parametrize(
@@ -141,11 +141,11 @@ def test_two_files_of_one_name_are_two_modules(own: Maker, tmp_path: Path, monke
 def test_a_failing_file_is_named_with_its_line(own: Maker, text: str, said: str) -> None:
     file = own("experiments/failing.py", text)
     with pytest.raises(GcBarrierError, match=said) as caught:
-        discovery.load("experiments", "failing")
+        discovery.module("experiments", "failing")
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
     file.write_text("MENDED = True\n")
-    assert discovery.load("experiments", "failing").MENDED, "a failure is not remembered"
+    assert discovery.module("experiments", "failing").MENDED, "a failure is not remembered"
 
 
 def test_summary_reads_without_executing(own: Maker) -> None:

@@ -1,0 +1,75 @@
+"""The records everything else is made of: what is asked for (``asked``), and what came back (``seen``).
+
+All of them are frozen, take keywords only and are checked when they are made; ``lines`` turns them into JSON and
+back. Sizes are bytes, times are nanoseconds unless a name says otherwise. May import ``errors`` only; every other room
+imports this one, under its own name.
+"""
+
+from attrs import evolve
+
+from gcbarrier.model.asked import (
+    MEMORY_TYPES,
+    PAGE_BYTES,
+    Barrier,
+    Config,
+    Invocation,
+    Machine,
+    Number,
+    Probe,
+    Scalar,
+    format_bytes,
+    parse_bytes,
+    whole,
+)
+from gcbarrier.model.lines import (
+    converter,
+    from_json,
+    to_json,
+)
+from gcbarrier.model.seen import (
+    PHASES,
+    Cycle,
+    Finding,
+    Measured,
+    Note,
+    OperationTimes,
+    Outcome,
+    Pause,
+    Reading,
+    SlowOperation,
+    Stall,
+    Verification,
+    Word,
+)
+
+__all__ = [
+    "MEMORY_TYPES",
+    "PAGE_BYTES",
+    "PHASES",
+    "Barrier",
+    "Config",
+    "Cycle",
+    "Finding",
+    "Invocation",
+    "Machine",
+    "Measured",
+    "Note",
+    "Number",
+    "OperationTimes",
+    "Outcome",
+    "Pause",
+    "Probe",
+    "Reading",
+    "Scalar",
+    "SlowOperation",
+    "Stall",
+    "Verification",
+    "Word",
+    "converter",
+    "evolve",
+    "format_bytes",
+    "from_json",
+    "parse_bytes",
+    "to_json",
+    "whole",
+]
