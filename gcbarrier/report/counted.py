@@ -1,12 +1,12 @@
 """What barriers and collectors counted beside the pauses, for a terminal or a log file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gcbarrier.model import format_bytes
+from gcbarrier.model import Scalar, format_bytes
 from gcbarrier.report.looks import sort_key
 from gcbarrier.report.units import DASH, format_number
 from gcbarrier.results import Cell, cells, percentile, spread
@@ -17,13 +17,18 @@ def counted_table(run: Run) -> RenderableType | None:
     """A row for each number that a configuration's barrier or collector has a name for; None where none has.
 
     The median is over the good invocations, ``from`` and ``to`` are their range: of a barrier's count in each of them,
-    of a collector's number the median over each one's cycles. ``sum`` is of them all.
+    of a collector's number the median over each one's cycles. ``sum`` is of them all. What a barrier counts and never
+    happened is left out; the run's file has it.
     """
     rows = []
     for cell in cells(run.outcomes):
         config = cell.config
         key = (cell.machine, config.heap, config.heap_bytes, sort_key(config.barrier), config.collector)
-        where = (cell.machine, f"{config.heap}, {format_bytes(config.heap_bytes)}", config.barrier, config.collector)
+        heap = f"{config.heap}, {format_bytes(config.heap_bytes)}"
+        where = (
+            *(cell.machine, _with(heap, config.heap_params)),
+            *(_with(config.barrier, config.barrier_params), _with(config.collector, config.collector_params)),
+        )
         rows += [(key, (*where, *counted)) for counted in (*_tallies(cell), *_notes(cell))]
     if not rows:
         return None
@@ -41,13 +46,19 @@ def counted_table(run: Run) -> RenderableType | None:
 def _tallies(cell: Cell) -> Iterator[tuple[str, ...]]:
     for name in dict.fromkeys(name for outcome in cell.good for name in outcome.tallies):
         counts = [outcome.tallies[name] for outcome in cell.good if name in outcome.tallies]
-        yield _row(name, "invocation", counts, sum(counts))
+        if any(counts):
+            yield _row(name, "invocation", counts, sum(counts))
 
 
 def _notes(cell: Cell) -> Iterator[tuple[str, ...]]:
     for name in dict.fromkeys(note.name for outcome in cell.good for note in outcome.notes):
         values = [[note.value for note in outcome.notes if note.name == name] for outcome in cell.good]
         yield _row(name, "cycle", [percentile(each, 50) for each in values], sum(map(sum, values)))
+
+
+def _with(name: str, params: Mapping[str, Scalar]) -> str:
+    """The name, with what tells it apart from its like."""
+    return f"{name} ({', '.join(f'{key}={value}' for key, value in params.items())})" if params else name
 
 
 def _row(name: str, per: str, each: list[float] | list[int], total: float) -> tuple[str, ...]:

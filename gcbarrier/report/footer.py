@@ -129,8 +129,7 @@ def left_out(run: Run, machine: str) -> Iterator[str]:
 
 def _how(run: Run, outcomes: Sequence[Outcome]) -> Iterator[str]:
     """What makes a run's numbers less than they could be."""
-    manifests = run.manifest.get("runs") or [run.manifest]
-    if any(isinstance(one, Mapping) and one.get("quick") for one in manifests):
+    if any(manifest.get("quick") for manifest in run.manifests):
         yield "measured with --quick"
     verified = {outcome.invocation.config.verify for outcome in outcomes}
     if True in verified:

@@ -33,9 +33,8 @@ def losses(run: Run) -> Iterator[str]:
 
 
 def _all_plans(run: Run) -> Iterator[Mapping[str, Any]]:
-    united = run.manifest.get("runs")
-    for manifest in united if isinstance(united, list) else [run.manifest]:
-        plans = manifest.get("plans") if isinstance(manifest, Mapping) else None
+    for manifest in run.manifests:
+        plans = manifest.get("plans")
         if isinstance(plans, Mapping):
             yield plans
 

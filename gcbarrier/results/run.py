@@ -66,6 +66,13 @@ class Run:
         names = [outcome.machine for outcome in self.outcomes] + [finding.machine for finding in self.findings]
         return tuple(dict.fromkeys(names))
 
+    @property
+    def manifests(self) -> tuple[Mapping[str, Any], ...]:
+        """Those of the runs that were united; of one run its own."""
+        united = self.manifest.get("runs")
+        every = united if isinstance(united, list) else [self.manifest]
+        return tuple(manifest for manifest in every if isinstance(manifest, Mapping))
+
     def on(self, machine: str) -> tuple[Outcome, ...]:
         """The outcomes of one machine."""
         return tuple(outcome for outcome in self.outcomes if outcome.machine == machine)

@@ -3,7 +3,7 @@
 from planned import told
 from synthetic import make_outcome, make_run
 
-from gcbarrier.model import Config, Note, Outcome, evolve
+from gcbarrier.model import Config, Invocation, Note, Outcome, evolve
 from gcbarrier.report import counted_table
 
 CONFIG = Config(heap="graph_edits", barrier="uffd-wp-log", collector="mostly-concurrent")
@@ -37,6 +37,17 @@ def test_medians_are_over_the_invocations_that_did_not_fail() -> None:
 def test_of_one_invocation_there_is_no_range() -> None:
     (row,) = told(counted_table(make_run([evolve(noted(0, 3, 5), tallies={})]))).splitlines()[2:]
     assert row.split()[-4:] == ["4", "–", "–", "8"]  # noqa: RUF001
+
+
+def test_configurations_are_told_apart_by_their_parameters() -> None:
+    slow, fast = (
+        evolve(noted(0, 7), invocation=Invocation(config=evolve(CONFIG, heap_params={"rate": rate}), index=0, seed=1))
+        for rate in (10, 20)
+    )
+    text = told(counted_table(make_run([slow, fast])))
+    assert "graph_edits, 64 MiB (rate=10)" in text
+    assert "graph_edits, 64 MiB (rate=20)" in text
+    assert "fell back" not in text, "what never happened is not told"
 
 
 def test_there_is_no_table_of_nothing() -> None:
