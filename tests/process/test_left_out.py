@@ -18,7 +18,7 @@ from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign.lacking import absent_collectors, equipped
 from gcbarrier.campaign.places import Place, this_machine
 from gcbarrier.campaign.settings import Settings, read
-from gcbarrier.campaign.watching import UNWATCHED
+from gcbarrier.campaign.watching import UNWATCHED, Watch
 from gcbarrier.errors import Unavailable
 from gcbarrier.model import Machine
 from gcbarrier.plugins import discovery
@@ -59,7 +59,7 @@ def beside(tmp_path: Path) -> Callable[..., Run]:
         file.write_text(EXPERIMENT.replace("ESSENTIAL", repr(essential)))
         discovery.add_path(tmp_path / "own")
         discovery.add_path(PLUGINS)
-        watch = campaign.Watch(left_out=lambda machine, name, why: told.append((machine, name, why.remedy)))
+        watch = Watch(left_out=lambda machine, name, why: told.append((machine, name, why.remedy)))
         return campaign.run("beside", out=tmp_path / "run", settings=read(["machine=native", *pairs]), watch=watch)
 
     told: list[tuple[str, str, str]] = []

@@ -68,7 +68,7 @@ def refused(own: Path, plan: str, *settings: str) -> str:
         pytest.fail(f"{len(steps)} invocations were begun")
 
     with pytest.raises(GcBarrierError) as said:
-        campaign.run("known", out=own / "out", settings=read(settings), watch=campaign.Watch(steps=begun))
+        campaign.run("known", out=own / "out", settings=read(settings), watch=Watch(steps=begun))
     assert not (own / "out").exists()
     return str(said.value)
 
@@ -82,7 +82,7 @@ def test_a_barrier_that_does_not_compile(own: Path) -> None:
 
 def test_a_barrier_that_does_not_compile_with_the_parameters_of_the_plan(own: Path) -> None:
     text = PROMISES % "" + "from attrs import frozen\n@frozen(kw_only=True)\nclass Params:\n    size: int = 1\n"
-    none = Path(campaign.barriers.__file__).with_name("none.c").read_text()
+    none = Path(barriers.__file__).with_name("none.c").read_text()
     (own / "barriers" / "mine.py").write_text(text)
     (own / "barriers" / "mine.c").write_text(f'{none}\n_Static_assert(GCB_PARAM_size < 7, "too large");\n')
     assert "too large" in refused(own, "dict(configs=(session(), session(barrier='mine')))", "mine.size=9")
@@ -96,11 +96,11 @@ def test_a_barrier_of_a_probe_that_does_not_compile_beside_sessions_that_do(own:
 def test_a_mutator_that_does_not_compile_and_is_for_the_lab_alone(own: Path) -> None:
     shutil.copytree(PLUGINS / "heaps" / "ring", own / "heaps" / "wrong")
     (own / "heaps" / "wrong" / "mutator.c").write_text(BROKEN)
-    barrier(own, "mine", Path(campaign.barriers.__file__).with_name("none.c").read_text(), needs="'soft-dirty',")
+    barrier(own, "mine", Path(barriers.__file__).with_name("none.c").read_text(), needs="'soft-dirty',")
     plan = "dict(configs=(session('ring' if machine.name == 'native' else 'wrong'),), counted=True)"
     # That it wants counts is what sends it there.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(campaign.lab, "status", lambda: type("Ready", (), {"ready": True}))
+        patch.setattr("gcbarrier.machines.lab.status", lambda: type("Ready", (), {"ready": True}))
         assert "mutator.c:1" in refused(own, plan)
     assert "mutator.c:1" in refused(own, plan, "machine=lab")
 

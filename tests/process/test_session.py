@@ -9,6 +9,7 @@ from verified import HEAPS, one, to_verify
 from gcbarrier import barriers, measure
 from gcbarrier.core import build
 from gcbarrier.core.events import PAUSE_KINDS
+from gcbarrier.machines.fresh import FreshExecutor
 from gcbarrier.model import Config, Outcome, evolve
 from gcbarrier.plugins import discovery
 
@@ -113,7 +114,7 @@ def test_operations_are_counted_and_the_same_seed_ends_the_same() -> None:
     config = Config(heap="ring", barrier="none", collector="stop-the-world", mutators=2, **HEAPS["ring"])
     (step,) = runner.steps(campaign.Plan(configs=(config,), invocations=1), seed=5, accelerator="native")
     job = evolve(step.job, invocation=evolve(step.job.invocation, operations=20_000))
-    with campaign.FreshExecutor(environment=build.preload()) as executor:
+    with FreshExecutor(environment=build.preload()) as executor:
         from gcbarrier.session import ours as session
 
         first, again = (executor.submit(session.run, job).result().record for _ in range(2))
