@@ -1,12 +1,15 @@
 """The kernel's page tracking from Python: userfaultfd, pagemap, PAGEMAP_SCAN, soft-dirty, fault counters.
 
-For prototypes and experiments. Addresses and sizes are bytes and whole pages; every call that the kernel refuses raises
+For prototypes and experiments, and the one place where Python has the kernel's numbers; the C core has its own in
+``native/watch/pagetables.h``. Addresses and sizes are bytes and whole pages; every call that the kernel refuses raises
 OSError with its reason.
 """
 
 import ctypes
+import errno
 import fcntl
 import os
+import platform
 import resource
 import struct
 from typing import Self
@@ -14,7 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gcbarrier.machines.features import open_userfaultfd
+from gcbarrier.errors import Unavailable
 from gcbarrier.model import PAGE_BYTES
 
 UFFD_WP_BIT = 57
@@ -23,35 +26,93 @@ SOFT_DIRTY_BIT = 55
 PAGE_IS_WRITTEN = 1 << 1
 PAGE_IS_SOFT_DIRTY = 1 << 7
 
+UFFD_FEATURE_PAGEFAULT_FLAG_WP = 1 << 0
+UFFD_FEATURE_WP_HUGETLBFS_SHMEM = 1 << 12
+UFFD_FEATURE_WP_ASYNC = 1 << 15
+UFFD_EVENT_PAGEFAULT = 0x12
+UFFD_MESSAGE = struct.Struct("B7xQQ8x")
+"""``struct uffd_msg``: event, flags and address of the fault."""
+
+# Numbers of the kernel's binary interface, which never change.
+_SYSCALLS = {
+    "x86_64": {"userfaultfd": 323, "perf_event_open": 298},
+    "aarch64": {"userfaultfd": 282, "perf_event_open": 241},
+}
+_UFFD_USER_MODE_ONLY = 1
+_UFFD_API = 0xAA
 _UFFDIO_API = 0xC018AA3F
 _UFFDIO_REGISTER = 0xC020AA00
 _UFFDIO_WRITEPROTECT = 0xC018AA06
+_REGISTER_MODE_WP = 2
+_WRITEPROTECT_MODE_WP = 1
 _PAGEMAP_SCAN = 0xC0606610
+_SCAN_ARGUMENT = struct.Struct("12Q")
 _REGIONS = 4096
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def syscall(name: str, *arguments: object) -> int:
+    """``userfaultfd`` or ``perf_event_open``, for which the C library has no function. Raises Unavailable where the
+    processor is one whose numbers are not here.
+    """
+    numbers = _SYSCALLS.get(platform.machine())
+    if numbers is None:
+        why = f"gcbarrier does not know the {platform.machine()} system calls"
+        raise Unavailable(name, why, "use x86_64 or aarch64")
+    result: int = _libc.syscall(ctypes.c_long(numbers[name]), *arguments)
+    if result < 0:
+        raise _refusal()
+    return result
 
 
 class Userfaultfd:
-    """An asynchronous write-protecting userfaultfd: the kernel resolves each fault itself and drops the page's bit."""
+    """A write-protecting userfaultfd that needs no privilege; a context manager.
 
-    def __init__(self) -> None:
-        self._handle = open_userfaultfd()
-        fcntl.ioctl(self._handle, _UFFDIO_API, bytearray(struct.pack("QQQ", 0xAA, 1 << 15, 0)))
+    By default an asynchronous one: the kernel resolves each fault itself and drops the page's bit. Other ``features``
+    (``UFFD_FEATURE_...``) make other ones. Raises Unavailable, with reason and remedy, where there is none; OSError
+    with EINVAL where the kernel lacks one of the features.
+    """
+
+    def __init__(self, features: int = UFFD_FEATURE_WP_ASYNC) -> None:
+        self._handle = _open_userfaultfd()
+        try:
+            fcntl.ioctl(self._handle, _UFFDIO_API, bytearray(struct.pack("QQQ", _UFFD_API, features, 0)))
+        except OSError:
+            self.close()
+            raise
+
+    def fileno(self) -> int:
+        """Readable when there is a message: of a userfaultfd that isn't asynchronous."""
+        return self._handle
 
     def register(self, address: int, size_bytes: int) -> None:
         """Take charge of a range. Nothing in it is protected yet: every page reads as written."""
-        fcntl.ioctl(self._handle, _UFFDIO_REGISTER, bytearray(struct.pack("QQQQ", address, size_bytes, 2, 0)))
+        argument = bytearray(struct.pack("QQQQ", address, size_bytes, _REGISTER_MODE_WP, 0))
+        fcntl.ioctl(self._handle, _UFFDIO_REGISTER, argument)
 
     def protect(self, address: int, size_bytes: int) -> None:
         """Write-protect a range: from now on each page's first store is noticed."""
-        fcntl.ioctl(self._handle, _UFFDIO_WRITEPROTECT, struct.pack("QQQ", address, size_bytes, 1))
+        argument = struct.pack("QQQ", address, size_bytes, _WRITEPROTECT_MODE_WP)
+        fcntl.ioctl(self._handle, _UFFDIO_WRITEPROTECT, argument)
+
+    def unprotect(self, address: int, size_bytes: int) -> None:
+        """Let stores to a range pass, and those that wait for it go on."""
+        fcntl.ioctl(self._handle, _UFFDIO_WRITEPROTECT, struct.pack("QQQ", address, size_bytes, 0))
 
     def close(self) -> None:
         """Give up the ranges."""
         os.close(self._handle)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 class Pagemap:
-    """``/proc/self/pagemap`` (``Documentation/admin-guide/mm/pagemap.rst``)."""
+    """``/proc/self/pagemap`` (``Documentation/admin-guide/mm/pagemap.rst``); a context manager."""
 
     def __init__(self) -> None:
         self._file = open("/proc/self/pagemap", "rb", buffering=0)  # noqa: SIM115 - closed by close()
@@ -61,6 +122,10 @@ class Pagemap:
         data = os.pread(self._file.fileno(), pages * 8, address // PAGE_BYTES * 8)
         return np.frombuffer(data, np.uint64)
 
+    def bit(self, address: int, bit: int) -> bool:
+        """One bit of the entry of the page at ``address``."""
+        return bool(int(self.read(address, 1)[0]) >> bit & 1)
+
     def scan(self, address: int, size_bytes: int, *, category: int = PAGE_IS_WRITTEN, rearm: bool) -> NDArray[np.int64]:
         """Numbers of the range's pages in ``category``, ascending; ``rearm`` protects them again in the same step."""
         regions = np.empty((_REGIONS, 3), np.uint64)
@@ -68,13 +133,18 @@ class Pagemap:
         found = [np.empty(0, np.int64)]
         while at < end:
             fields = (96, 1 if rearm else 0, at, end, 0, regions.ctypes.data, _REGIONS, 0, 0, category, 0, category)
-            question = bytearray(struct.pack("12Q", *fields))
+            question = bytearray(_SCAN_ARGUMENT.pack(*fields))
             count = fcntl.ioctl(self._file, _PAGEMAP_SCAN, question)
             # A full vector ends the walk early; walk_end is where it goes on.
             at = struct.unpack_from("Q", question, 32)[0]
             for first, last, _ in ((regions[:count].astype(np.int64) - [address, address, 0]) // PAGE_BYTES).tolist():
                 found.append(np.arange(first, last))
         return np.concatenate(found)
+
+    def scan_nothing(self) -> int:
+        """Ask PAGEMAP_SCAN about an empty range: 0 from a kernel that knows the question, ENOTTY from others."""
+        answer: int = fcntl.ioctl(self._file, _PAGEMAP_SCAN, bytearray(_SCAN_ARGUMENT.pack(96, *[0] * 11)))
+        return answer
 
     def close(self) -> None:
         """Close the file."""
@@ -100,7 +170,27 @@ def minor_faults() -> int:
 
 def madvise(address: int, size_bytes: int, advice: int) -> None:
     """``madvise(2)``."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(size_bytes), advice):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+    if _libc.madvise(ctypes.c_void_p(address), ctypes.c_size_t(size_bytes), advice):
+        raise _refusal()
+
+
+def _open_userfaultfd() -> int:
+    try:
+        return syscall("userfaultfd", os.O_CLOEXEC | os.O_NONBLOCK | _UFFD_USER_MODE_ONLY)
+    except OSError as problem:
+        answers = {
+            errno.ENOSYS: ("this kernel has no userfaultfd", "boot one with CONFIG_USERFAULTFD"),
+            errno.EPERM: (
+                "a sandbox forbids userfaultfd",
+                "allow that system call in the container's seccomp profile",
+            ),
+            errno.EINVAL: ("userfaultfd has no unprivileged mode", "boot Linux 6.7 or newer"),
+        }
+        if problem.errno not in answers:
+            raise
+        raise Unavailable("userfaultfd", *answers[problem.errno]) from problem
+
+
+def _refusal() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))

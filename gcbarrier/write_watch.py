@@ -32,7 +32,7 @@ class WriteWatch(Tracked):
 
     def __init__(self, size_bytes: int, barrier: str = "uffd-wp-async", memory: str = "shmem") -> None:
         super().__init__(size_bytes, barrier, memory=memory)
-        if self._module.lib.gcb_begin_write_watch(self._space):
+        if self._lib.gcb_begin_write_watch(self._space):
             problem = self._failure()
             self.close()
             raise problem
@@ -46,7 +46,7 @@ class WriteWatch(Tracked):
         count as unwritten from then on, in one step if the barrier is ``atomic``. Raises GcBarrierError for a range
         that isn't inside the region, for no capacity, and where the barrier fails.
         """
-        ffi, lib = self._module.ffi, self._module.lib
+        ffi, lib = self._ffi, self._lib
         base, size = self._range(base, size)
         if capacity is None:
             capacity = min(size, self.size_bytes) // self.granule_bytes + 2
@@ -63,7 +63,7 @@ class WriteWatch(Tracked):
 
         A write that comes between a ``get()`` and this is forgotten unseen: ``get(reset=True)`` is the safe way.
         """
-        ffi, lib = self._module.ffi, self._module.lib
+        ffi, lib = self._ffi, self._lib
         base, size = self._range(base, size)
         if lib.gcb_reset_write_watch(self._space, ffi.cast("void *", base), size):
             raise self._failure()

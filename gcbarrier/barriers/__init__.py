@@ -17,7 +17,7 @@ from attrs import frozen
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.machines import features
-from gcbarrier.model import MEMORY_TYPES, Barrier, Config, Scalar
+from gcbarrier.model import Barrier, Config, Scalar
 from gcbarrier.plugins import discovery
 from gcbarrier.plugins import params as parameters
 
@@ -29,7 +29,7 @@ class Chosen:
     name: str
     promises: Barrier
     source: Path
-    store: Path | None
+    store_header: Path | None
     """The header with its inline store; None: a plain store."""
     defines: tuple[str, ...]
     prototype: Callable[[Any], Any] | None = None
@@ -38,6 +38,20 @@ class Chosen:
     def compile(self) -> build.Plugin:
         """Its C file, compiled if need be."""
         return build.barrier(self.source, self.defines)
+
+    def require(self) -> None:
+        """Raises Unavailable, with reason and remedy, where the kernel lacks a feature that it needs."""
+        for need in self.promises.needs:
+            tried = features.feature(need)
+            if not tried.works:
+                raise Unavailable(f"the barrier {self.name}", tried.why, tried.remedy)
+
+    def require_memory(self, memory: str) -> None:
+        """Raises Unavailable for memory (:data:`gcbarrier.model.MEMORY_TYPES`) that it can't watch."""
+        if memory not in self.promises.memories:
+            can = ", ".join(self.promises.memories)
+            what = f"the barrier {self.name} on {memory} memory"
+            raise Unavailable(what, f"it can watch {can} only", "choose another barrier or memory")
 
 
 def choose(name: str, given: Mapping[str, Scalar] | None = None) -> Chosen:
@@ -56,7 +70,7 @@ def choose(name: str, given: Mapping[str, Scalar] | None = None) -> Chosen:
         name=name,
         promises=promises,
         source=Path(__file__).with_name("_prototype.c") if prototype else source,
-        store=store if store.is_file() else None,
+        store_header=store if store.is_file() else None,
         defines=parameters.c_defines(made),
         prototype=prototype,
     )
@@ -78,29 +92,4 @@ def params_of(name: str) -> type[Any]:
     return cls
 
 
-def probe(name: str, plugin: build.Plugin | None = None, memory: str = "shmem") -> int:
-    """Try the barrier here: write known pages of a scratch heap and demand exactly those back.
-
-    Returns how many pages it reported too many. Raises Unavailable with the reason and the remedy. ``plugin`` is the
-    compiled barrier where there is no compiler.
-    """
-    chosen = choose(name)
-    if memory not in chosen.promises.memories:
-        can = ", ".join(chosen.promises.memories)
-        raise Unavailable(f"the barrier {name} on {memory} memory", f"it can watch {can} only", "choose one of these")
-    for need in chosen.promises.needs:
-        tried = features.feature(need)
-        if not tried.works:
-            raise Unavailable(f"the barrier {name}", tried.why, tried.remedy)
-    plugin = plugin or chosen.compile()
-    module = build.load(plugin.core)
-    operations = module.ffi.new("const gcb_barrier_ops **")
-    if module.lib.gcb_load_barrier(str(plugin.library).encode(), operations):
-        raise GcBarrierError(f"the barrier {name} can't be loaded: {build.last_error(module)}")
-    surplus = int(module.lib.gcb_probe(MEMORY_TYPES.index(memory), operations[0]))
-    if surplus < 0:
-        raise Unavailable(f"the barrier {name}", build.last_error(module))
-    return surplus
-
-
-__all__ = ["Barrier", "Chosen", "choose", "load", "of", "params_of", "probe"]
+__all__ = ["Barrier", "Chosen", "choose", "load", "of", "params_of"]

@@ -218,19 +218,21 @@ def accuracy(bench: Bench) -> Iterator[Reading]:
 
 
 def _try(bench: Bench, happen: Callable[[_Place], set[int]]) -> dict[str, Any]:
-    lib, ffi = bench.module.lib, bench.module.ffi
+    lib, ffi = bench.core.lib, bench.core.ffi
     place = _Place(bench.probe.memory)
 
     def pointer() -> Any:
         return ffi.cast("void *", place.base)
 
-    watch = lib.gcb_range_open(bench.operations(), pointer(), PAGES * PAGE_BYTES, GROWN * PAGE_BYTES)
+    watch = lib.gcb_range_open(
+        bench.core.barrier(bench.job.barrier.library), pointer(), PAGES * PAGE_BYTES, GROWN * PAGE_BYTES
+    )
     if watch == ffi.NULL or lib.gcb_range_arm(watch) < 0:
-        raise bench.failure()
+        raise bench.core.failure()
     expected = happen(place)
     lib.gcb_range_moved(watch, pointer(), place.pages * PAGE_BYTES)
     if lib.gcb_range_collect(watch) < 0:
-        raise bench.failure()
+        raise bench.core.failure()
     words = lib.gcb_range_words(watch)
     reported = [page for page in range(place.pages) if words[page // 64] >> page % 64 & 1]
     return {"expected": sorted(expected), "reported": reported, "pages": place.pages}
@@ -276,7 +278,7 @@ def page_barriers() -> tuple[str, ...]:
     return tuple(
         one.name
         for one in chosen
-        if one.promises.tracks and not one.promises.fork and not one.store and not one.prototype
+        if one.promises.tracks and not one.promises.fork and not one.store_header and not one.prototype
     )
 
 

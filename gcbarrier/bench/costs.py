@@ -150,7 +150,7 @@ def measurable() -> tuple[str, ...]:
 
 def is_software(name: str) -> bool:
     """Whether the barrier is code in the mutator's stores, rather than the page tables."""
-    return barriers.choose(name).store is not None
+    return barriers.choose(name).store_header is not None
 
 
 __all__ = ["framework", "is_software", "measurable", "operations", "store_rates"]

@@ -25,7 +25,7 @@ def marking(bench: Bench, *, markers: str, pages: str, rounds: int, full: float 
     memory. Readings: ``plain`` and, at ``x`` threads, ``marker`` in ns an object; ``quotient`` is the marker's time
     by the plain loop's of the same round; ``rescan`` at ``x`` pages is in ns a page.
     """
-    lib, ffi = bench.module.lib, bench.module.ffi
+    lib, ffi = bench.core.lib, bench.core.ffi
     objects = int(full * bench.probe.heap_bytes) // _OBJECT_BYTES
     most = objects * _OBJECT_BYTES // PAGE_BYTES
     threads = [int(each) for each in markers.split()]
@@ -34,13 +34,13 @@ def marking(bench: Bench, *, markers: str, pages: str, rounds: int, full: float 
 
     def add(what: str, x: int, nanoseconds: int, each: int) -> None:
         if nanoseconds < 0:
-            raise bench.failure()
+            raise bench.core.failure()
         samples.setdefault((what, x), []).append(nanoseconds / each)
 
     with bench.space() as space:
-        graph = lib.gcb_graph_new(space, objects, _SEED)
+        graph = lib.gcb_graph_new(space.handle, objects, _SEED)
         if graph == ffi.NULL:
-            raise bench.failure()
+            raise bench.core.failure()
         try:
             for turn in range(rounds):
                 # Neither is always first.

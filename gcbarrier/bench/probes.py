@@ -24,9 +24,10 @@ from attrs import field, frozen
 
 from gcbarrier import barriers
 from gcbarrier.core import build
+from gcbarrier.core.library import Core, Space, open_core
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.host import fits, machine_name
-from gcbarrier.model import MEMORY_TYPES, Finding, Probe, Reading
+from gcbarrier.model import Finding, Probe, Reading
 
 _LOOP = Path(__file__).resolve().parents[1] / "loops" / "store_loop.c"
 _LEAST, _MOST = 5, 1000
@@ -46,40 +47,35 @@ class Job:
 class Opened:
     """The barrier over memory of its own. Times are nanoseconds; every call raises GcBarrierError where it fails."""
 
-    def __init__(self, module: Any, handle: Any, granule_bytes: int) -> None:
-        self._module = module
+    def __init__(self, core: Core, handle: Any, granule_bytes: int) -> None:
+        self._core = core
         self._handle = handle
         self.granule_bytes = granule_bytes
 
     def lay(self, stride: int) -> None:
         """Objects of ``stride`` bytes all over the memory; before it is armed."""
-        self._module.lib.gcb_bench_lay(self._handle, stride)
+        self._core.lib.gcb_bench_lay(self._handle, stride)
 
     def store(self, *, stride: int, places: int, each: int = 1, slots: int = 1) -> int:
         """The time of ``each`` stores into each of ``places`` objects, ``stride`` bytes apart."""
-        return self._checked(self._module.lib.gcb_bench_store(self._handle, stride, places, each, slots))
+        return self._core.check(self._core.lib.gcb_bench_store(self._handle, stride, places, each, slots))
 
     def arm(self) -> int:
         """The time of arming."""
-        return self._checked(self._module.lib.gcb_bench_arm(self._handle))
+        return self._core.check(self._core.lib.gcb_bench_arm(self._handle))
 
     def collect(self, *, rearm: bool = True) -> int:
         """The time of collecting; :attr:`granules` tells what it reported."""
-        return self._checked(self._module.lib.gcb_bench_collect(self._handle, rearm))
+        return self._core.check(self._core.lib.gcb_bench_collect(self._handle, rearm))
 
     @property
     def granules(self) -> int:
         """What the last collect reported."""
-        return int(self._module.lib.gcb_bench_granules(self._handle))
+        return int(self._core.lib.gcb_bench_granules(self._handle))
 
     def bare(self, bare: bool) -> None:
         """From now on the bare system calls of uffd-wp-async in the barrier's place, or the barrier again."""
-        self._checked(self._module.lib.gcb_bench_bare(self._handle, bare))
-
-    def _checked(self, answer: int) -> int:
-        if answer < 0:
-            raise GcBarrierError(build.last_error(self._module))
-        return int(answer)
+        self._core.check(self._core.lib.gcb_bench_bare(self._handle, bare))
 
 
 @frozen(kw_only=True)
@@ -87,8 +83,7 @@ class Bench:
     """What a probe's function gets: the barrier, compiled, and the memory it may track."""
 
     job: Job
-    module: Any = field(repr=False)
-    """The core's cffi module."""
+    core: Core = field(repr=False)
 
     @property
     def probe(self) -> Probe:
@@ -100,42 +95,23 @@ class Bench:
         """Whether the barrier can be armed and collected."""
         return barriers.choose(self.probe.barrier, self.probe.barrier_params).promises.tracks
 
-    def operations(self) -> Any:
-        """The barrier's functions, for the core. Raises GcBarrierError."""
-        operations = self.module.ffi.new("const gcb_barrier_ops **")
-        if self.module.lib.gcb_load_barrier(str(self.job.barrier.library).encode(), operations):
-            raise self.failure()
-        return operations[0]
-
-    @contextlib.contextmanager
-    def space(self) -> Iterator[Any]:
-        """Memory of the probe's kind and size under the barrier, as the core knows it. Raises GcBarrierError."""
-        lib, ffi = self.module.lib, self.module.ffi
-        memory = MEMORY_TYPES.index(self.probe.memory)
-        space = lib.gcb_space_new(self.probe.heap_bytes, memory, self.operations(), False)
-        if space == ffi.NULL:
-            raise self.failure()
-        try:
-            yield space
-        finally:
-            lib.gcb_space_free(space)
+    def space(self) -> Space:
+        """Memory of the probe's kind and size under the barrier. Raises GcBarrierError where it can't be had."""
+        plugin = self.job.barrier
+        return Space(self.probe.heap_bytes, core=plugin.core, library=plugin.library, memory=self.probe.memory)
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Opened]:
         """The barrier over memory of the probe's kind and size. Raises GcBarrierError where it can't be had."""
-        lib, ffi = self.module.lib, self.module.ffi
+        lib, ffi = self.core.lib, self.core.ffi
         with self.space() as space:
-            handle = lib.gcb_bench_new(space, str(self.job.loop.library).encode())
+            handle = lib.gcb_bench_new(space.handle, str(self.job.loop.library).encode())
             if handle == ffi.NULL:
-                raise self.failure()
+                raise self.core.failure()
             try:
-                yield Opened(self.module, handle, int(lib.gcb_granule_bytes(space)))
+                yield Opened(self.core, handle, space.granule_bytes)
             finally:
                 lib.gcb_bench_free(handle)
-
-    def failure(self) -> GcBarrierError:
-        """What the core last said."""
-        return GcBarrierError(build.last_error(self.module))
 
 
 def sampled(one: Callable[[], int], *, budget_s: float, least: int = _LEAST) -> list[int]:
@@ -175,7 +151,7 @@ def timed(what: str, samples_ns: Sequence[float], *, x: float = 0.0, each: float
 def job(probe: Probe, *, index: int) -> Job:
     """Compile what ``probe`` needs. Raises GcBarrierError where that or its barrier is wrong."""
     chosen = barriers.choose(probe.barrier, probe.barrier_params)
-    loop = build.mutator(_LOOP, "", verify=False, store=chosen.store, defines=chosen.defines)
+    loop = build.mutator(_LOOP, "", verify=False, store_header=chosen.store_header, defines=chosen.defines)
     return Job(probe=probe, index=index, barrier=chosen.compile(), loop=loop)
 
 
@@ -198,7 +174,7 @@ def _readings(job: Job) -> Iterator[Reading]:
     function = getattr(importlib.import_module(module), name, None)
     if function is None:
         raise GcBarrierError(f"there is no function {name} in {module}")
-    yield from function(Bench(job=job, module=build.load(job.barrier.core)), **job.probe.arguments)
+    yield from function(Bench(job=job, core=open_core(job.barrier.core)), **job.probe.arguments)
 
 
 __all__ = ["Bench", "Job", "Opened", "counted", "job", "run", "sampled", "timed"]

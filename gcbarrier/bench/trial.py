@@ -5,7 +5,6 @@ import numpy as np
 from gcbarrier import barriers
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.machines import features
 from gcbarrier.model import PAGE_BYTES
 from gcbarrier.tracked import Tracked
 
@@ -14,7 +13,7 @@ _PAGES = 1024
 _WRITTEN = np.arange(17) * 37 % _PAGES
 
 
-def probe(name: str, plugin: build.Plugin | None = None, memory: str = "shmem") -> int:
+def try_out(name: str, plugin: build.Plugin | None = None, memory: str = "shmem") -> int:
     """Write known pages and demand them back, twice: the second time shows that re-arming works.
 
     Returns how many granules were reported too many. Raises Unavailable with the reason and the remedy. ``plugin`` is
@@ -22,11 +21,8 @@ def probe(name: str, plugin: build.Plugin | None = None, memory: str = "shmem") 
     kernel and is not tried.
     """
     chosen = barriers.choose(name)
-    for need in chosen.promises.needs:
-        tried = features.feature(need)
-        if not tried.works:
-            raise Unavailable(f"the barrier {name}", tried.why, tried.remedy)
-    if not chosen.promises.tracks or chosen.promises.snapshot or chosen.store is not None:
+    chosen.require()
+    if not chosen.promises.tracks or chosen.promises.snapshot or chosen.store_header is not None:
         return 0
     try:
         with Tracked(_PAGES * PAGE_BYTES, name, memory=memory, plugin=plugin) as scratch:

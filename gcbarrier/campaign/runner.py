@@ -17,7 +17,7 @@ from attrs import frozen
 
 from gcbarrier import barriers, collectors
 from gcbarrier.bench import probes as bench
-from gcbarrier.bench.trial import probe
+from gcbarrier.bench.trial import try_out
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.experiment import Plan
@@ -74,7 +74,7 @@ def _program(config: Config, made: dict[str, programs.Program]) -> programs.Prog
     own_memory = collectors.of(config).runtime is not None
     collector = config.collector if own_memory else ""
     alike = evolve(config, collector=collector, collector_params={}, memory="shmem", duration_s=1.0)
-    if barriers.of(config).store is None:
+    if barriers.of(config).store_header is None:
         alike = evolve(alike, barrier="", barrier_params={})
     key = to_json(alike)
     if key not in made:
@@ -217,7 +217,7 @@ def _availability(
     found: dict[str, Unavailable | None] = {}
     for name, plugin in plugins.items():
         try:
-            probe(name, plugin, memories[name])
+            try_out(name, plugin, memories[name])
             found[name] = None
         except Unavailable as problem:
             found[name] = problem

@@ -19,7 +19,7 @@ import attrs
 from attrs import field, frozen
 
 from gcbarrier import barriers, collectors
-from gcbarrier.errors import GcBarrierError, Unavailable
+from gcbarrier.errors import GcBarrierError
 from gcbarrier.experiment import Plan
 from gcbarrier.model import MEMORY_TYPES, Config, Scalar, evolve, parse_bytes
 from gcbarrier.plugins import discovery
@@ -129,19 +129,15 @@ def read(pairs: Iterable[str]) -> Settings:
 def check(config: Config) -> None:
     """Raises GcBarrierError where this heap, barrier and collector can't be run together or a parameter is wrong."""
     collector = collectors.of(config)
-    barrier = barriers.of(config).promises
+    chosen = barriers.of(config)
+    barrier = chosen.promises
     if collector.runtime is not None and (config.barrier, config.memory) != ("none", MEMORY_TYPES[0]):
         raise GcBarrierError(
             f"the collector {config.collector} brings its own memory, which {config.barrier} on {config.memory} memory "
             f"does not watch: choose the barrier none and {MEMORY_TYPES[0]}"
         )
     collector.require()
-    if config.memory not in barrier.memories:
-        raise Unavailable(
-            f"the barrier {config.barrier} on {config.memory} memory",
-            f"it can watch {', '.join(barrier.memories)} only",
-            "choose another barrier or memory",
-        )
+    chosen.require_memory(config.memory)
     wanted, promised = (collector.needs_snapshot, collector.needs_fork), (barrier.snapshot, barrier.fork)
     if collector.needs_tracking and barrier.tracks and wanted != promised:
         reports, partner = _PAIRS[promised]

@@ -10,8 +10,6 @@ sanitizers; a process that loads the result then needs :func:`preload` in its en
 import contextlib
 import functools
 import hashlib
-import importlib.machinery
-import importlib.util
 import io
 import os
 import re
@@ -23,7 +21,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from attrs import frozen
 
@@ -44,6 +41,8 @@ CFLAGS = (
     "-Werror",
 )
 NATIVE = Path(__file__).resolve().parents[1] / "native"
+MODULE = "_gcbarrier"
+"""The cffi module over the core, in the core's folder."""
 SANITIZE_VARIABLE = "GCBARRIER_SANITIZE"
 
 # Python's side of a prototype barrier (gcbarrier.core.prototype).
@@ -52,7 +51,6 @@ extern "Python" int gcb_python_arm(void *self);
 extern "Python" int gcb_python_collect(void *self, bool rearm, uint64_t *words, size_t pages);
 """
 _KEPT_S = 30 * 86400.0
-_MODULE = "_gcbarrier"
 _CORE = "gcbarrier-core"
 
 
@@ -120,10 +118,10 @@ def core() -> Path:
     with _new_folder(folder) as work:
         name = f"lib{_CORE}.so"
         _compile([*map(str, sources), "-shared", f"-Wl,-soname,{name}", "-ldl", "-o", str(work / name)])
-        glue = work / f"{_MODULE}.c"
+        glue = work / f"{MODULE}.c"
         _emit_glue(glue)
         # The glue is generated: what it warns of is not ours to mend.
-        module = str(work / f"{_MODULE}.abi3.so")
+        module = str(work / f"{MODULE}.abi3.so")
         _compile([str(glue), f"-I{include}", "-w", "-shared", *_link(work), "-Wl,-rpath,$ORIGIN", "-o", module])
     return folder
 
@@ -154,21 +152,21 @@ def mutator(
     *,
     verify: bool,
     timed: bool = False,
-    store: Path | None = None,
+    store_header: Path | None = None,
     defines: Sequence[str] = (),
     runtime: Path | None = None,
     libraries: Sequence[str] = (),
 ) -> Plugin:
     """A heap's ``mutator.c``; ``params_header`` is what it includes as ``gcb_params.h``.
 
-    ``store`` is the header with a software barrier's inline store, compiled with the barrier's ``defines``; without
+    ``store_header`` is the one with a software barrier's inline store, compiled with the barrier's ``defines``; without
     one a store is a plain store. ``runtime`` is the header with another collector's allocation, from ``libraries``.
     """
     inputs = [source, *_near(source), *sorted(source.parent.parent.glob("_*/*.h"))]
     options = [f"-DGCB_VERIFY={int(verify)}", f"-DGCB_TIMED={int(timed)}"]
-    if store is not None:
-        inputs += [store, *_near(store)]
-        options += [f'-DGCB_STORE_HEADER="{store.name}"', f"-I{store.parent}", *defines]
+    if store_header is not None:
+        inputs += [store_header, *_near(store_header)]
+        options += [f'-DGCB_STORE_HEADER="{store_header.name}"', f"-I{store_header.parent}", *defines]
     if runtime is not None:
         inputs += [runtime]
         options += [f'-DGCB_RUNTIME_HEADER="{runtime.name}"', f"-I{runtime.parent}"]
@@ -178,38 +176,6 @@ def mutator(
 def _near(source: Path) -> list[Path]:
     """What lies beside a file and may be included by it."""
     return sorted({*source.parent.glob("*.h"), *source.parent.glob("*.c")} - {source})
-
-
-@functools.cache
-def load(folder: Path) -> Any:
-    """The cffi module in a core's folder, with ``.lib`` and ``.ffi``; loaded once per process."""
-    path = str(folder / f"{_MODULE}.abi3.so")
-    loader = importlib.machinery.ExtensionFileLoader(_MODULE, path)
-    spec = importlib.util.spec_from_file_location(_MODULE, path, loader=loader)
-    if spec is None:
-        raise GcBarrierError(f"the compiled core {path} can't be loaded; delete it and try again")
-    try:
-        module = importlib.util.module_from_spec(spec)
-        loader.exec_module(module)
-    except ImportError as problem:
-        raise GcBarrierError(
-            f"the compiled core can't be loaded: {problem}; delete {folder} and try again"
-        ) from problem
-    return module
-
-
-def last_error(module: Any) -> str:
-    """What the core of ``module`` last said in this thread."""
-    return str(module.ffi.string(module.lib.gcb_error()).decode(errors="replace"))
-
-
-def tallies(module: Any, space: Any) -> dict[str, int]:
-    """What the barrier of ``space`` has counted beside its reports, by name."""
-    ffi, lib = module.ffi, module.lib
-    found: dict[str, int] = {}
-    while (name := lib.gcb_tally_name(space, len(found))) != ffi.NULL:
-        found[ffi.string(name).decode()] = int(lib.gcb_tally_count(space, len(found)))
-    return found
 
 
 def _plugin(
@@ -247,7 +213,7 @@ def _emit_glue(target: Path) -> None:
     ffi.cdef(re.sub(r"^#.*$", "", declarations, flags=re.MULTILINE))
     ffi.cdef(_CALLBACKS)
     includes = "#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n"
-    ffi.set_source(_MODULE, includes + declarations)
+    ffi.set_source(MODULE, includes + declarations)
     with contextlib.redirect_stdout(io.StringIO()):  # it tells what it generates
         ffi.emit_c_code(str(target))
 

@@ -7,18 +7,16 @@ Python before it has let it go again.
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gcbarrier.core import build
 from gcbarrier.core.events import EVENT
-from gcbarrier.core.prototype import Binding, Memory, Prototype
+from gcbarrier.core.library import Space
+from gcbarrier.core.prototype import Memory, Prototype
 from gcbarrier.core.times import SLOW, SLOW_AT_MOST
-from gcbarrier.errors import GcBarrierError
-from gcbarrier.model import MEMORY_TYPES, PAGE_BYTES, Barrier
+from gcbarrier.model import Barrier
 
 NO_BARRIER = Barrier(tracks=False, atomic=True)
 _EVENTS_AT_ONCE = 1 << 16
@@ -41,7 +39,7 @@ class Wanted(IntEnum):
     """All mutators have ended."""
 
 
-class Heap:
+class Heap(Space):
     """A heap of ``size_bytes`` (whole MiB) over a barrier; a context manager.
 
     ``core`` is the compiled core's folder, ``library`` the compiled barrier (None: no barrier) and ``promises`` what
@@ -65,48 +63,30 @@ class Heap:
         verify: bool = False,
         runtime: Path | None = None,
     ) -> None:
-        self.size_bytes = size_bytes
         self._program: Any = None
         self.promises = promises
-        self._module = build.load(core)
-        self._ffi, self._lib = self._module.ffi, self._module.lib
-        operations = self._ffi.new("const gcb_barrier_ops **")
-        if library is not None:
-            self._check(self._lib.gcb_load_barrier(str(library).encode(), operations))
-        self._binding = Binding(self._module, prototype) if prototype else None
-        own_bytes = _FOREIGN_BYTES if runtime else size_bytes
-        self._space = self._lib.gcb_space_new(own_bytes, MEMORY_TYPES.index(memory), operations[0], verify)
-        if self._space == self._ffi.NULL:
-            raise self._failure()
+        super().__init__(
+            _FOREIGN_BYTES if runtime else size_bytes,
+            core=core,
+            library=library,
+            memory=memory,
+            prototype=prototype,
+            verify=verify,
+        )
+        self.size_bytes = size_bytes
         if runtime and self._lib.gcb_adopt(self._space, str(runtime).encode(), size_bytes):
             problem = self._failure()
             self.close()
             raise problem
-        if self._binding:
-            address = int(self._ffi.cast("uintptr_t", self._lib.gcb_space_address(self._space)))
-            self._binding.open(Memory(address=address, size_bytes=size_bytes, pages=size_bytes // PAGE_BYTES))
         self._kept: list[Any] = []
         self._mutators = 0
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """End what still runs and give the memory back. Again does nothing."""
-        if self._space is None:
-            return
-        if self._program is not None:
+        if self._space is not None and self._program is not None:
             self._lib.gcb_abandon(self._space)
             self._lib.gcb_join(self._space, self._program, self._ffi.new("uint64_t *"))
-        if self._binding:
-            self._binding.close()
-        self._lib.gcb_space_free(self._space)
-        self._space = None
+        super().close()
 
     @property
     def alias_huge(self) -> bool:
@@ -121,16 +101,6 @@ class Heap:
             return "unknown"
         sizes = ["2 MiB"] * (huge_bytes > 0) + ["4 KiB"] * (huge_bytes < self.size_bytes)
         return " and ".join(sizes) + " pages"
-
-    @property
-    def granules(self) -> int:
-        """How many granules the barrier tells apart."""
-        return self.size_bytes // self.granule_bytes
-
-    @property
-    def granule_bytes(self) -> int:
-        """What one bit of the dirty set covers."""
-        return int(self._lib.gcb_granule_bytes(self._space))
 
     # Mutators
 
@@ -199,10 +169,6 @@ class Heap:
     def totals(self) -> dict[str, int]:
         """``gcb_totals``: operations, cpu_ns, minor_faults, wall_ns, live_bytes ...; after :meth:`join`."""
         return self._record("gcb_totals", self._lib.gcb_get_totals)
-
-    def tallies(self) -> dict[str, int]:
-        """What the barrier has counted beside its reports, by name."""
-        return build.tallies(self._module, self._space)
 
     def operation_times(self) -> NDArray[np.uint64]:
         """How many operations fell into each bucket, shape ``(phases, buckets)``; after :meth:`join`."""
@@ -349,13 +315,3 @@ class Heap:
         record = self._ffi.new(f"{name} *")
         get(self._space, record)
         return {field: int(getattr(record, field)) for field, _ in self._ffi.typeof(name).fields}
-
-    def _check(self, result: int) -> int:
-        if result < 0:
-            raise self._failure()
-        return result
-
-    def _failure(self) -> GcBarrierError:
-        if self._binding and (problem := self._binding.failure()):
-            return problem
-        return GcBarrierError(build.last_error(self._module))

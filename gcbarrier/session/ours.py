@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from gcbarrier import barriers, collectors
 from gcbarrier.core import build, events, times
 from gcbarrier.core.heap import Heap, Wanted
+from gcbarrier.core.library import measured_costs
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.host import fits, machine_name
-from gcbarrier.model import MEMORY_TYPES, Invocation, Outcome, Pause, Scalar, evolve
+from gcbarrier.model import Invocation, Outcome, Pause, Scalar, evolve
 from gcbarrier.session import foreign, oracle
 from gcbarrier.session.program import Program
 
@@ -84,7 +85,10 @@ class _Session:
         job, config = self._job, self._config
         chosen = barriers.of(config)
         fits(config.heap_bytes, config.memory, copied=chosen.promises.fork)
-        self._facts = _facts(job.barrier, config.memory) if chosen.prototype is None else {}
+        # Measured in this very process, before anything else happens in it.
+        self._facts = {}
+        if chosen.prototype is None:
+            self._facts |= measured_costs(job.barrier.core, job.barrier.library, config.memory)
         with Heap(
             config.heap_bytes,
             core=job.barrier.core,
@@ -111,7 +115,7 @@ class _Session:
                 job.program,
                 core=job.barrier.core,
                 # Only where the program has the barrier's store inlined.
-                library=job.barrier.library if chosen.store else None,
+                library=job.barrier.library if chosen.store_header else None,
                 # Whatever the heap lies in: this one holds all that was ever allocated, and huge pages are few.
                 memory="shmem",
                 mutators=config.mutators,
@@ -263,19 +267,3 @@ _TOTALS = {
     "allocated_bytes": "allocated_bytes",
     "metadata_bytes": "metadata_bytes",
 }
-
-
-def _facts(plugin: build.Plugin, memory: str) -> dict[str, Scalar]:
-    """What is measured in the invocation's own process, before anything else happens in it."""
-    module = build.load(plugin.core)
-    operations = module.ffi.new("const gcb_barrier_ops **")
-    if module.lib.gcb_load_barrier(str(plugin.library).encode(), operations):
-        raise GcBarrierError(build.last_error(module))
-    kind = MEMORY_TYPES.index(memory)
-    facts: dict[str, Scalar] = {
-        "fault_cost_ns": int(module.lib.gcb_fault_cost_ns(kind, operations[0])),
-        "granule_bytes": int(module.lib.gcb_measured_granule_bytes(kind, operations[0])),
-    }
-    if -1 in facts.values():
-        raise GcBarrierError(build.last_error(module))
-    return facts

@@ -72,7 +72,12 @@ def prepare(config: Config, *, ours: bool = False) -> Program:
     collector = collectors.of(config)
     if collector.runtime is None:
         plugin = build.mutator(
-            source, header, verify=config.verify, timed=config.timed, store=barrier.store, defines=barrier.defines
+            source,
+            header,
+            verify=config.verify,
+            timed=config.timed,
+            store_header=barrier.store_header,
+            defines=barrier.defines,
         )
     elif ours:
         plugin = build.mutator(source, header, verify=False)

@@ -18,6 +18,7 @@ from conformance.known import known_losses
 from conformance.life import Seen
 from conformance.subject import Subject, notices_any_write
 from gcbarrier import barriers
+from gcbarrier.bench.trial import try_out
 from gcbarrier.campaign import runner
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
@@ -137,7 +138,7 @@ def _part(keys: Sequence[Key], chosen: Sequence[Key], plugins: Mapping[str, buil
         began = time.monotonic()
         barrier, memory = key
         try:
-            barriers.probe(barrier, plugins[barrier], memory)
+            try_out(barrier, plugins[barrier], memory)
         except Unavailable as problem:
             results.unavailable[key] = problem.why
             continue

@@ -99,7 +99,7 @@ class Subject:
 def notices_any_write(barrier: str) -> bool:
     """Whether a write to memory is enough, without gcb_store()."""
     chosen = barriers.choose(barrier)
-    return chosen.promises.tracks and not chosen.promises.snapshot and chosen.store is None
+    return chosen.promises.tracks and not chosen.promises.snapshot and chosen.store_header is None
 
 
 def write(memory: Tracked, pages: ArrayLike, at: int = 0, value: int = 1) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gcbarrier.core import build
+from gcbarrier.core.library import open_core
 from gcbarrier.errors import GcBarrierError, Unavailable
 
 BARRIER = build.NATIVE.with_name("barriers") / "uffd_wp_async.c"
@@ -72,12 +73,11 @@ def test_a_plugin_that_is_none_is_refused_by_the_core(cache: Path, tmp_path: Pat
     source = tmp_path / "empty.c"
     source.write_text("int nothing;\n")
     plugin = build.barrier(source)
-    module = build.load(plugin.core)
-    operations = module.ffi.new("const gcb_barrier_ops **")
-    assert module.lib.gcb_load_barrier(str(plugin.library).encode(), operations) == -1
-    assert "defines no GCB_BARRIER" in build.last_error(module)
-    assert module.lib.gcb_load_program(str(plugin.library).encode(), module.ffi.new("gcb_program *")) == -1
-    assert "does not define gcb_build" in build.last_error(module)
+    core = open_core(plugin.core)
+    with pytest.raises(GcBarrierError, match="defines no GCB_BARRIER"):
+        core.barrier(plugin.library)
+    assert core.lib.gcb_load_program(str(plugin.library).encode(), core.ffi.new("gcb_program *")) == -1
+    assert "does not define gcb_build" in str(core.failure())
     assert cache.is_dir()
 
 

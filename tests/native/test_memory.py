@@ -11,6 +11,7 @@ import pytest
 
 from gcbarrier import measure
 from gcbarrier.core import build
+from gcbarrier.core.library import open_core
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.machines import features, host
 from gcbarrier.model import MEMORY_TYPES, Config, Outcome
@@ -211,14 +212,14 @@ def test_a_barrier_runs_on_the_memory_that_it_names_only() -> None:
 @pytest.mark.parametrize("blocks", [1, 2, 9, 31, 32, 33])
 def test_the_smallest_heaps_have_small_metadata(blocks: int, needs: Needs) -> None:
     needs("memfd")
-    module = build.load(build.core())
+    module = open_core(build.core())
     space = module.lib.gcb_space_new(blocks * 32 << 10, 0, module.ffi.NULL, False)
-    assert space != module.ffi.NULL, build.last_error(module)
+    assert space != module.ffi.NULL, str(module.failure())
     try:
         assert module.lib.gcb_metadata_bytes(space) < (64 << 10)
         # And are marked to the end: there are more objects than the stack has room for.
         graph = module.lib.gcb_graph_new(space, blocks * 500, 1)
-        assert graph != module.ffi.NULL, build.last_error(module)
+        assert graph != module.ffi.NULL, str(module.failure())
         assert module.lib.gcb_graph_mark_plain(graph) > 0
         reached = module.lib.gcb_graph_objects(graph)
         for markers in (1, 3):

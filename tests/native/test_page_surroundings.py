@@ -10,7 +10,7 @@ import pytest
 from pages import collected, left_behind, python, write
 
 from gcbarrier import barriers
-from gcbarrier.core import build as core
+from gcbarrier.core.library import open_core
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import MEMORY_TYPES, PAGE_BYTES
 from gcbarrier.tracked import Tracked
@@ -46,14 +46,13 @@ def test_close_leaves_no_thread_no_file_and_no_handler(barrier: str) -> None:
 
 def test_a_failed_open_leaves_nothing_either(barrier: str) -> None:
     plugin = barriers.choose(barrier).compile()
-    module = core.load(plugin.core)
-    operations = module.ffi.new("const gcb_barrier_ops **")
-    assert module.lib.gcb_load_barrier(str(plugin.library).encode(), operations) == 0
+    core = open_core(plugin.core)
+    operations = core.barrier(plugin.library)
 
     def opens() -> bool:
-        space = module.lib.gcb_space_new(MIB, MEMORY_TYPES.index("shmem"), operations[0], False)
-        module.lib.gcb_space_free(space)
-        return space != module.ffi.NULL
+        space = core.lib.gcb_space_new(MIB, MEMORY_TYPES.index("shmem"), operations, False)
+        core.lib.gcb_space_free(space)
+        return space != core.ffi.NULL
 
     assert opens()
     before = left_behind()

@@ -44,8 +44,8 @@ def gcc(*arguments: str | Path) -> None:
 
 def options(barrier: str, **params: int) -> tuple[str, ...]:
     chosen = barriers.choose(barrier, params)
-    assert chosen.store is not None
-    return (*chosen.defines, f'-DGCB_STORE_HEADER="{chosen.store.name}"', f"-I{chosen.store.parent}")
+    assert chosen.store_header is not None
+    return (*chosen.defines, f'-DGCB_STORE_HEADER="{chosen.store_header.name}"', f"-I{chosen.store_header.parent}")
 
 
 def instructions(folder: Path, *extra: str) -> int:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcbarrier.core import build, times
+from gcbarrier.core.library import open_core
 from gcbarrier.model import PHASES, Config, Invocation, OperationTimes, Outcome, SlowOperation
 from gcbarrier.results import IN_CYCLE, histogram
 
@@ -15,7 +16,7 @@ CONFIG = Config(heap="graph_edits", barrier="none", collector="never", heap_byte
 
 @pytest.fixture(scope="module")
 def core():
-    return build.load(build.core())
+    return open_core(build.core())
 
 
 def outcome(*found: OperationTimes, slow: tuple[SlowOperation, ...] = ()) -> Outcome:

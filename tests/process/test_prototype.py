@@ -6,7 +6,7 @@ import pytest
 from places import PLUGINS
 
 from gcbarrier import collectors, measure
-from gcbarrier.bench.trial import probe
+from gcbarrier.bench.trial import try_out
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, Outcome
 from gcbarrier.plugins import discovery
@@ -57,7 +57,7 @@ def test_the_seeds_protocol_in_thirty_lines(collector: str) -> None:
 
 
 def test_it_is_probed_and_watches_memory_like_any_other() -> None:
-    assert probe("seed-protocol") == 0
+    assert try_out("seed-protocol") == 0
     with Tracked(1 << 20, "seed-protocol") as memory:
         memory.arm()
         memory.view[5 * 4096 + 7] = 1
@@ -68,7 +68,7 @@ def test_it_is_probed_and_watches_memory_like_any_other() -> None:
 def test_a_wrong_prototype_is_caught(tmp_path: Path) -> None:
     name = variant(tmp_path, "forgetful", "        return written\n", "        return written[1:]\n")
     with pytest.raises(GcBarrierError, match="a page written after it was armed was not reported"):
-        probe(name)
+        try_out(name)
     with pytest.raises(GcBarrierError, match="not reported"):
         run(name)
 

@@ -9,6 +9,7 @@ from places import PLUGINS
 
 from gcbarrier import barriers
 from gcbarrier.core import build
+from gcbarrier.core.library import open_core
 from gcbarrier.model import Config
 from gcbarrier.plugins import discovery
 from gcbarrier.session import program as programs
@@ -81,7 +82,7 @@ class _Caller:
     def __init__(self, seed: int, tracked: bool) -> None:
         self.chance = random.Random(seed)
         self.counts: dict[str, int] = {}
-        module = build.load(build.core())
+        module = open_core(build.core())
         self.ffi, self.lib = module.ffi, module.lib
         prepared = programs.prepare(CONFIG)
         self.params = self.ffi.from_buffer(prepared.params)

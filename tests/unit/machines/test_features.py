@@ -42,7 +42,7 @@ def test_require_says_what_why_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -
 def test_a_kernel_without_tracking_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     """All bits read zero, as soft-dirty's do where clear_refs succeeds and tracks nothing; then all read one."""
     for constant in (0, 1):
-        monkeypatch.setattr(features, "_page_bit", lambda _address, _bit, constant=constant: constant)
+        monkeypatch.setattr(features.Pagemap, "bit", lambda *_, constant=constant: bool(constant))
         for name in ("soft-dirty", "async-uffd-wp"):
             answer = features.feature.__wrapped__(name)
             assert not answer.works
