@@ -114,8 +114,7 @@ def test_a_write_watch_refuses_what_is_no_range_of_its_own(watch: WriteWatch, ba
 def test_a_write_watch_refuses_no_room_unknown_flags_and_unwatched_memory(watch: WriteWatch) -> None:
     with pytest.raises(GcBarrierError, match="at least one address"):
         watch.get(capacity=0)
-    module = watch._module
-    ffi, lib, space = module.ffi, module.lib, watch._space
+    ffi, lib, space = watch._ffi, watch._lib, watch._space
     room, count, granularity = ffi.new("void *[1]"), ffi.new("size_t *", 1), ffi.new("uint32_t *")
     base = ffi.cast("void *", watch.address)
     assert lib.gcb_get_write_watch(space, 2, base, PAGE_BYTES, room, count, granularity) == -1

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from places import PLUGINS
 
+from gcbarrier import barriers
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign.runner import Step
 from gcbarrier.campaign.settings import read
+from gcbarrier.campaign.watching import Watch
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.plugins import discovery
 
