@@ -12,13 +12,14 @@ import os
 import platform
 import resource
 import struct
-from typing import Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Self
 
 from gcbarrier.errors import Unavailable
 from gcbarrier.model import PAGE_BYTES
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 UFFD_WP_BIT = 57
 """Of a pagemap entry: set while the page is write-protected and has not been written."""
@@ -117,17 +118,25 @@ class Pagemap:
     def __init__(self) -> None:
         self._file = open("/proc/self/pagemap", "rb", buffering=0)  # noqa: SIM115 - closed by close()
 
-    def read(self, address: int, pages: int) -> NDArray[np.uint64]:
+    def read(self, address: int, pages: int) -> "NDArray[np.uint64]":
         """The entries of so many pages: uint64[pages]."""
+        # Imported when first needed: whoever only lists plug-ins needs no arrays.
+        import numpy as np
+
         data = os.pread(self._file.fileno(), pages * 8, address // PAGE_BYTES * 8)
         return np.frombuffer(data, np.uint64)
 
     def bit(self, address: int, bit: int) -> bool:
         """One bit of the entry of the page at ``address``."""
-        return bool(int(self.read(address, 1)[0]) >> bit & 1)
+        entry = os.pread(self._file.fileno(), 8, address // PAGE_BYTES * 8)
+        return bool(int.from_bytes(entry, "little") >> bit & 1)
 
-    def scan(self, address: int, size_bytes: int, *, category: int = PAGE_IS_WRITTEN, rearm: bool) -> NDArray[np.int64]:
+    def scan(
+        self, address: int, size_bytes: int, *, category: int = PAGE_IS_WRITTEN, rearm: bool
+    ) -> "NDArray[np.int64]":
         """Numbers of the range's pages in ``category``, ascending; ``rearm`` protects them again in the same step."""
+        import numpy as np
+
         regions = np.empty((_REGIONS, 3), np.uint64)
         at, end = address, address + size_bytes
         found = [np.empty(0, np.int64)]

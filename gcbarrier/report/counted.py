@@ -1,16 +1,19 @@
 """What barriers and collectors counted beside the pauses, for a terminal or a log file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gcbarrier.model import Scalar, format_bytes
+from gcbarrier.model import Config, Scalar, format_bytes
 from gcbarrier.report.looks import sort_key
 from gcbarrier.report.units import DASH, format_number
 from gcbarrier.results import Cell, cells, percentile, spread
 from gcbarrier.results.run import Run
+
+_WHERE = 4
+"""Columns that say of what it is: those that repeat are left blank."""
 
 
 def counted_table(run: Run) -> RenderableType | None:
@@ -21,13 +24,16 @@ def counted_table(run: Run) -> RenderableType | None:
     happened is left out; the run's file has it.
     """
     rows = []
-    for cell in cells(run.outcomes):
+    every = cells(run.outcomes)
+    varied = _varied(cell.config for cell in every)
+    for cell in every:
         config = cell.config
         key = (cell.machine, config.heap, config.heap_bytes, sort_key(config.barrier), config.collector)
         heap = f"{config.heap}, {format_bytes(config.heap_bytes)}"
         where = (
-            *(cell.machine, _with(heap, config.heap_params)),
-            *(_with(config.barrier, config.barrier_params), _with(config.collector, config.collector_params)),
+            *(cell.machine, _with(heap, config.heap_params, varied)),
+            _with(config.barrier, config.barrier_params, varied),
+            _with(config.collector, config.collector_params, varied),
         )
         rows += [(key, (*where, *counted)) for counted in (*_tallies(cell), *_notes(cell))]
     if not rows:
@@ -38,8 +44,11 @@ def counted_table(run: Run) -> RenderableType | None:
         table.add_column(head, no_wrap=True)
     for head in ("median", "from", "to", "sum"):
         table.add_column(head, justify="right", no_wrap=True)
+    above: tuple[str, ...] = ()
     for _, row in sorted(rows, key=lambda pair: pair[0]):
-        table.add_row(*map(Text, row))
+        same = row[:_WHERE] == above
+        above = row[:_WHERE]
+        table.add_row(*map(Text, ("",) * _WHERE + row[_WHERE:] if same else row))
     return table
 
 
@@ -56,9 +65,20 @@ def _notes(cell: Cell) -> Iterator[tuple[str, ...]]:
         yield _row(name, "cycle", [percentile(each, 50) for each in values], sum(map(sum, values)))
 
 
-def _with(name: str, params: Mapping[str, Scalar]) -> str:
+def _varied(configs: Iterable[Config]) -> set[str]:
+    """The parameters that are not the same in all that have them."""
+    seen: dict[str, set[Scalar]] = {}
+    for config in configs:
+        for params in (config.heap_params, config.barrier_params, config.collector_params):
+            for name, value in params.items():
+                seen.setdefault(name, set()).add(value)
+    return {name for name, values in seen.items() if len(values) > 1}
+
+
+def _with(name: str, params: Mapping[str, Scalar], varied: set[str]) -> str:
     """The name, with what tells it apart from its like."""
-    return f"{name} ({', '.join(f'{key}={value}' for key, value in params.items())})" if params else name
+    said = [f"{key}={value}" for key, value in params.items() if key in varied]
+    return f"{name} ({', '.join(said)})" if said else name
 
 
 def _row(name: str, per: str, each: list[float] | list[int], total: float) -> tuple[str, ...]:
