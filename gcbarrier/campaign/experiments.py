@@ -11,6 +11,7 @@ from gcbarrier.campaign import runner
 from gcbarrier.campaign.lacking import (
     absent_collectors,
     as_told,
+    compilable,
     equipped,
     lacking_barriers,
     refuse_lacking,
@@ -79,7 +80,7 @@ def run(
             either = [planned(Machine(name="lab", accelerator=each)) for each in ("kvm", "tcg")]
             if either[0].counted:
                 either = [planned(Machine(name="lab", accelerator="tcg-icount"))]
-            _compile(either, watch)
+            _compile([compilable(plan) for plan in either], watch)
             return either
 
         lacking: dict[str, Unavailable] = {}

@@ -54,15 +54,25 @@ def equipped(plan: Plan, place: Place, settings: Settings, watch: Watch) -> tupl
     return attrs.evolve(plan, configs=configs), absent
 
 
+def compilable(plan: Plan) -> Plan:
+    """The plan without the collectors whose library is not here, where everything is compiled."""
+    absent = collectors.lacking(_foreign(plan))
+    return attrs.evolve(plan, configs=tuple(config for config in plan.configs if config.collector not in absent))
+
+
 def absent_collectors(plan: Plan, place: Place) -> dict[str, Unavailable]:
     """The plan's collectors whose library is not on that machine."""
-    names = {config.collector for config in plan.configs if collectors.of(config).runtime is not None}
+    names = _foreign(plan)
     # It is compiled here, wherever it runs.
     absent = collectors.lacking(names)
     rest = sorted(names - set(absent))
     if rest and place.machine != NATIVE:
         absent |= place.executor.submit(collectors.lacking, rest).result()
     return absent
+
+
+def _foreign(plan: Plan) -> set[str]:
+    return {config.collector for config in plan.configs if collectors.of(config).runtime is not None}
 
 
 def refuse_lacking(missing: dict[str, Unavailable], plan: Plan, settings: Settings) -> None:
