@@ -16,12 +16,12 @@ records; figures are next door in ``report``.
 from gcbarrier.results.cells import Cell, Workload, cells, workloads
 from gcbarrier.results.cost import Cost, cpu_ns_per_operation, faults_per_operation, operations_per_second, relative
 from gcbarrier.results.operations import IN_CYCLE, Histogram, cause, causes, histogram
-from gcbarrier.results.pauses import PHASES, pauses, phase_split, stopped_per_cycle
+from gcbarrier.results.pauses import PAUSE_PHASES, pauses, phase_split, stopped_per_cycle
 from gcbarrier.results.spread import Spread, geometric_mean, percentile, spread, tail
 
 __all__ = [
     "IN_CYCLE",
-    "PHASES",
+    "PAUSE_PHASES",
     "Cell",
     "Cost",
     "Histogram",

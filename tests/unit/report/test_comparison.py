@@ -14,7 +14,7 @@ from synthetic import make_outcome, make_outcomes, make_run
 from gcbarrier import results
 from gcbarrier.model import Config, Outcome, evolve
 from gcbarrier.report import Comparison, Pauses, Report
-from gcbarrier.report.looks import barrier_colours
+from gcbarrier.report.looks import barrier_look, sort_key
 from gcbarrier.report.units import DASH, TIMES, format_ns
 from gcbarrier.results import Cell
 from gcbarrier.results.run import Run
@@ -168,7 +168,7 @@ def test_phases_add_up_and_are_those_of_the_run(run: Run, figure: Figure) -> Non
     axes = panel(figure, "phases")
     for cell, kind in cells(run):
         bars = [box for box in axes.containers if box.get_label().startswith(f"{cell.label} {kind} ")]
-        assert [box.get_label().rsplit(" ", 1)[1] for box in bars] == [*results.PHASES, "other"]
+        assert [box.get_label().rsplit(" ", 1)[1] for box in bars] == [*results.PAUSE_PHASES, "other"]
         widths = [box.patches[0].get_width() for box in bars]
         assert sum(widths) == pytest.approx(100)
         split = results.phase_split(cell.pauses(kind))
@@ -214,7 +214,7 @@ def test_cost_is_a_dot_per_invocation_relative_to_none(run: Run, figure: Figure)
 def test_a_barrier_stands_in_one_row_of_all_panels_and_has_one_colour(run: Run, figure: Figure) -> None:
     order = [tick.get_text().split("\n")[0] for tick in panel(figure, "phases").get_yticklabels()]
     assert order == ["none", "uffd-wp-async", "uffd-wp-pagemap", "brand-new-card-table"]
-    colours = barrier_colours(order)
+    colours = {barrier: barrier_look(barrier).colour for barrier in order}
     for cell, kind in cells(run):
         row = order.index(cell.config.barrier)
         assert lines(panel(figure, "distribution"))[f"{cell.label} {kind}"].get_color() == colours[cell.config.barrier]
@@ -317,7 +317,8 @@ def test_nothing_overlaps_or_is_cut_off(figures: dict[str, Figure]) -> None:
 
 
 def test_known_barriers_keep_their_colours_and_newcomers_differ() -> None:
-    few, many = barrier_colours(["none", "soft-dirty"]), barrier_colours(["x", "none", "z", "soft-dirty", "y"])
-    assert {name: many[name] for name in few} == few
-    assert len(set(many.values())) == 5
-    assert list(many) == ["none", "soft-dirty", "x", "y", "z"]
+    names = ["x", "none", "z", "soft-dirty", "y"]
+    colours = {name: barrier_look(name).colour for name in names}
+    assert (colours["none"], colours["soft-dirty"]) == ("#555555", "#009E73"), "readers have learned them"
+    assert len(set(colours.values())) == 5
+    assert sorted(names, key=sort_key) == ["none", "soft-dirty", "x", "y", "z"]

@@ -17,7 +17,7 @@ ASYNC = Config(heap="graph_edits", barrier="uffd-wp-async", collector="mostly-co
 
 
 def pause(total: int, *, kind: str = "remark", cycle: int = 0, **phases: int) -> Pause:
-    parts = {f"{phase}_ns": phases.get(phase, 0) for phase in results.PHASES}
+    parts = {f"{phase}_ns": phases.get(phase, 0) for phase in results.PAUSE_PHASES}
     return Pause(
         cycle=cycle, kind=kind, start_ns=0, pause_ns=total, dirty_granules=0, rounds=0, preempted=False, **parts
     )
@@ -51,14 +51,14 @@ def test_phases_add_up_to_the_median_pause() -> None:
     )
     assert split.sum() == pytest.approx(800)
     # A quarter of each pause lies in no phase.
-    assert dict(zip((*results.PHASES, "other"), split, strict=True))["other"] == pytest.approx(200, rel=0.01)
+    assert dict(zip((*results.PAUSE_PHASES, "other"), split, strict=True))["other"] == pytest.approx(200, rel=0.01)
 
 
 def test_the_split_of_two_pauses_has_both() -> None:
     split = results.phase_split(results.pauses([outcome(ASYNC, 0, pause(100, collect=100), pause(300, mark=300))]))
     assert split.sum() == pytest.approx(200)
-    assert split[results.PHASES.index("collect")] == pytest.approx(50)
-    assert split[results.PHASES.index("mark")] == pytest.approx(150)
+    assert split[results.PAUSE_PHASES.index("collect")] == pytest.approx(50)
+    assert split[results.PAUSE_PHASES.index("mark")] == pytest.approx(150)
 
 
 @given(st.lists(st.integers(1, 10**12), min_size=1, max_size=50))
