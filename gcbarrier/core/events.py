@@ -52,7 +52,7 @@ class Kind(IntEnum):
     RESUME = 7
     """To the moment the last mutator ran again."""
     ARM = 8
-    """[pages]"""
+    """[granules; pages, where a fork arms]"""
     SWEEP = 9
     """[blocks freed]"""
     STALL = 10

@@ -1,8 +1,9 @@
 """The run directory, and numbers out of it, as numpy arrays; no drawing here.
 
-``run`` reads a run and ``writer`` writes it; what rows it has of what is in ``tables``. Of ``pauses``, ``cells``,
-``operations``, ``points``, ``cost`` and ``spread`` figures and tables are made. May import ``machines.cache`` and the
-records; figures are next door in ``report``.
+``run`` reads a run and ``writer`` writes it, into the folder that ``reserve`` has reserved; what rows it has of what is
+in ``tables``, and what of its plan is missing, ``lost`` tells. Of ``pauses``, ``cells``, ``operations``, ``points``,
+``cost`` and ``spread`` figures and tables are made. May import ``machines.cache`` and the records; figures are next
+door in ``report``.
 
 ::
 
