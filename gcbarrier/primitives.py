@@ -1,8 +1,8 @@
 """The kernel's page tracking from Python: userfaultfd, pagemap, PAGEMAP_SCAN, soft-dirty, fault counters.
 
-For prototypes and experiments, and the one place where Python has the kernel's numbers; the C core has its own in
-``native/watch/pagetables.h``. Addresses and sizes are bytes and whole pages; every call that the kernel refuses raises
-OSError with its reason.
+For prototypes and experiments, and the one place where Python has the kernel's numbers of page tracking; C has them in
+``native/include/pagetables.h``. Addresses and sizes are bytes and whole pages; every call that the kernel refuses
+raises OSError with its reason.
 """
 
 import ctypes

@@ -7,7 +7,12 @@ both say (``tracks``, ``snapshot``, ``fork``) is compared when the barrier is lo
 It may have ``Params``, a frozen attrs class: its numbers are constants ``GCB_PARAM_<field>`` in the C files, and
 ``BARRIER`` may then be a function of them. A software barrier brings a third file, ``x.h``, with what ``gcb_store()``
 does beside storing (``native/include/gcbarrier.h`` says how). A file without C, but with a class ``Prototype``, is a
-prototype (:mod:`gcbarrier.core.prototype`). Nothing else names them.
+prototype (:mod:`gcbarrier.core.prototype`).
+
+Nothing needs to name them. A few are named all the same: ``none`` is the baseline of :mod:`gcbarrier.results.cells` and
+what a collector with memory of its own runs over; ``uffd-wp-async`` is the default of :mod:`gcbarrier.tracked` and
+:mod:`gcbarrier.write_watch`, and :mod:`gcbarrier.bench.costs` has its system calls written out; and those that are most
+often compared have their colours in :mod:`gcbarrier.report.looks`.
 """
 
 from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@
 
 #include <time.h>
 
-enum { RANGE_WORDS = 8, RANGE_PAGES = 512 }; /* what one page of page-table entries covers */
+enum { RANGE_WORDS = 8 }; /* of the dirty set: what one page of page-table entries covers, 512 pages */
 /* A record for every page up to 4 GiB: each faults once after it was armed. Two drains' records must find
  * room for the log to count as complete (fault_ring.h), so a heap that is written all over is scanned. */
 enum { LEAST_RING = 64 << 10, LARGEST_RING = 16 << 20, RING_SHARE = 256 };

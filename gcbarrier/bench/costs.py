@@ -1,8 +1,7 @@
 """What barriers cost by themselves: the functions that the experiments' probes call.
 
 Each opens the barrier over memory of its own, full of objects of a page, and repeats what it times until its budget is
-over. Readings are in ns (instructions, on a machine that counts
-those).
+over. Readings are in ns (instructions, on a machine that counts those).
 """
 
 from collections.abc import Iterator

@@ -2,6 +2,8 @@
 
 ``plans`` is what an experiment hands over, ``settings`` what a user changed about it. ``experiments`` runs it here and,
 for what this kernel can't do, in the lab: ``places`` are these machines, ``lacking`` is what each can't do of it, and
-``runner`` orders the invocations and has each taken in a fresh process. May import every room below: ``session`` and
-``bench`` are what one invocation does, ``machines`` where it does it, ``results`` where it ends up.
+``runner`` orders the invocations and has each taken in a fresh process. ``availability`` tries on a machine what a plan
+asks of it, ``shipping`` takes compiled files to one without a compiler, ``watching`` is who is told how it comes along,
+and ``saving`` keeps what :func:`gcbarrier.measure` returned. May import every room below: ``session`` and ``bench`` are
+what one invocation does, ``machines`` where it does it, ``results`` where it ends up.
 """

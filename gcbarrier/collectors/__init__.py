@@ -2,10 +2,10 @@
 
 ``x.py`` has a docstring, whose first line is its summary; ``collect(heap, params)``, one cycle in terms of the phases
 of :class:`gcbarrier.core.heap.Heap`; ``Params``, a frozen attrs class that inherits :class:`Triggered` or
-:class:`Marking`; and
-``NEEDS_TRACKING``: whether it marks while mutators run, and so needs a barrier that tracks (``NEEDS_SNAPSHOT``: one
-that reports what stores overwrite; with ``NEEDS_FORK`` too: one whose snapshot is a forked child's). With
-``NEVER_DUE`` no cycle begins but where memory runs out. Nothing else names them.
+:class:`Marking`; and ``NEEDS_TRACKING``: whether it marks while mutators run, and so needs a barrier that tracks
+(``NEEDS_SNAPSHOT``: one that reports what stores overwrite; with ``NEEDS_FORK`` too: one whose snapshot is a forked
+child's). With ``NEVER_DUE`` no cycle begins but where memory runs out. Nothing needs to name them; where barrier and
+collector don't fit, :mod:`gcbarrier.campaign.settings` names one that does.
 
 ``heap.note("rounds that stopped", 2)`` in ``collect`` records a number of the cycle. All of them are in the outcome's
 ``notes`` and in the run's ``notes.csv``, and the terminal's table has each name's median.
@@ -32,7 +32,7 @@ from gcbarrier.plugins import params as parameters
 
 @frozen(kw_only=True)
 class Triggered:
-    """The parameter that every collector has; their ``Params`` inherit it."""
+    """What all collectors of the core's heap have; their ``Params`` inherit it."""
 
     trigger: float = field(default=0.5, validator=[validators.gt(0), validators.le(1)])
     """A cycle begins when this share of what the last one left free has been allocated."""
@@ -50,7 +50,7 @@ class Marking(Triggered):
 
 @frozen(kw_only=True)
 class Timed:
-    """The parameter of collectors that bring their own memory and know by themselves when to collect."""
+    """What collectors have that bring their own memory and know by themselves when to collect."""
 
     every_s: float = field(default=0.0, validator=validators.ge(0))
     """It is also made to collect everything so many seconds after it last was; 0: only when it likes."""

@@ -15,7 +15,7 @@ NEEDS_FORK = True
 
 @frozen(kw_only=True)
 class Params(Triggered):
-    """``trigger`` alone."""
+    """When a cycle begins, nothing of its own: the child marks alone."""
 
 
 def collect(heap: Heap, params: Params) -> None:  # noqa: ARG001

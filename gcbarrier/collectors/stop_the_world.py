@@ -13,7 +13,7 @@ NEEDS_TRACKING = False
 
 @frozen(kw_only=True)
 class Params(Marking):
-    """``trigger`` and ``markers`` alone."""
+    """What every marking collector has, nothing of its own."""
 
 
 def collect(heap: Heap, params: Params) -> None:

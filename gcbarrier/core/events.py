@@ -52,7 +52,7 @@ class Kind(IntEnum):
     RESUME = 7
     """To the moment the last mutator ran again."""
     ARM = 8
-    """[pages]"""
+    """[granules; pages, where a fork arms]"""
     SWEEP = 9
     """[blocks freed]"""
     STALL = 10
@@ -66,7 +66,7 @@ class Kind(IntEnum):
 PAUSE_KINDS = ("", "remark", "rearm", "full", "prototype", "snapshot", "fork", "flip")
 """``gcb_pause_kind``."""
 
-_PHASES = (Kind.TTSP, Kind.ROOTS, Kind.COLLECT, Kind.RESCAN, Kind.MARK, Kind.RESUME)
+_PAUSE_PHASES = (Kind.TTSP, Kind.ROOTS, Kind.COLLECT, Kind.RESCAN, Kind.MARK, Kind.RESUME)
 
 
 def pauses(events: NDArray[Any]) -> tuple[Pause, ...]:
@@ -78,7 +78,7 @@ def pauses(events: NDArray[Any]) -> tuple[Pause, ...]:
         name = PAUSE_KINDS[int(whole["value"])]
         # A round is a collect that another look at the world follows; the last pause's own is none.
         before = (collects["cycle"] == whole["cycle"]) & (collects["start_ns"] < whole["start_ns"])
-        spent = {f"{kind.name.lower()}_ns": _duration(parts, kind) for kind in _PHASES}
+        spent = {f"{kind.name.lower()}_ns": _duration(parts, kind) for kind in _PAUSE_PHASES}
         found.append(
             Pause(
                 cycle=int(whole["cycle"]),

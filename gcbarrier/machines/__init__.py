@@ -1,6 +1,7 @@
 """Where things run: this machine, a fresh process of it, the lab's guest.
 
 ``host`` says what this machine is, ``features`` what its kernel can do (tried, not looked up), ``fresh`` runs each job
-in a new process, ``cache`` is the folder for what can be made again, and ``lab/`` a stock kernel under QEMU. May import
-``plugins`` and the records; knows nothing of what is measured.
+in a new process, ``children`` says what came of a forked one, ``cache`` is the folder for what can be made again, and
+``lab/`` a stock kernel under QEMU. May import ``plugins``, ``primitives`` and the records; knows nothing of what is
+measured.
 """

@@ -58,11 +58,6 @@ def _missing(why: str, remedy: str = "") -> Unavailable:
     return Unavailable("the feature", why, remedy)
 
 
-def features() -> tuple[Feature, ...]:
-    """Every feature that a barrier may need, each tried once per process."""
-    return tuple(feature(name) for name in _TRIALS)
-
-
 @functools.cache
 def feature(name: str) -> Feature:
     """Try one feature, once per process. Raises GcBarrierError for a name that isn't one.

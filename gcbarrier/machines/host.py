@@ -26,7 +26,7 @@ from gcbarrier.model import format_bytes
 UNKNOWN = "unknown"
 HUGE_BYTES = 2 << 20
 METADATA_SHARE = 0.04
-"""Of the heap, at most: mark bits, allocation bits, free lists."""
+"""Of the heap, at most: bitmaps, the table of blocks, what the marker has yet to visit."""
 
 KERNEL_OPTIONS = (
     "CONFIG_MEM_SOFT_DIRTY",

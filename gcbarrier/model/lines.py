@@ -37,7 +37,7 @@ def _worded(problem: BaseException, kind: type[Any] | None) -> str:
 
 
 def to_json(record: Any) -> str:
-    """Any record of this module as one line of JSON."""
+    """Any record of the model as one line of JSON."""
     return json.dumps(converter.unstructure(record))
 
 

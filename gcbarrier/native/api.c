@@ -87,10 +87,6 @@ uint64_t gcb_markers_cpu_ns(const gcb_space *space) {
   return gcb_marking_helpers_cpu_ns(&space->marking);
 }
 
-uint64_t gcb_marked_objects(const gcb_space *space) {
-  return space->marking.marker.objects;
-}
-
 /* cycle/ */
 
 int gcb_begin_cycle(gcb_space *space) {

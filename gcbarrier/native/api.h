@@ -93,7 +93,6 @@ int gcb_remark(gcb_space *space, bool looked);
 int gcb_full(gcb_space *space);
 int gcb_sweep(gcb_space *space);
 void gcb_end_cycle(gcb_space *space);
-uint64_t gcb_marked_objects(const gcb_space *space);
 
 /* For prototypes whose pause holds Python: the pause is marked as that. Phases that stop the world may be
  * called in it. */

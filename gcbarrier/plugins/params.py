@@ -1,7 +1,8 @@
-"""Parameters of heaps and collectors: attrs classes, filled from what a user set, and handed to C as a struct.
+"""Parameters of heaps, barriers and collectors: attrs classes, filled from what a user set, and handed to C.
 
 A plug-in's ``Params`` is a frozen attrs class whose fields are ``int``, ``float``, ``bool`` or ``str``, each with a
-default. In C an ``int`` and a ``bool`` are ``int64_t``, a ``float`` is ``double``, and texts are not there.
+default. A heap's mutator gets them as a struct, in which an ``int`` and a ``bool`` are ``int64_t`` and a ``float`` is
+``double``; the C files of a barrier or a collector as constants (``-D``). Texts are not there in C.
 """
 
 import struct

@@ -55,6 +55,8 @@ numbers; or any function of the machine's name and the cells.
 Figures are plain :class:`matplotlib.figure.Figure` objects that no window system knows of; a notebook shows them as
 they are, and :func:`save` writes them as PNG and SVG. Tables and units need no matplotlib, which is not imported before
 a report or a panel is asked for.
+
+May import ``results``, ``machines.cache`` and the records; what is run, and where, it is told.
 """
 
 import contextlib

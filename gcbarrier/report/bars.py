@@ -10,7 +10,7 @@ from gcbarrier.report.distribution import say_empty
 from gcbarrier.report.grammar import Measure
 from gcbarrier.report.style import FAINT, INK, PHASE_COLOURS, SMALL
 from gcbarrier.report.units import DASH, RATIO, TIMES, format_ns
-from gcbarrier.results import PHASES, Cell, phase_split
+from gcbarrier.results import PAUSE_PHASES, Cell, phase_split
 
 _BAR = 0.78
 _ROW, _LINE = 0.48, 0.13  # inches
@@ -93,7 +93,7 @@ def draw_phases(axes: Axes, cells: Sequence[Cell], colour_of: Colour) -> None:
 def _draw_split(axes: Axes, cell: Cell, kind: str, y: float, height: float) -> None:
     split = phase_split(cell.pauses(kind))
     left = 0.0
-    for phase, part in zip((*PHASES, "other"), split, strict=True):
+    for phase, part in zip((*PAUSE_PHASES, "other"), split, strict=True):
         width = 100 * part / split.sum() if split.sum() else 0.0
         colour = PHASE_COLOURS[phase]
         axes.barh(

@@ -1,6 +1,6 @@
 """What a curve looks like: a colour and a marker for each name, whatever company it keeps. No drawing here."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from zlib import crc32
 
 from attrs import evolve, frozen
@@ -47,11 +47,6 @@ def barrier_look(barrier: str) -> Look:
     return Look(colour=_SPARE[which], marker=_SPARE_MARKERS[rest % len(_SPARE_MARKERS)])
 
 
-def barrier_colours(barriers: Iterable[str]) -> dict[str, str]:
-    """A colour for each name, in the order in which a key names them."""
-    return {name: barrier_look(name).colour for name in sorted(set(barriers), key=sort_key)}
-
-
 def variant(look: Look, which: int) -> Look:
     """The same barrier once more (``which`` from 0 on), under another collector: a shade of its colour, another
     marker, dashes.
@@ -75,4 +70,4 @@ def palette(names: Sequence[str]) -> Mapping[str, Look]:
     }
 
 
-__all__ = ["MARKERS", "Look", "barrier_colours", "barrier_look", "palette", "sort_key", "variant"]
+__all__ = ["MARKERS", "Look", "barrier_look", "palette", "sort_key", "variant"]

@@ -14,7 +14,7 @@ from gcbarrier.report.panels import Drawing, Drawn, Panel, View
 from gcbarrier.report.sentences import Sentence, sentences
 from gcbarrier.report.sheets import Sheet
 from gcbarrier.report.style import styled
-from gcbarrier.report.tables import ByHand, Table, Written, rank
+from gcbarrier.report.tables import ByHand, Tabled, Written, rank
 from gcbarrier.results import cells
 from gcbarrier.results.points import points
 from gcbarrier.results.run import Run
@@ -40,9 +40,9 @@ def _whole(what: Whole | Panel | Drawing | Sequence[Panel | Drawing]) -> Whole:
     return Sheet([one if isinstance(one, Panel) else Drawn(one) for one in many])
 
 
-def _tables(what: Table | Written | Sequence[Table | Written]) -> Sequence[Table]:
+def _tables(what: Tabled | Written | Sequence[Tabled | Written]) -> Sequence[Tabled]:
     many = what if isinstance(what, Sequence) else (what,)
-    return [one if isinstance(one, Table) else ByHand(one) for one in many]
+    return [one if isinstance(one, Tabled) else ByHand(one) for one in many]
 
 
 @frozen(kw_only=True)
@@ -56,7 +56,7 @@ class Report:
     """Of each figure: what it answers. ``{heap_bytes}`` and other paths are filled in from the cells."""
     _figure: Whole = field(converter=_whole)
     """A panel, several side by side, or what draws a whole figure; a panel may be any function of axes and cells."""
-    _table: Sequence[Table] = field(converter=_tables)
+    _table: Sequence[Tabled] = field(converter=_tables)
     """One table or several; one may be any function of the machine's name and the cells."""
     closing: Sentence | Sequence[Sentence] = ()
     """Sentences below the tables."""

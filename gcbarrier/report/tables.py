@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from attrs import field, frozen
 from rich.console import RenderableType
-from rich.table import Table as RichTable
+from rich.table import Table
 from rich.text import Text
 
 from gcbarrier.report.grammar import Axis, Column, Measure, Names
@@ -14,7 +14,7 @@ from gcbarrier.report.units import DASH
 
 
 @runtime_checkable
-class Table(Protocol):
+class Tabled(Protocol):
     """One of a report's tables."""
 
     def parts(self, machine: str, cells: Sequence[Any], by: Names) -> Iterator[RenderableType]:
@@ -65,7 +65,7 @@ class Lines:
                 yield from map(Text, sentences(self.after, mine))
                 yield Text()
 
-    def _table(self, cells: Sequence[Any], by: Names) -> RichTable:
+    def _table(self, cells: Sequence[Any], by: Names) -> Table:
         named, own = by.names(cells), bool(by.head) and by not in self.columns
         columns = [column for each in self.columns for column in _columns(each)]
         lines = plain([Column(head=by.head, words=by.name, left=True), *columns] if own else columns)
@@ -112,11 +112,11 @@ class Across:
                 yield from map(Text, sentences(self.after, mine))
                 yield Text()
 
-    def _table(self, cells: Sequence[Any]) -> RichTable:
+    def _table(self, cells: Sequence[Any]) -> Table:
         (value,) = _columns(self.value)
         columns = self.columns.groups(cells)
         heads = [*(name for name, _ in columns), *(head for head, _ in self.last)]
-        lines = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        lines = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         lines.add_column(Text(self.rows.head), no_wrap=True)
         for head in heads:
             lines.add_column(Text(head), justify="right", no_wrap=True)
@@ -149,9 +149,9 @@ def rank(what: Axis | Names, cells: Sequence[Any]) -> dict[int, int]:
     return {id(cell): place for place, (_, mine) in enumerate(what.groups(cells)) for cell in mine}
 
 
-def plain(columns: Sequence[Column]) -> RichTable:
+def plain(columns: Sequence[Column]) -> Table:
     """An empty table without lines."""
-    lines = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    lines = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         lines.add_column(Text(column.head), justify="left" if column.left else "right", no_wrap=True)
     return lines
@@ -161,4 +161,4 @@ def _columns(what: Says) -> tuple[Column, ...]:
     return (what,) if isinstance(what, Column) else what.columns
 
 
-__all__ = ["Across", "ByHand", "Lines", "Says", "Table", "Written", "heading", "plain", "rank"]
+__all__ = ["Across", "ByHand", "Lines", "Says", "Tabled", "Written", "heading", "plain", "rank"]

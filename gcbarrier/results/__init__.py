@@ -1,8 +1,9 @@
 """The run directory, and numbers out of it, as numpy arrays; no drawing here.
 
-``run`` reads a run and ``writer`` writes it; what rows it has of what is in ``tables``. Of ``pauses``, ``cells``,
-``operations``, ``points``, ``cost`` and ``spread`` figures and tables are made. May import ``machines.cache`` and the
-records; figures are next door in ``report``.
+``run`` reads a run and ``writer`` writes it, into the folder that ``reserve`` has reserved; what rows it has of what is
+in ``tables``, and what of its plan is missing, ``lost`` tells. Of ``pauses``, ``cells``, ``operations``, ``points``,
+``cost`` and ``spread`` figures and tables are made. May import ``machines.cache`` and the records; figures are next
+door in ``report``.
 
 ::
 
@@ -16,12 +17,12 @@ records; figures are next door in ``report``.
 from gcbarrier.results.cells import Cell, Workload, cells, workloads
 from gcbarrier.results.cost import Cost, cpu_ns_per_operation, faults_per_operation, operations_per_second, relative
 from gcbarrier.results.operations import IN_CYCLE, Histogram, cause, causes, histogram
-from gcbarrier.results.pauses import PHASES, pauses, phase_split, stopped_per_cycle
+from gcbarrier.results.pauses import PAUSE_PHASES, pauses, phase_split, stopped_per_cycle
 from gcbarrier.results.spread import Spread, geometric_mean, percentile, spread, tail
 
 __all__ = [
     "IN_CYCLE",
-    "PHASES",
+    "PAUSE_PHASES",
     "Cell",
     "Cost",
     "Histogram",

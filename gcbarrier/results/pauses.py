@@ -11,7 +11,7 @@ from gcbarrier.results.run import Run
 from gcbarrier.results.spread import quartiles
 from gcbarrier.results.tables import PAUSES
 
-PHASES = ("ttsp", "roots", "collect", "rescan", "mark", "resume")
+PAUSE_PHASES = ("ttsp", "roots", "collect", "rescan", "mark", "resume")
 """The phases of a pause in the order in which they happen; column ``<phase>_ns`` holds each."""
 
 
@@ -26,20 +26,20 @@ def pauses(source: Run | Iterable[Outcome]) -> NDArray[Any]:
 
 
 def phase_split(table: NDArray[Any]) -> NDArray[np.float64]:
-    """What the typical pause of ``table`` (see :func:`pauses`) is made of, in ns, shape ``(len(PHASES) + 1,)``.
+    """What the typical pause of ``table`` (see :func:`pauses`) is made of, in ns, shape ``(len(PAUSE_PHASES) + 1,)``.
 
     The last element is time in no phase. Medians of phases do not add up to the median of the pause, so this takes
     the mean of each phase over the middle half of the pauses and scales the lot to the median pause: the sum is the
     median. All zeros where there are no pauses.
     """
     if not len(table):
-        return np.zeros(len(PHASES) + 1)
+        return np.zeros(len(PAUSE_PHASES) + 1)
     total = table["pause_ns"].astype(np.float64)
     low, median, high = quartiles(total)
     middle = table[(total >= low) & (total <= high)]
     if not len(middle):  # two pauses: both quartiles lie strictly between them
         middle = table
-    parts = np.array([middle[f"{phase}_ns"].mean() for phase in PHASES])
+    parts = np.array([middle[f"{phase}_ns"].mean() for phase in PAUSE_PHASES])
     other = max(float(middle["pause_ns"].mean() - parts.sum()), 0.0)
     split = np.append(parts, other)
     whole = split.sum()
@@ -60,4 +60,4 @@ def stopped_per_cycle(table: NDArray[Any]) -> NDArray[np.int64]:
     return total
 
 
-__all__ = ["PHASES", "pauses", "phase_split", "stopped_per_cycle"]
+__all__ = ["PAUSE_PHASES", "pauses", "phase_split", "stopped_per_cycle"]

@@ -1,7 +1,7 @@
 """What is fuzzed: each reader as a function of bytes, with valid inputs to start from.
 
 The contract of all of them: whatever the bytes are, there is a result or a GcBarrierError of one line, soon. The same
-functions are driven by coverage (``explore.py``) and by the test suite (``test_fuzz_readers.py``).
+functions are driven by coverage (``explore.py``) and by the test suite (``test_readers.py``).
 """
 
 import io

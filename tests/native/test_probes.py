@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gcbarrier.bench import probes as bench
+from gcbarrier.bench import probes
 from gcbarrier.bench.circumstances import CIRCUMSTANCES
 from gcbarrier.model import Probe, Reading, evolve
 
@@ -17,7 +17,7 @@ def probe(function: str, barrier: str, **arguments: Any) -> Probe:
 
 def found(function: str, barrier: str, **arguments: Any) -> dict[tuple[str, float], Reading]:
     """What a probe reads, in this process."""
-    finding = bench.run(bench.job(probe(function, barrier, **arguments), index=0))
+    finding = probes.run(probes.job(probe(function, barrier, **arguments), index=0))
     assert finding.error == ""
     return {(reading.what, reading.x): reading for reading in finding.readings}
 
@@ -48,19 +48,19 @@ def test_the_framework_is_measured_against_bare_calls_turn_by_turn(needs) -> Non
         counts = {read[prefix + what, share].samples for prefix in ("", "bare-", "added-")}
         assert len(counts) == 1, "each turn has both"
         assert read[f"added-{what}", share].unit == "%"
-    other = bench.run(bench.job(probe("costs:framework", "none", densities="0", budget_s=0.001), index=0))
+    other = probes.run(probes.job(probe("costs:framework", "none", densities="0", budget_s=0.001), index=0))
     assert "only uffd-wp-async" in other.error
 
 
 def test_however_many_mark_they_reach_what_the_plain_loop_reaches() -> None:
     # The probe compares the counts, and fails where they differ.
     graph = evolve(probe("marker:marking", "none", markers="1 2 5", pages="100", rounds=3), heap_bytes=64 * MIB)
-    finding = bench.run(bench.job(graph, index=0))
+    finding = probes.run(probes.job(graph, index=0))
     assert finding.error == ""
     read = {(reading.what, reading.x): reading for reading in finding.readings}
     assert set(read) == {("plain", 0), ("rescan", 100), *((w, x) for w in ("marker", "quotient") for x in (1, 2, 5))}
     assert all(reading.samples == 3 and reading.low <= reading.value <= reading.high for reading in read.values())
-    assert bench.run(bench.job(evolve(graph, arguments={**graph.arguments, "markers": "9"}), index=0)).error == (
+    assert probes.run(probes.job(evolve(graph, arguments={**graph.arguments, "markers": "9"}), index=0)).error == (
         "1 to 8 markers can mark, not 9"
     )
 
@@ -87,7 +87,7 @@ def test_async_write_protection_is_exact_or_refuses(needs) -> None:
 
 def test_what_goes_wrong_in_a_probe_is_its_finding(needs) -> None:
     needs("async-uffd-wp")
-    gone = bench.run(bench.job(probe("costs:nothing", "none"), index=3))
+    gone = probes.run(probes.job(probe("costs:nothing", "none"), index=3))
     assert (gone.error, gone.index) == ("there is no function nothing in gcbarrier.bench.costs", 3)
     with pytest.raises(ValueError, match="must match regex"):
         Probe(function="costs", barrier="none")

@@ -12,8 +12,7 @@ from planned import NATIVE, planned
 from rich.console import Console
 from synthetic import make_manifest, make_outcomes, make_run
 
-from gcbarrier import collectors
-from gcbarrier import report as plotting
+from gcbarrier import collectors, report
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign.lacking import absent_collectors, equipped
 from gcbarrier.campaign.places import Place, this_machine
@@ -79,7 +78,7 @@ def test_the_rest_is_run_and_what_was_left_out_is_said(beside: Callable[..., Run
     assert not campaign.failures(run)
     assert beside.told == [("native", "bdwgc", REMEDY)], "whoever watches the run"
     assert f"left out, not to be had: bdwgc ({REMEDY})" in footer(run, "native", 500), "the figure"
-    said = words(plotting.left_out_lines(run))
+    said = words(report.left_out_lines(run))
     assert said.startswith("left out on native: the collector bdwgc is not available here: the Boehm collector's"), said
     assert f"({REMEDY})" in said
 
@@ -138,7 +137,7 @@ def test_what_another_machine_of_the_run_had_is_not_left_out() -> None:
     said = footer(run, "native", 500)
     assert "not to be had on this machine: uffd-wp-async" in said
     assert "left out, not to be had: bdwgc" in said
-    assert plotting.left_out_lines(make_run(run.outcomes)) is None, "nothing was, or an old run does not tell"
+    assert report.left_out_lines(make_run(run.outcomes)) is None, "nothing was, or an old run does not tell"
 
 
 def test_only_what_lacks_something_is_lacking() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from places import PLUGINS
 
-from gcbarrier import results as metrics
+from gcbarrier import results
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign import settings
 from gcbarrier.core.events import EVENT
@@ -64,7 +64,7 @@ def test_from_the_plan_to_the_figure(run: Run, tmp_path: Path) -> None:
     with (out / "pauses.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     loaded = load(out)
-    assert len(rows) == len(metrics.pauses(loaded)) > 0
+    assert len(rows) == len(results.pauses(loaded)) > 0
     assert {row["kind"] for row in rows} <= {"full", "remark"}
     assert len(loaded.outcomes) == 4
     for index, outcome in enumerate(loaded.outcomes):

@@ -157,7 +157,7 @@ class _Caller:
 
 _PLAIN = (
     "gcb_finish", "gcb_abandon", "gcb_allocated_bytes", "gcb_begin_cycle", "gcb_arm", "gcb_snapshot",
-    "gcb_full", "gcb_rescan", "gcb_sweep", "gcb_end_cycle", "gcb_marked_objects", "gcb_stop", "gcb_resume",
+    "gcb_full", "gcb_rescan", "gcb_sweep", "gcb_end_cycle", "gcb_stop", "gcb_resume",
     "gcb_watch_arm", "gcb_watch_words", "gcb_granule_bytes", "gcb_space_address", "gcb_metadata_bytes",
     "gcb_alias_huge", "gcb_markers_cpu_ns",
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """The house's arrows: a room imports rooms below it, and none above."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ def imported(file: Path) -> set[str]:
     return found
 
 
+@cache
 def arrows() -> dict[str, dict[str, set[str]]]:
     """Room -> the rooms that it imports -> the files that do."""
     files = sorted(PACKAGE.rglob("*.py"))

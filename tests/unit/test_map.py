@@ -38,6 +38,12 @@ def test_every_folder_of_the_core_is_on_the_map() -> None:
     assert set(rows("folder")) == there
 
 
+@pytest.mark.parametrize("folder", rows("folder"))
+def test_a_folder_of_the_core_says_what_it_is_for_where_it_begins(folder: str) -> None:
+    (begins,) = re.findall(rf"^\| `{folder}` \|.*\| `(\w+\.[ch])` \|$", MAP, re.MULTILINE)
+    assert (PACKAGE / "native" / folder / begins).read_text(encoding="utf-8").startswith(f"/* {folder}/: ")
+
+
 @pytest.mark.parametrize("walk", re.findall(r"^\*\*(.+)\*\*$", MAP, re.MULTILINE))
 def test_each_step_of_a_walk_is_where_it_says(walk: str) -> None:
     text = MAP.partition(f"**{walk}**")[2].partition("\n\n**")[0].partition("\n## ")[0]

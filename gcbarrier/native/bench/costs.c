@@ -5,10 +5,9 @@
  * mutators. And the same with nothing but the system calls of uffd-wp-async, on the same memory: what the
  * framework adds is the difference. */
 #include "api.h"
+#include "base/library.h"
 #include "include/pagetables.h"
 #include "space.h"
-
-#include <dlfcn.h>
 
 typedef void store_loop(gcb_mutator *, char *, size_t, size_t, size_t, uint32_t);
 
@@ -37,14 +36,15 @@ static void detach(gcb_bench *bench) {
 }
 
 gcb_bench *gcb_bench_new(gcb_space *space, const char *loop) {
-  void *library = dlopen(loop, RTLD_NOW | RTLD_LOCAL);
+  void *library = gcb_open_library(loop);
+  if (!library)
+    return NULL;
   gcb_bench *bench = calloc(1, sizeof *bench);
-  if (!library || !bench) {
-    gcb_set_error("the store loop can't be loaded: %s", library ? "no memory" : dlerror());
-    free(bench);
+  if (!bench) {
+    gcb_set_error("no memory for the store loop");
     return NULL;
   }
-  *(void **)(void *)&bench->loop = dlsym(library, "gcb_store_loop");
+  *(void **)(void *)&bench->loop = gcb_find_symbol(library, "gcb_store_loop");
   bench->space = space;
   bench->mutator.count = 1;
   bench->uffd = bench->pagemap = -1;

@@ -20,7 +20,7 @@ typedef enum gcb_event_kind {
   GCB_EV_RESCAN,    /* value: objects looked at */
   GCB_EV_MARK,      /* value: objects visited */
   GCB_EV_RESUME,
-  GCB_EV_ARM,
+  GCB_EV_ARM,    /* value: granules; of a fork: pages */
   GCB_EV_SWEEP,  /* value: blocks freed */
   GCB_EV_STALL,  /* a mutator waited for memory; value: bytes asked for */
   GCB_EV_ORACLE, /* value: objects checked */

@@ -1,10 +1,9 @@
 /* The marker. What is little is marked here, depth first, by the collector's thread alone; where its stack is
  * full there is much, and it goes on region by region (regions.c), perhaps with others (crew.c).
  *
- * Nothing is touched when it is met: a
- * reference waits in a queue while the word with its mark bit is on its way, and an object between its pop
- * and its visit while its first cache line is (Cher, Hosking and Vitek 2004). Without the first queue the
- * branch on a mark bit, which nobody can predict, waits for memory. */
+ * Nothing is touched when it is met: a reference waits in a queue while the word with its mark bit is on its
+ * way, and an object between its pop and its visit while its first cache line is (Cher, Hosking and Vitek
+ * 2004). Without the first queue the branch on a mark bit, which nobody can predict, waits for memory. */
 #include "mark/regions.h"
 
 enum { RING = 32 };

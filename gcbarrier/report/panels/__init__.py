@@ -1,4 +1,8 @@
-"""What a panel is: it says how much room it wants, draws, and tells what its marks mean. Each kind is a module here."""
+"""What a panel is: it says how much room it wants, draws, and tells what its marks mean.
+
+Each kind that a report may ask for by name is a module here; one by hand is :class:`Drawn`, below. The panels of the
+comparison, which is a whole figure, are beside it (:mod:`gcbarrier.report.distribution`, :mod:`gcbarrier.report.bars`).
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable

@@ -13,7 +13,8 @@ from gcbarrier.machines import features, host
 
 
 def test_every_feature_answers_and_explains_itself() -> None:
-    for feature in features.features():
+    for name in features._TRIALS:
+        feature = features.feature(name)
         assert feature.works == (feature.why == ""), feature
         assert feature is features.feature(feature.name), "tried once only"
 

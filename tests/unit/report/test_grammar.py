@@ -13,8 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from planned import GUEST, NATIVE, looks_run, told
 from synthetic import make_manifest, make_outcome, make_outcomes, make_run
 
-from gcbarrier import report
-from gcbarrier import results as metrics
+from gcbarrier import report, results
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign.plans import choose, product
 from gcbarrier.model import Finding, Machine, Outcome, Reading, Verification, evolve
@@ -310,11 +309,11 @@ def test_the_oracles_table_tells_collectors_apart() -> None:
 def test_cells_come_in_the_same_order_however_a_run_was_shuffled() -> None:
     configs = [rated(barrier, rate) for barrier in ("cards", "none") for rate in (1e6, 2e3, 1e5)]
     outcomes = make_outcomes([*configs, evolve(configs[0], heap_params={})], invocations=2)
-    expected = [cell.config for cell in metrics.cells(outcomes)]
+    expected = [cell.config for cell in results.cells(outcomes)]
     assert [one.heap_params.get("rate_per_s") for one in expected] == [None, 2e3, 2e3, 1e5, 1e5, 1e6, 1e6]
     for seed in range(5):
         shuffled = Random(seed).sample(outcomes, len(outcomes))
-        found = metrics.cells(shuffled)
+        found = results.cells(shuffled)
         assert [cell.config for cell in found] == expected
         assert all([one.invocation.index for one in cell.outcomes] == [0, 1] for cell in found)
 
@@ -325,6 +324,6 @@ def test_a_report_of_nothing_says_so() -> None:
     broken = make_run([evolve(make_outcome(rated("cards"), 0, error="out of [luck]"), pauses=())])
     assert report.figures(broken)
     assert "failed: native: graph_edits/cards/mostly-concurrent #0: out of [luck]" in told(report.table(broken))
-    tails = Tails(of=lambda cell: metrics.histogram(cell.good), label="t", share="s")
+    tails = Tails(of=lambda cell: results.histogram(cell.good), label="t", share="s")
     assert Report(title="Q?", figure=tails, table=Lines(REMARK)).figures(broken)
     assert not spread([])

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from synthetic import make_outcome, make_outcomes, make_run
 
-from gcbarrier import report
-from gcbarrier import results as metrics
+from gcbarrier import report, results
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, evolve
 from gcbarrier.report import Comparison, Pauses, Report
@@ -121,7 +120,7 @@ def numbers(run: Run) -> dict[tuple[str, str], list[str]]:
     base = np.prod([o.operations / o.wall_ns for o in run.outcomes[::3] if not o.error]) ** (1 / 3)
     cpu = np.prod([o.mutator_cpu_ns / o.operations for o in run.outcomes[::3] if not o.error]) ** (1 / 3)
     rows: dict[tuple[str, str], list[str]] = {}
-    for cell in sorted(metrics.cells(run.outcomes), key=lambda cell: sort_key(cell.config.barrier)):
+    for cell in sorted(results.cells(run.outcomes), key=lambda cell: sort_key(cell.config.barrier)):
         for row, kind in enumerate(cell.kinds):
             good = [outcome for outcome in cell.outcomes if not outcome.error]
             pauses = [[pause for pause in outcome.pauses if pause.kind == kind] for outcome in good]

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from planned import told
 from synthetic import make_manifest, make_outcomes, make_run
 
-from gcbarrier import results as metrics
+from gcbarrier import results
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.model import Finding, Probe, Reading, converter, evolve
 from gcbarrier.report import (
@@ -129,7 +129,7 @@ def test_rows_hold_a_mark_for_each_series_and_say_its_value() -> None:
     rates = Names("rate", lambda cell: RATE.say(RATE.value(cell)))
     (axes,) = drawn(Rows(rows=rates, x=REMARK, words=True), run).axes
     assert labels(axes.yaxis) == ["10 k", "100 k"]
-    found = metrics.cells(run.outcomes)
+    found = results.cells(run.outcomes)
     marks = {(line.get_label(), round(line.get_ydata()[0])): line.get_xdata()[0] for line in axes.lines}
     for cell in found:
         row = 0 if RATE.value(cell) == 1e4 else 1

@@ -1,7 +1,7 @@
 /* Obeys a script of operations of four words each. Any words make a script: numbers of handles, slots and
  * globals are taken modulo how many there are (a handle of TOP and more is counted from the newest), and what
- * asks for something that isn't there does nothing. The model in tests/puppet.py does the same; what a
- * program can see of the heap is folded into one number. */
+ * asks for something that isn't there does nothing. The model in tests/support/puppet.py does the same; what
+ * a program can see of the heap is folded into one number. */
 #include "gcb_params.h"
 #include "gcbarrier.h"
 

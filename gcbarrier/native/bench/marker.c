@@ -13,20 +13,14 @@ enum { ROOTS = 16, REFERENCES = 4, OBJECT_BYTES = 64, OBJECT_GRANULES = OBJECT_B
 struct gcb_graph {
   gcb_space *space;
   size_t objects;
-  uint64_t random;
-  uint32_t *stack; /* the plain loop's: there is room for every object */
+  gcb_mutator mutator; /* nobody's: its random numbers */
+  uint32_t *stack;     /* the plain loop's: there is room for every object */
   uint64_t visited;
 };
 
-static uint64_t next_random(uint64_t *state) {
-  *state ^= *state >> 12;
-  *state ^= *state << 25;
-  *state ^= *state >> 27;
-  return *state * UINT64_C(2685821657736338717);
-}
-
+/* Of objects and pages there are fewer than granules, whose numbers have 32 bits. */
 static size_t below(gcb_graph *graph, size_t bound) {
-  return (size_t)(((next_random(&graph->random) >> 32) * bound) >> 32);
+  return gcb_random_below(&graph->mutator, (uint32_t)bound);
 }
 
 static gcb_ref tracked_object(const gcb_graph *graph, size_t index) {
@@ -56,7 +50,7 @@ gcb_graph *gcb_graph_new(gcb_space *space, size_t objects, uint64_t seed) {
   }
   gcb_graph *graph = calloc(1, sizeof *graph);
   if (graph) {
-    *graph = (gcb_graph){.space = space, .objects = objects, .random = seed | 1};
+    *graph = (gcb_graph){.space = space, .objects = objects, .mutator.random_state = seed | 1};
     graph->stack = gcb_map_beside(objects * sizeof *graph->stack, 0, false);
   }
   if (!graph || !graph->stack) {

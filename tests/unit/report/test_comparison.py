@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from synthetic import make_outcome, make_outcomes, make_run
 
-from gcbarrier import results as metrics
+from gcbarrier import results
 from gcbarrier.model import Config, Outcome, evolve
 from gcbarrier.report import Comparison, Pauses, Report
-from gcbarrier.report.looks import barrier_colours
+from gcbarrier.report.looks import barrier_look, sort_key
 from gcbarrier.report.units import DASH, TIMES, format_ns
 from gcbarrier.results import Cell
 from gcbarrier.results.run import Run
@@ -90,7 +90,7 @@ def texts(figure: Figure) -> str:
 
 
 def cells(run: Run, machine: str = "native") -> Iterator[tuple[Cell, str]]:
-    return ((cell, kind) for cell in metrics.cells(run.on(machine)) for kind in cell.kinds)
+    return ((cell, kind) for cell in results.cells(run.on(machine)) for kind in cell.kinds)
 
 
 def test_there_is_one_figure_for_each_machine(figures: dict[str, Figure]) -> None:
@@ -168,10 +168,10 @@ def test_phases_add_up_and_are_those_of_the_run(run: Run, figure: Figure) -> Non
     axes = panel(figure, "phases")
     for cell, kind in cells(run):
         bars = [box for box in axes.containers if box.get_label().startswith(f"{cell.label} {kind} ")]
-        assert [box.get_label().rsplit(" ", 1)[1] for box in bars] == [*metrics.PHASES, "other"]
+        assert [box.get_label().rsplit(" ", 1)[1] for box in bars] == [*results.PAUSE_PHASES, "other"]
         widths = [box.patches[0].get_width() for box in bars]
         assert sum(widths) == pytest.approx(100)
-        split = metrics.phase_split(cell.pauses(kind))
+        split = results.phase_split(cell.pauses(kind))
         assert widths == pytest.approx(list(100 * split / split.sum()))
         lefts = [box.patches[0].get_x() for box in bars]
         assert lefts == pytest.approx([0, *np.cumsum(widths)[:-1]])
@@ -184,7 +184,7 @@ def test_the_words_beside_the_phases_are_medians_ranges_and_counts(run: Run, fig
         low, centre, high = (format_ns(value) for value in (min(medians), np.median(medians), max(medians)))
         count = sum(pause.kind == kind for one in cell.good for pause in one.pauses)
         assert f"{kind} {centre}  [{low} {DASH} {high}]  n = {count}" in said
-    (pagemap,) = (cell for cell in metrics.cells(run.on("native")) if cell.config.barrier == "uffd-wp-pagemap")
+    (pagemap,) = (cell for cell in results.cells(run.on("native")) if cell.config.barrier == "uffd-wp-pagemap")
     assert f"stopped {format_ns(pagemap.stopped().centre)} per cycle" in said
     assert sum(text.startswith("stopped ") for text in said) == 1, "elsewhere it would repeat the median"
 
@@ -200,13 +200,13 @@ def test_cost_is_a_dot_per_invocation_relative_to_none(run: Run, figure: Figure)
 
     for cost in ("throughput", "cpu"):
         axes = panel(figure, cost)
-        for cell in metrics.cells(run.on("native")):
+        for cell in results.cells(run.on("native")):
             expected = ratios(cost, cell)
             assert list(lines(axes)[cell.label].get_xdata()) == pytest.approx(expected)
             centre = np.prod(expected) ** (1 / len(expected))
             assert f"{centre:.2f}{TIMES}" in [text.get_text() for text in axes.texts]
     faults = lines(panel(figure, "faults"))
-    for cell in metrics.cells(run.on("native")):
+    for cell in results.cells(run.on("native")):
         expected = [1000 * one.minor_faults / one.operations for one in cell.good]
         assert list(faults[cell.label].get_xdata()) == pytest.approx(expected)
 
@@ -214,7 +214,7 @@ def test_cost_is_a_dot_per_invocation_relative_to_none(run: Run, figure: Figure)
 def test_a_barrier_stands_in_one_row_of_all_panels_and_has_one_colour(run: Run, figure: Figure) -> None:
     order = [tick.get_text().split("\n")[0] for tick in panel(figure, "phases").get_yticklabels()]
     assert order == ["none", "uffd-wp-async", "uffd-wp-pagemap", "brand-new-card-table"]
-    colours = barrier_colours(order)
+    colours = {barrier: barrier_look(barrier).colour for barrier in order}
     for cell, kind in cells(run):
         row = order.index(cell.config.barrier)
         assert lines(panel(figure, "distribution"))[f"{cell.label} {kind}"].get_color() == colours[cell.config.barrier]
@@ -317,7 +317,8 @@ def test_nothing_overlaps_or_is_cut_off(figures: dict[str, Figure]) -> None:
 
 
 def test_known_barriers_keep_their_colours_and_newcomers_differ() -> None:
-    few, many = barrier_colours(["none", "soft-dirty"]), barrier_colours(["x", "none", "z", "soft-dirty", "y"])
-    assert {name: many[name] for name in few} == few
-    assert len(set(many.values())) == 5
-    assert list(many) == ["none", "soft-dirty", "x", "y", "z"]
+    names = ["x", "none", "z", "soft-dirty", "y"]
+    colours = {name: barrier_look(name).colour for name in names}
+    assert (colours["none"], colours["soft-dirty"]) == ("#555555", "#009E73"), "readers have learned them"
+    assert len(set(colours.values())) == 5
+    assert sorted(names, key=sort_key) == ["none", "soft-dirty", "x", "y", "z"]
