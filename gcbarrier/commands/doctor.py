@@ -35,8 +35,9 @@ def run(args: argparse.Namespace) -> int:
     status = lab.status()
     if status.ready and not args.no_lab:
         with waiting("trying the barriers in the lab"), lab.LabExecutor(memory_bytes=1 << 30) as executor:
-            # Asked for only because asking boots it: what fails from now on is a barrier.
-            _ = executor.facts
+            if _has_compiler():
+                # Asked for only because asking boots it: what fails from now on is a barrier.
+                _ = executor.facts
             found["lab"] = _tried(names, executor)
     else:
         why = "not tried (--no-lab)" if status.ready else f"the lab is not ready: {status.missing}"
@@ -62,6 +63,15 @@ def run(args: argparse.Namespace) -> int:
             table.add_row(each["name"], _word(each["native"]), each["native"]["remedy"])
         report.show(table)
     return 0
+
+
+def _has_compiler() -> bool:
+    """Without one there is no barrier to boot a guest for."""
+    try:
+        build.compiler()
+    except GcBarrierError:
+        return False
+    return True
 
 
 def _foreign() -> list[dict[str, Any]]:

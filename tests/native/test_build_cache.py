@@ -15,7 +15,7 @@ import pytest
 
 from gcbarrier.core import build
 
-BARRIER = Path(build.__file__).with_name("barriers") / "none.c"
+BARRIER = build.NATIVE.with_name("barriers") / "none.c"
 
 KINDS: dict[str, Callable[[Path], build.Plugin]] = {
     "mutator": lambda source: build.mutator(source, "", verify=False),

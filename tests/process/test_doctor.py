@@ -35,8 +35,8 @@ SAID = {
     "stops": "was stopped (SIGSTOP)",
     "promises-a-word": "promises_a_word.py needs BARRIER = Barrier(...)",
     "raises": "raises.py, line 3: AttributeError: 'NoParams' object has no attribute 'missing'",
-    "odd-params": "odd_params.py: NotAnAttrsClassError",
-    "no-params": "no_params.py: TypeError",
+    "odd-params": "odd_params.py, line 2: Params must be an attrs class",
+    "no-params": "no_params.py, line 2: Params must be an attrs class",
     "nowhere": "nowhere.py, line 2: ValueError: memories=(): name one or more of shmem",
     "needs-magic": "no feature is called 'magic'",
     "python-fails": "does not survive being tried: ZeroDivisionError",
@@ -55,7 +55,9 @@ def own(tmp_path: Path) -> Path:
     for name, body in OPENS.items():
         start = "static int open_it(gcb_barrier *barrier) {\n  (void)barrier;"
         code = f"#include <signal.h>\n{NONE}".replace("GCB_BARRIER", f"{start}\n  {body}\n  return 0;\n}}\nGCB_BARRIER")
-        (folder / f"{name.replace('-', '_')}.c").write_text(code.replace(".open = nothing", ".open = open_it"))
+        (folder / f"{name.replace('-', '_')}.c").write_text(
+            code.replace(".open = nothing", ".tracks = true, .open = open_it")
+        )
         (folder / f"{name.replace('-', '_')}.py").write_text(f"{head}BARRIER = Barrier()\n")
     prototype = "class Prototype:\n    def __init__(self, memory): 1 / 0\nBARRIER = Barrier()\n"
     (folder / "python_fails.py").write_text(head + prototype)

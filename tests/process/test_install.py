@@ -86,7 +86,7 @@ def test_a_name_that_is_taken_is_said_to_be_ours(built: Path, python: Python, tm
     own.mkdir(parents=True)
     (own / "heap.py").touch()
     ask = (
-        "from gcbarrier import GcBarrierError, discovery\n"
+        "from gcbarrier import GcBarrierError\nfrom gcbarrier.plugins import discovery\n"
         f"discovery.add_path({str(tmp_path / 'own')!r})\n"
         "try:\n    discovery.find('heaps', 'bursts')\nexcept GcBarrierError as problem:\n    print(problem)"
     )

@@ -52,8 +52,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.fail("a guest was booted")
         yield
 
-    monkeypatch.setattr(campaign, "_guest", no_guest)
-    monkeypatch.setattr(campaign, "_require_lab", lambda *_: None)
+    monkeypatch.setattr(campaign, "guest_for", no_guest)
+    monkeypatch.setattr(campaign, "require_lab", lambda *_: None)
     return tmp_path / "own"
 
 

@@ -62,7 +62,7 @@ def test_a_folder_of_ones_own_runs_as_it_says(
     done = gcbarrier(*shlex.split(line), "--set", "duration_s=0.2", cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     run = load(tmp_path / "runs" / "sizes")
-    assert {each.invocation.config.heap_params["object_bytes"] for each in run.outcomes} == {32, 4096}
+    assert {each.invocation.config.heap_params["object_bytes"] for each in run.outcomes} == {32, 256, 4096}
     assert all(each.pauses and each.verification for each in run.outcomes)
     assert list((tmp_path / "runs" / "sizes" / "figures").glob("*.png"))
 
