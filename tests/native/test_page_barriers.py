@@ -3,7 +3,7 @@
 import ctypes
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,6 @@ from pages import collected, python, write
 from gcbarrier import barriers
 from gcbarrier.model import PAGE_BYTES
 from gcbarrier.tracked import Tracked
-from gcbarrier.write_watch import WriteWatch
 
 NAMES = ("uffd-wp-async", "uffd-wp-sync", "mprotect")
 MIB = 1 << 20
@@ -178,21 +177,3 @@ def test_without_privilege_the_kernel_gets_efault(needs: Needs) -> None:
         assert child.stdout.split("\n")[:2] == ["read", "[0, 1]"]
     else:
         assert child.stdout.split("\n")[:2] == ["EFAULT", "[1]"]
-
-
-WATCHABLE = (*NAMES, "uffd-wp-pagemap")
-
-
-@pytest.fixture(params=WATCHABLE)
-def watch(request: pytest.FixtureRequest, needs: Needs) -> Iterator[WriteWatch]:
-    needs(*barriers.promises_of(request.param).needs)
-    with WriteWatch(PAGES * PAGE_BYTES, request.param) as watch:
-        yield watch
-
-
-def written(watch: WriteWatch, *range_: int, **options: object) -> list[int]:
-    """The numbers of the pages whose addresses get() returns."""
-    base = (watch.address + range_[0] * PAGE_BYTES, range_[1] * PAGE_BYTES) if range_ else ()
-    addresses, granularity = watch.get(*base, **options)
-    assert granularity == PAGE_BYTES
-    return [int(address - watch.address) // PAGE_BYTES for address in addresses.tolist()]
