@@ -41,7 +41,8 @@ def counted_table(run: Run) -> RenderableType | None:
     table = Table(title=Text("counted beside the pauses"), box=None)
     table.title_justify = "left"
     for head in ("machine", "heap", "barrier", "collector", "what", "in each"):
-        table.add_column(head, no_wrap=True)
+        # What tells heaps apart may be long: it is folded rather than cut.
+        table.add_column(head, no_wrap=head != "heap", overflow="fold")
     for head in ("median", "from", "to", "sum"):
         table.add_column(head, justify="right", no_wrap=True)
     above: tuple[str, ...] = ()
