@@ -20,7 +20,6 @@ Python = Callable[..., str]
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a wheel would put among other people's packages."""
-    pytest.importorskip("setuptools")
     root = tmp_path_factory.mktemp("install")
     source, target = root / "source", root / "site"
     for name in FOLDERS:
