@@ -113,7 +113,8 @@ def core() -> Path:
         if not os.path.isfile(os.path.join(include, "Python.h")):
             remedy = "install them (on Debian: python3-dev)"
             raise Unavailable("the compiled core", "Python's C headers are missing (Python.h)", remedy)
-        options = ["-shared", f"-Wl,-soname,{library}", "-ldl", "-o", str(work / library)]
+        # Calls within the core go straight to what they call: by the linkage table they would be cold in a pause.
+        options = ["-shared", "-Wl,-Bsymbolic-functions", f"-Wl,-soname,{library}", "-ldl", "-o", str(work / library)]
         _compile([*sources, f"-I{NATIVE}", *options], work.parent)
         _emit_glue(work / _GLUE)
         # It is generated: what it warns of is not ours to mend.

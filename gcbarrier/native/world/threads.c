@@ -233,19 +233,6 @@ int gcb_world_join(gcb_world *world, const gcb_program *program, uint64_t *check
   return 0;
 }
 
-int gcb_world_each_root(gcb_world *world, int (*visit)(void *self, _Atomic(gcb_ref) *roots, size_t count),
-                        void *self) {
-  int result = visit(self, world->globals, GCB_GLOBALS);
-  for (uint32_t i = 0; i < world->thread_count && !result; i++) {
-    gcb_mutator *m = &world->threads[i].m;
-    /* acquire: pairs with gcb_push(). With mutators running this is only a start: the remark scans the roots
-     * again. */
-    uint32_t top = atomic_load_explicit(&m->root_top, memory_order_acquire);
-    result = visit(self, m->roots, top);
-  }
-  return result;
-}
-
 int gcb_world_open(gcb_world *world, const gcb_hooks *hooks) {
   world->hooks = *hooks;
   gcb_service_open(world);

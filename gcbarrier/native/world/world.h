@@ -123,9 +123,20 @@ int gcb_world_start(gcb_world *world, const gcb_program *program);
 void gcb_world_end(gcb_world *world); /* of whoever still runs: told to end, resumed, joined */
 int gcb_world_join(gcb_world *world, const gcb_program *program, uint64_t *checksum);
 /* Calls `visit` with all roots, a run of them at a time, some of them null; ends when it returns other than
- * 0, and returns that. */
-int gcb_world_each_root(gcb_world *world, int (*visit)(void *self, _Atomic(gcb_ref) *roots, size_t count),
-                        void *self);
+ * 0, and returns that. Inline: it is called in the pause, where code that lies elsewhere is cold. */
+static inline int gcb_world_each_root(gcb_world *world,
+                                      int (*visit)(void *self, _Atomic(gcb_ref) *roots, size_t count),
+                                      void *self) {
+  int result = visit(self, world->globals, GCB_GLOBALS);
+  for (uint32_t i = 0; i < world->thread_count && !result; i++) {
+    gcb_mutator *m = &world->threads[i].m;
+    /* acquire: pairs with gcb_push(). With mutators running this is only a start: the remark scans the roots
+     * again. */
+    uint32_t top = atomic_load_explicit(&m->root_top, memory_order_acquire);
+    result = visit(self, m->roots, top);
+  }
+  return result;
+}
 
 /* safepoint.c */
 /* What takes time in a stop and can be done before. It may be left to the stop. */
