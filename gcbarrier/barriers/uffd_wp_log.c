@@ -150,7 +150,9 @@ static bool read_rings(gcb_barrier *barrier, gcb_dirty_set *set, bool keep) {
 /* Everything that the rings hold goes into `open`. False: it is not everything that isn't armed. */
 static bool drain(gcb_barrier *barrier) {
   fault_log *f = barrier->state;
-  if (read_rings(barrier, &f->open, false))
+  bool complete = read_rings(barrier, &f->open, false);
+  gcb_dirty_keep_armed(&f->open, barrier->armed); /* a first touch of what isn't watched is logged too */
+  if (complete)
     return true;
   uint32_t unlogged = atomic_load_explicit(&f->unlogged, memory_order_relaxed);
   bool blind = unlogged > 0 || !atomic_load_explicit(&f->rings, memory_order_relaxed);
@@ -224,6 +226,11 @@ static int measure(gcb_barrier *barrier, size_t pages, unsigned times, uint64_t 
   return 0;
 }
 
+static int measure_scans(gcb_barrier *barrier) {
+  fault_log *f = barrier->state;
+  return measure(barrier, 1, 16, &f->part_ns) || measure(barrier, pages_of(barrier), 3, &f->all_ns) ? -1 : 0;
+}
+
 /* From the second time on only what isn't armed already. A record that is still to come is of a page that was
  * opened before this returned: it stays open, and the next collect reports it. */
 static int arm(gcb_barrier *barrier) {
@@ -239,7 +246,14 @@ static int arm(gcb_barrier *barrier) {
   if (f->armed)
     return 0;
   f->armed = true;
-  return measure(barrier, 1, 16, &f->part_ns) || measure(barrier, pages_of(barrier), 3, &f->all_ns) ? -1 : 0;
+  return measure_scans(barrier);
+}
+
+/* They are open and known to be: the next collect that re-arms does all that is needed. */
+static int arm_range(gcb_barrier *barrier, size_t first, size_t granules) {
+  fault_log *f = barrier->state;
+  gcb_dirty_add(&f->open, first, granules);
+  return f->all_ns ? 0 : measure_scans(barrier);
 }
 
 /* With the mutators stopped the log must hold every page that is not armed. */
@@ -288,8 +302,11 @@ static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
   /* The pause. What it reads stays in the rings: putting it into `open` too can wait for the next drain. */
   if (!GCB_PARAM_check && read_rings(barrier, dirty, true)) {
     count(barrier, BY_LOG);
-    if (f->open.count > 0) /* as a rule all of it has been armed again */
+    if (f->open.count > 0) { /* as a rule all of it has been armed again */
+      gcb_dirty_keep_armed(&f->open, barrier->armed);
       add_open(f, dirty);
+    }
+    gcb_dirty_keep_armed(dirty, barrier->armed);
     return 0;
   }
   bool complete = drain(barrier);
@@ -307,4 +324,6 @@ GCB_BARRIER = {.open = open_barrier,
                .close = close_barrier,
                .attach = attach,
                .detach = detach,
+               .arm_range = arm_range,
+               .release_range = gcb_pages_release,
                .tracks = true};

@@ -15,6 +15,9 @@ from gcbarrier.core.heap import Heap
 class Params(Marking):
     """How long to go on before stopping the world."""
 
+    black: bool = False
+    """What is allocated while the collector marks lives through the cycle, and its stores need no look. Otherwise it
+    must be reached like anything else, and what dies young is never marked."""
     rounds: int = field(default=12, validator=validators.ge(0))
     """Concurrent rescan rounds at most."""
     enough: int = field(default=4, validator=validators.ge(0))
@@ -36,13 +39,15 @@ class Params(Marking):
 def collect(heap: Heap, params: Params) -> None:
     """One cycle."""
     heap.set_markers(params.markers)
-    heap.arm()
+    heap.arm(black=params.black)
     heap.mark()
     before = dirty = heap.granules
     helped = not params.help
     for _ in range(params.rounds):
         dirty = heap.collect(rearm=True)
         heap.rescan()
+        if not params.black:
+            heap.mark()
         if dirty <= params.enough:
             break
         if dirty <= params.shrink * before:

@@ -262,9 +262,13 @@ class Heap(Space):
         """The pause that takes over the awaited child's marks; nothing is marked in it."""
         self._check(self._lib.gcb_flip(self._space))
 
-    def arm(self) -> None:
-        """Let the barrier track every page from now on, and allocate black: what is new lives through this cycle."""
-        self._check(self._lib.gcb_arm(self._space))
+    def arm(self, *, black: bool = True) -> None:
+        """Let the barrier track what is old from now on, and all else from the first re-arming :meth:`collect` on.
+
+        A barrier that is armed as a whole tracks all of it at once. With ``black`` what is allocated from now on lives
+        through this cycle; without, it must be reached from somewhere like anything else.
+        """
+        self._check(self._lib.gcb_arm(self._space, black))
 
     def mark(self, *, roots: bool = True) -> None:
         """Mark from the roots (and from what a rescan found) until nothing is left, while mutators run."""

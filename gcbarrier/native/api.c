@@ -93,8 +93,8 @@ int gcb_begin_cycle(gcb_space *space) {
   return gcb_cycle_begin(&space->cycle);
 }
 
-int gcb_arm(gcb_space *space) {
-  return gcb_cycle_arm(&space->cycle);
+int gcb_arm(gcb_space *space, bool black) {
+  return gcb_cycle_arm(&space->cycle, black);
 }
 
 int gcb_snapshot(gcb_space *space) {

@@ -265,7 +265,7 @@ static uint64_t checksum(gcb_mutator *m) {
 }
 
 static int mark_concurrently(gcb_space *space, bool rearm_stopped, uint32_t help) {
-  if (gcb_arm(space) || gcb_mark(space, true))
+  if (gcb_arm(space, true) || gcb_mark(space, true))
     return -1;
   for (int round = 0; round < ROUNDS; round++) {
     if (help && round == 1)

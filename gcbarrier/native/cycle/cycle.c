@@ -36,7 +36,14 @@ int gcb_cycle_begin(gcb_cycle *cycle) {
   return 0;
 }
 
-int gcb_cycle_arm(gcb_cycle *cycle) {
+/* Where the barrier lets the core choose, what was armed stays armed from cycle to cycle. */
+static int arm(gcb_cycle *cycle) {
+  gcb_watch *watch = cycle->watch;
+  return watch->armed_pages ? gcb_young_begin(cycle->marking) : watch->ops->arm(&watch->barrier);
+}
+
+/* black: what is allocated from now on lives through this cycle. */
+int gcb_cycle_arm(gcb_cycle *cycle, bool black) {
   gcb_watch *watch = cycle->watch;
   uint64_t start_ns = gcb_now_ns();
   if (in_cycle(cycle))
@@ -47,14 +54,15 @@ int gcb_cycle_arm(gcb_cycle *cycle) {
     return gcb_set_error("the barrier is armed already; arming again would forget what was written since");
   gcb_oracle_arming(cycle);
   gcb_enter_phase(cycle->world, GCB_IN_ARM);
-  int failed = watch->ops->arm(&watch->barrier);
+  int failed = arm(cycle);
   gcb_enter_phase(cycle->world, GCB_IN_CYCLE);
   if (failed)
     return -1;
   watch->armed = true;
   gcb_oracle_armed(cycle);
   /* Only now: a black object is never visited, so its every store must come after arming. */
-  gcb_allocate_black(cycle->world, true);
+  if (black)
+    gcb_allocate_black(cycle->world, true);
   record(cycle, GCB_EV_ARM, start_ns, watch->dirty.granules);
   gcb_announce_armed(cycle->world);
   return 0;
@@ -104,6 +112,26 @@ static void rearmed(gcb_barrier *barrier) {
   gcb_rescan_early(cycle->marking);
 }
 
+/* With what is young: armed before the report that has it, or laid open beside it. */
+static int collect_all(gcb_cycle *cycle, bool rearm) {
+  gcb_watch *watch = cycle->watch;
+  bool chosen = watch->armed_pages;
+  if (chosen && rearm) {
+    if (gcb_young_arm(cycle->marking))
+      return -1;
+    gcb_oracle_chosen(cycle);
+    gcb_dirty_clear(&watch->pending);
+  }
+  if (watch->ops->collect(&watch->barrier, rearm, &watch->dirty))
+    return -1;
+  gcb_oracle_collected(cycle);
+  if (chosen && !rearm) {
+    gcb_young_expose(cycle->marking);
+    gcb_oracle_exposed(cycle);
+  }
+  return 0;
+}
+
 static int64_t collect(gcb_cycle *cycle, bool rearm) {
   gcb_watch *watch = cycle->watch;
   gcb_world *world = cycle->world;
@@ -116,7 +144,7 @@ static int64_t collect(gcb_cycle *cycle, bool rearm) {
   watch->barrier.fell_back = false;
   gcb_enter_phase(world, GCB_IN_COLLECT);
   watch->barrier.rearmed = rearm && world->stop_depth == 0 && gcb_is_helped(world) ? rearmed : NULL;
-  int failed = watch->ops->collect(&watch->barrier, rearm, &watch->dirty);
+  int failed = collect_all(cycle, rearm);
   watch->barrier.rearmed = NULL;
   gcb_enter_phase(world, GCB_IN_CYCLE);
   if (failed)
@@ -128,7 +156,6 @@ static int64_t collect(gcb_cycle *cycle, bool rearm) {
                                              .pause = world->events.pause,
                                              .kind = GCB_EV_COLLECT,
                                              .flags = watch->barrier.fell_back ? GCB_EVF_FELL_BACK : 0});
-  gcb_oracle_collected(cycle);
   return (int64_t)watch->dirty.count;
 }
 
@@ -143,7 +170,7 @@ static void rescan(gcb_cycle *cycle) {
 /* The pause that begins a cycle over a snapshot barrier: what is reachable now is what will be marked. */
 int gcb_cycle_snapshot(gcb_cycle *cycle) {
   gcb_stop_world(cycle->world, false);
-  int failed = gcb_cycle_arm(cycle);
+  int failed = gcb_cycle_arm(cycle, true);
   if (!failed)
     mark_roots(cycle);
   gcb_resume_world(cycle->world, GCB_PAUSE_SNAPSHOT);
@@ -245,6 +272,7 @@ int gcb_cycle_full(gcb_cycle *cycle) {
     forget(cycle);
     gcb_blocks_unblacken(cycle->blocks);
   }
+  cycle->marking->unlogged = true;
   mark_roots(cycle);
   drain(cycle);
   int failed = gcb_cycle_finish_marking(cycle, GCB_PAUSE_FULL, 0);
@@ -256,9 +284,10 @@ int gcb_cycle_sweep(gcb_cycle *cycle) {
   uint64_t start_ns = gcb_now_ns();
   gcb_enter_phase(cycle->world, GCB_IN_SWEEP);
   size_t freed = gcb_sweep_blocks(cycle->blocks);
+  int failed = cycle->watch->armed_pages ? gcb_young_release(cycle->marking) : 0;
   gcb_enter_phase(cycle->world, GCB_IN_CYCLE);
   record(cycle, GCB_EV_SWEEP, start_ns, freed);
-  return 0;
+  return failed;
 }
 
 void gcb_cycle_end(gcb_cycle *cycle) {

@@ -33,7 +33,7 @@ typedef struct gcb_cycle {
 
 /* The phases, by the collector's thread; api.h tells. */
 int gcb_cycle_begin(gcb_cycle *cycle);
-int gcb_cycle_arm(gcb_cycle *cycle);
+int gcb_cycle_arm(gcb_cycle *cycle, bool black);
 int gcb_cycle_snapshot(gcb_cycle *cycle);
 int gcb_cycle_mark(gcb_cycle *cycle, bool roots);
 int64_t gcb_cycle_collect(gcb_cycle *cycle, bool rearm, bool stopped);
@@ -63,6 +63,8 @@ void gcb_oracle_arming(gcb_cycle *cycle);
 void gcb_oracle_armed(gcb_cycle *cycle);
 void gcb_oracle_reported(gcb_cycle *cycle);  /* what is in the dirty set, before it is taken out */
 void gcb_oracle_collected(gcb_cycle *cycle); /* the same, at the end of a collect */
+void gcb_oracle_chosen(gcb_cycle *cycle);    /* `pending` is about to be armed */
+void gcb_oracle_exposed(gcb_cycle *cycle);   /* the dirty set holds all that isn't armed and may live */
 gcb_verification gcb_oracle_verification(const gcb_cycle *cycle);
 
 #endif

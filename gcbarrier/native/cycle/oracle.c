@@ -13,6 +13,7 @@ typedef struct gcb_oracle {
   _Atomic uint64_t *written; /* a bit per page, set before the store */
   uint64_t *doubtful;        /* a bit per page: written while the barrier was being armed */
   uint64_t *reported;        /* a bit per page, by any collect() since arming */
+  uint64_t *exposed;         /* a bit per page that isn't armed, and that the last collect() laid open */
   uint64_t cycles, objects, reported_pages, written_pages, false_dirty, lost;
 } gcb_oracle;
 
@@ -30,7 +31,8 @@ int gcb_oracle_new(gcb_cycle *cycle) {
   oracle->written = calloc(page_words(cycle), sizeof *oracle->written);
   oracle->doubtful = calloc(page_words(cycle), sizeof *oracle->doubtful);
   oracle->reported = calloc(page_words(cycle), sizeof *oracle->reported);
-  if (!oracle->seen || !oracle->written || !oracle->doubtful || !oracle->reported)
+  oracle->exposed = calloc(page_words(cycle), sizeof *oracle->exposed);
+  if (!oracle->seen || !oracle->written || !oracle->doubtful || !oracle->reported || !oracle->exposed)
     return gcb_set_error("no memory for the oracle of a heap of %zu MiB", cycle->view->bytes >> 20);
   return 0;
 }
@@ -43,6 +45,7 @@ void gcb_oracle_free(gcb_cycle *cycle) {
   free((void *)cycle->oracle->written);
   free(cycle->oracle->doubtful);
   free(cycle->oracle->reported);
+  free(cycle->oracle->exposed);
   free(cycle->oracle);
 }
 
@@ -107,10 +110,55 @@ void gcb_oracle_collected(gcb_cycle *cycle) {
   gcb_record(&cycle->world->events, GCB_EV_ORACLE, start_ns, 0); /* so that a pause can be freed of it */
 }
 
+/* What was stored there before is nobody's business; the report that arms them is of no store. */
+void gcb_oracle_chosen(gcb_cycle *cycle) {
+  gcb_oracle *oracle = cycle->oracle;
+  const gcb_dirty_set *pages = &cycle->watch->pending;
+  for (size_t word = 0; oracle && (word = gcb_dirty_word(pages, word)) != SIZE_MAX; word++) {
+    atomic_fetch_and_explicit(&oracle->written[word], ~pages->words[word], memory_order_relaxed);
+    oracle->doubtful[word] |= pages->words[word];
+    oracle->reported[word] &= ~pages->words[word];
+  }
+}
+
+void gcb_oracle_exposed(gcb_cycle *cycle) {
+  gcb_oracle *oracle = cycle->oracle;
+  if (!oracle)
+    return;
+  memcpy(oracle->exposed, cycle->watch->dirty.words, page_words(cycle) * sizeof *oracle->exposed);
+}
+
+/* Where only some pages are watched: a reference on one that isn't was seen by nobody, unless the page was
+ * laid open in this very stop, or the object was first visited in it, which makes its page pending. */
+static int watched(gcb_cycle *cycle, size_t granule) {
+  const gcb_watch *watch = cycle->watch;
+  if (!watch->armed_pages || !watch->armed || cycle->marking->unlogged)
+    return 0;
+  gcb_ref object = gcb_alias_object(cycle->blocks, granule);
+  size_t start = granule << GCB_GRANULE_SHIFT, slots = gcb_reference_count(object) * sizeof(gcb_ref);
+  size_t last = (start + sizeof *object + slots - 1) >> GCB_PAGE_SHIFT;
+  for (size_t page = start >> GCB_PAGE_SHIFT; slots && page <= last; page++) {
+    size_t word = page >> 6;
+    uint64_t seen = watch->armed_pages[word] | cycle->oracle->exposed[word] | watch->pending.words[word];
+    if (!(seen >> (page & 63) & 1))
+      return gcb_set_error(
+          "cycle %u: page %zu, with a part of the object at offset %zu, was neither armed nor "
+          "looked at in the last stop",
+          cycle->world->events.cycle, page, start);
+  }
+  return 0;
+}
+
+/* What isn't armed any more was laid open. */
+static uint64_t compared(const gcb_watch *watch, size_t word) {
+  return watch->armed_pages ? watch->armed_pages[word] : UINT64_MAX;
+}
+
 static void compare_pages(gcb_cycle *cycle) {
   gcb_oracle *oracle = cycle->oracle;
   for (size_t word = 0; word < page_words(cycle); word++) {
     uint64_t written = atomic_load_explicit(&oracle->written[word], memory_order_relaxed);
+    written &= oracle->reported[word] | compared(cycle->watch, word);
     uint64_t reported = oracle->reported[word], right = written | (oracle->doubtful[word] & reported);
     oracle->written_pages += (uint64_t)__builtin_popcountll(right);
     oracle->reported_pages += (uint64_t)__builtin_popcountll(reported);
@@ -192,6 +240,8 @@ int gcb_oracle_check(gcb_cycle *cycle) {
     size_t granule = oracle->stack[--oracle->top];
     gcb_ref object = gcb_alias_object(cycle->blocks, granule);
     uint32_t references = gcb_reference_count(object);
+    if (watched(cycle, granule))
+      return -1;
     for (uint32_t slot = 0; slot < references; slot++) {
       gcb_ref target = gcb_load(object, slot);
       if (target && reach(cycle, target, granule, slot))

@@ -29,11 +29,24 @@ static size_t claim(gcb_blocks *blocks, _Atomic size_t *cursor, bool free_only) 
   }
 }
 
+/* The thread allocates in a block from now on, and no longer in the one before. */
+static void enter(gcb_blocks *blocks, _Atomic size_t *place, size_t block) {
+  /* release: who finds that the thread has left a block finds what it has allocated black there */
+  atomic_store_explicit(place, block, memory_order_release);
+  /* release, and after the store above: who takes the bit finds the thread in the block, or beyond it */
+  if (block != GCB_NO_BLOCK)
+    gcb_open_block(blocks, block);
+}
+
+static size_t block_of(const gcb_allocator *a) {
+  return atomic_load_explicit(&a->block, memory_order_relaxed); /* this thread writes it */
+}
+
 /* The first gap of the thread's block at or behind next_granule that holds `bytes`; null when there is none.
  */
 static char *next_gap(gcb_allocator *a, size_t bytes) {
   gcb_blocks *blocks = a->blocks;
-  size_t end = (a->block + 1) * GCB_BLOCK_GRANULES, at = a->next_granule;
+  size_t end = (block_of(a) + 1) * GCB_BLOCK_GRANULES, at = a->next_granule;
   while (at < end) {
     if (gcb_bit(blocks->live, at)) {
       at += gcb_object_bytes(gcb_alias_object(blocks, at)) >> GCB_GRANULE_SHIFT;
@@ -93,6 +106,7 @@ static char *alloc_medium(gcb_allocator *a, size_t bytes) {
     size_t block = claim(a->blocks, &a->blocks->next_free, true);
     if (block == GCB_NO_BLOCK)
       return NULL;
+    enter(a->blocks, &a->medium_block, block);
     a->medium_cursor = a->blocks->tracked + block * GCB_BLOCK;
     a->medium_limit = a->medium_cursor + GCB_BLOCK;
     a->blocks->used[block] = 1;
@@ -114,17 +128,18 @@ static char *alloc_small(gcb_allocator *a, size_t bytes) {
       return at;
   }
   for (;;) {
-    if (a->block != GCB_NO_BLOCK) {
+    if (block_of(a) != GCB_NO_BLOCK) {
       char *at = next_gap(a, bytes);
       if (at)
         return cut(a, at, at, bytes);
     }
-    a->block = claim(blocks, &blocks->next_block, false);
-    if (a->block == GCB_NO_BLOCK)
+    size_t block = claim(blocks, &blocks->next_block, false);
+    enter(blocks, &a->block, block);
+    if (block == GCB_NO_BLOCK)
       return NULL;
-    a->next_granule = a->block * GCB_BLOCK_GRANULES;
-    a->run_clean = !blocks->used[a->block];
-    blocks->used[a->block] = 1;
+    a->next_granule = block * GCB_BLOCK_GRANULES;
+    a->run_clean = !blocks->used[block];
+    blocks->used[block] = 1;
   }
 }
 
@@ -180,6 +195,7 @@ static char *alloc_large(gcb_allocator *a, size_t bytes) {
     atomic_store_explicit(&blocks->head[block], (uint32_t)first, memory_order_relaxed);
     gcb_put_block(blocks, block, gcb_state(epoch, block == first ? GCB_HEAD : GCB_TAIL));
   }
+  gcb_open_block(blocks, first);
   count(a, wanted * GCB_BLOCK);
   return blocks->tracked + first * GCB_BLOCK;
 }
@@ -218,6 +234,9 @@ void gcb_alloc_black(gcb_mutator *m, gcb_ref object) {
   uint64_t bits = atomic_load_explicit(word, memory_order_relaxed);
   atomic_store_explicit(word, bits | UINT64_C(1) << (granule & 63), memory_order_release);
   size_t bytes = gcb_object_bytes(object);
+  /* Once more, since nobody is in it who would be seen: whoever took the bit before found nothing alive. */
+  if (GCB_UNLIKELY(bytes > GCB_LARGE_BYTES))
+    gcb_open_block(a->blocks, granule / GCB_BLOCK_GRANULES);
   /* relaxed: a statistic */
   atomic_store_explicit(&a->black_bytes, atomic_load_explicit(&a->black_bytes, memory_order_relaxed) + bytes,
                         memory_order_relaxed);

@@ -20,6 +20,7 @@ void gcb_blocks_carve(gcb_blocks *blocks, gcb_metadata *metadata) {
   blocks->block_state = gcb_carve(metadata, blocks->blocks * sizeof *blocks->block_state, 64);
   blocks->head = gcb_carve(metadata, blocks->blocks * sizeof *blocks->head, 64);
   blocks->used = gcb_carve(metadata, blocks->blocks, 64);
+  blocks->opened = gcb_carve(metadata, GCB_WORDS(blocks->blocks) * sizeof *blocks->opened, 64);
 }
 
 void gcb_blocks_open(gcb_blocks *blocks, const gcb_view *view) {
@@ -45,8 +46,18 @@ int gcb_blocks_admit(gcb_blocks *blocks, uint32_t mutators) {
 void gcb_blocks_serve(gcb_blocks *blocks, gcb_mutator *m) {
   m->allocator = &blocks->allocators[m->index];
   m->allocator->blocks = blocks;
-  m->allocator->block = GCB_NO_BLOCK;
+  atomic_store_explicit(&m->allocator->block, GCB_NO_BLOCK, memory_order_relaxed);
+  atomic_store_explicit(&m->allocator->medium_block, GCB_NO_BLOCK, memory_order_relaxed);
   m->allocator->m = m;
+}
+
+bool gcb_is_allocated_into(const gcb_blocks *blocks, size_t block) {
+  for (uint32_t i = 0; i < blocks->allocator_count; i++)
+    /* acquire: pairs with enter() in alloc.c, where a thread leaves the block before */
+    if (atomic_load_explicit(&blocks->allocators[i].block, memory_order_acquire) == block ||
+        atomic_load_explicit(&blocks->allocators[i].medium_block, memory_order_acquire) == block)
+      return true;
+  return false;
 }
 
 uint64_t gcb_blocks_allocated_bytes(const gcb_blocks *blocks) {
@@ -74,7 +85,9 @@ static void retire_tlabs(gcb_blocks *blocks) {
   for (uint32_t i = 0; i < blocks->allocator_count; i++) {
     gcb_allocator *a = &blocks->allocators[i];
     a->m->cursor = a->m->limit = a->run_limit = a->medium_cursor = a->medium_limit = NULL;
-    a->block = GCB_NO_BLOCK;
+    /* relaxed: the mutators are stopped */
+    atomic_store_explicit(&a->block, GCB_NO_BLOCK, memory_order_relaxed);
+    atomic_store_explicit(&a->medium_block, GCB_NO_BLOCK, memory_order_relaxed);
   }
 }
 

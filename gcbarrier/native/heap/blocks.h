@@ -43,7 +43,8 @@ typedef struct gcb_refill {
 /* Where a mutator allocates. */
 typedef struct gcb_allocator {
   _Alignas(64) struct gcb_blocks *blocks;
-  size_t block;        /* claimed, being allocated into; GCB_NO_BLOCK: none */
+  /* Claimed, being allocated into; GCB_NO_BLOCK: none. Others may ask: see gcb_is_allocated_into(). */
+  _Atomic size_t block, medium_block;
   size_t next_granule; /* of that block: where the search for the next gap goes on */
   char *run_limit;     /* end of the gap that the TLAB is cut from */
   bool run_clean;      /* the gap was never used: still zero */
@@ -67,6 +68,8 @@ typedef struct gcb_blocks {
   _Atomic uint32_t *block_state;
   _Atomic uint32_t *head; /* of a large object's blocks: the block where it begins */
   uint8_t *used;          /* a byte per block: its memory may be other than zero */
+  /* A bit per block, set when memory in it is handed out: what is young lies in these. */
+  _Atomic uint64_t *opened;
   _Atomic uint32_t epoch;
   uint64_t live_bytes; /* after the last remark */
   gcb_refill refill;
@@ -89,6 +92,9 @@ void gcb_blocks_close(gcb_blocks *blocks);
 int gcb_blocks_admit(gcb_blocks *blocks, uint32_t mutators); /* so many allocators; once */
 /* The mutator allocates here from now on. */
 void gcb_blocks_serve(gcb_blocks *blocks, gcb_mutator *m);
+/* Whether a mutator allocates in the block. Asked by whoever has taken its bit in `opened` before: if not,
+ * none will without setting it again, and what was allocated black there is seen. */
+bool gcb_is_allocated_into(const gcb_blocks *blocks, size_t block);
 /* By all mutators since the start; at any time. */
 uint64_t gcb_blocks_allocated_bytes(const gcb_blocks *blocks);
 
@@ -112,6 +118,10 @@ static inline uint32_t gcb_granule_of(const gcb_blocks *blocks, const void *trac
 /* An object as the collector sees it. */
 static inline gcb_ref gcb_alias_object(const gcb_blocks *blocks, size_t granule) {
   return (gcb_ref)(void *)(blocks->alias + (granule << GCB_GRANULE_SHIFT));
+}
+static inline void gcb_open_block(gcb_blocks *blocks, size_t block) {
+  /* release: see enter() in alloc.c */
+  atomic_fetch_or_explicit(&blocks->opened[block >> 6], UINT64_C(1) << (block & 63), memory_order_release);
 }
 static inline bool gcb_is_live(const gcb_blocks *blocks, size_t granule) {
   return gcb_bit(blocks->mark, granule) || gcb_bit(blocks->black, granule);

@@ -7,6 +7,10 @@
  * 3. The collector reads the contents of a page only after the collect() that reported it has returned, or
  * has called rearmed().
  * 4. A call that fails returns -1 and leaves a sentence in gcb_error(); it never reports less than it should.
+ *
+ * A barrier may let the core choose what is watched (arm_range and release_range): then memory that is free,
+ * or was allocated since the last cycle, isn't armed, and filling it costs nothing. The core knows what is
+ * young, and keeps in `armed` what is watched; of the rest nothing is reported and nothing is re-armed.
  */
 #ifndef GCB_BARRIER_H
 #define GCB_BARRIER_H
@@ -98,6 +102,56 @@ static inline void gcb_dirty_clear(gcb_dirty_set *set) {
   set->count = 0;
 }
 
+/* The next run of granules in [*at, end) that have their bit in `armed` (null: all have); false: none. *at is
+ * where to go on. */
+static inline bool gcb_next_armed(const uint64_t *armed, size_t *at, size_t end, size_t *first,
+                                  size_t *last) {
+  size_t from = *at;
+  *first = from;
+  *last = *at = end;
+  if (!armed || from >= end)
+    return from < end;
+  size_t word = from >> 6, words = (end + 63) >> 6;
+  uint64_t bits = armed[word] & UINT64_MAX << (from & 63);
+  while (!bits && ++word < words)
+    bits = armed[word];
+  if (!bits || (*first = (word << 6) + (size_t)__builtin_ctzll(bits)) >= end)
+    return false;
+  bits = ~armed[word] & UINT64_MAX << (*first & 63);
+  while (!bits && ++word < words)
+    bits = ~armed[word];
+  size_t gap = bits ? (word << 6) + (size_t)__builtin_ctzll(bits) : end;
+  *last = *at = gap < end ? gap : end;
+  return true;
+}
+
+/* Adds those of a run of granules that have their bit in `armed` (null: all have). */
+static inline void gcb_dirty_add_armed(gcb_dirty_set *set, const uint64_t *armed, size_t first,
+                                       size_t granules) {
+  for (size_t at = first, end = first + granules, from, to; gcb_next_armed(armed, &at, end, &from, &to);)
+    gcb_dirty_add(set, from, to - from);
+}
+
+/* Adds all that is in another set of the same granules. */
+static inline void gcb_dirty_join(gcb_dirty_set *set, const gcb_dirty_set *other) {
+  for (size_t word = 0; (word = gcb_dirty_word(other, word)) != SIZE_MAX; word++) {
+    set->count += (size_t)__builtin_popcountll(other->words[word] & ~set->words[word]);
+    set->words[word] |= other->words[word];
+    set->summary[word >> 6] |= UINT64_C(1) << (word & 63);
+  }
+}
+
+/* Takes out of the set what has no bit in `armed` (null: all have). Its count is that of what is left. */
+static inline void gcb_dirty_keep_armed(gcb_dirty_set *set, const uint64_t *armed) {
+  if (!armed)
+    return;
+  set->count = 0;
+  for (size_t word = 0; (word = gcb_dirty_word(set, word)) != SIZE_MAX; word++) {
+    set->words[word] &= armed[word];
+    set->count += (size_t)__builtin_popcountll(set->words[word]);
+  }
+}
+
 /* What a barrier counts beside its reports, for the results: how often it could not do what it is named for,
  * above all. */
 typedef struct gcb_tally {
@@ -114,6 +168,8 @@ typedef struct gcb_barrier {
   /* Null, or collect(rearm = true) may call it, as often as it likes: what it has added to the set so far has
    * been re-armed, and may be read and taken out from now on. */
   void (*rearmed)(struct gcb_barrier *barrier);
+  /* A bit for each granule that is watched; null: all of them are. The core's, written between two calls. */
+  const uint64_t *armed;
   gcb_tally tallies[GCB_TALLIES]; /* named by open() */
 } gcb_barrier;
 
@@ -131,6 +187,14 @@ typedef struct gcb_barrier_ops {
    * detach() after it has ended, by the collector's thread, also where attach() failed. */
   int (*attach)(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator);
   void (*detach)(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator);
+  /* Both or neither; a barrier without them is armed as a whole by arm(), and one that has them isn't, where
+   * the core keeps `armed`. Mutators may be running.
+   * arm_range(): the granules, which have their bits since just now, count as written: the next
+   * collect(rearm = true) arms and reports them. */
+  int (*arm_range)(gcb_barrier *barrier, size_t first, size_t granules);
+  /* They have lost their bits, and will be written: opens them ahead of the first stores, where that is
+   * cheaper than a fault for each. */
+  int (*release_range)(gcb_barrier *barrier, size_t first, size_t granules);
   bool tracks;      /* false: collect() never reports, only a stopped world can be marked */
   bool stores_only; /* it notices gcb_store() alone, not any write to the memory */
   bool snapshot;    /* collect() reports nothing but greys what was overwritten: see gcb_grey() */

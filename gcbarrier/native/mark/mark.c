@@ -68,8 +68,8 @@ void gcb_push_tracked(gcb_marking *marking, const void *tracked) {
   meet(marking->blocks, &marking->marker, tracked);
 }
 
-/* Until nobody waits anywhere, or the stack is full. */
-static void search_depth_first(gcb_blocks *blocks, gcb_marker *marker) {
+/* Until nobody waits anywhere, or the stack is full. `logs` is known where it is inlined. */
+static inline __attribute__((always_inline)) void search(gcb_blocks *blocks, gcb_marker *marker, bool logs) {
   uint32_t ring[RING];
   size_t first = 0, held = 0;
   for (;;) {
@@ -96,6 +96,8 @@ static void search_depth_first(gcb_blocks *blocks, gcb_marker *marker) {
       continue;
     marker->bytes += gcb_object_bytes(gcb_alias_object(blocks, granule));
     marker->objects++;
+    if (logs)
+      gcb_log_visit(marker->marking, granule);
     visit(blocks, marker, granule);
   }
   end_waiting(blocks, marker);
@@ -103,10 +105,22 @@ static void search_depth_first(gcb_blocks *blocks, gcb_marker *marker) {
     marker->stack[marker->top++] = ring[(first + --held) % RING]; /* there is room for them */
 }
 
+static __attribute__((noinline)) void search_and_log(gcb_blocks *blocks, gcb_marker *marker) {
+  search(blocks, marker, true);
+}
+
+static void search_depth_first(gcb_blocks *blocks, gcb_marker *marker) {
+  if (GCB_UNLIKELY(marker->marking->logs_visits))
+    search_and_log(blocks, marker);
+  else
+    search(blocks, marker, false);
+}
+
 uint64_t gcb_drain(gcb_marking *marking) {
   uint64_t before = marking->marker.objects;
   search_depth_first(marking->blocks, &marking->marker);
   while (marking->marker.top > 0 || marking->spilled) {
+    marking->unlogged |= marking->logs_visits; /* regions are visited without a log */
     gcb_mark_together(marking);
     search_depth_first(marking->blocks, &marking->marker);
   }

@@ -67,6 +67,8 @@ typedef struct gcb_marking {
   uint64_t *grey;     /* a bit per granule: an object that was met; if it isn't marked it is to be visited */
   /* Something is grey: what gcb_drain() asks, so that a short pause need not look at all regions. */
   bool spilled;
+  /* What is visited on a page that isn't armed makes it pending (young.c). `unlogged`: not all of it did. */
+  bool logs_visits, unlogged;
   bool forks; /* a child marks in this memory, and keeps no count of grey bits for us */
   bool spins; /* every thread has a processor of its own, so that whoever waits may spin */
   gcb_region *regions;
@@ -103,6 +105,17 @@ int gcb_marking_set_markers(gcb_marking *marking, uint32_t markers);
 uint64_t gcb_marking_helpers_cpu_ns(const gcb_marking *marking);
 void gcb_mark_together(gcb_marking *marking); /* region by region, until little is left */
 void gcb_crew_free(gcb_marking *marking);
+
+/* young.c: what is armed and what is not, for barriers that leave it to the core. The collector's thread
+ * only. What was allocated or written since it was last armed is pending from now on. */
+int gcb_young_begin(gcb_marking *marking);
+/* Pages that are not armed and on which something lives are watched from the next collect(rearm = true) on;
+ * the caller empties `pending`, where they are. */
+int gcb_young_arm(gcb_marking *marking);
+/* The same pages are dirty, and so is what was reported and not armed again: the pause looks at them. */
+void gcb_young_expose(gcb_marking *marking);
+int gcb_young_release(gcb_marking *marking); /* after a sweep: opens free pages ahead of their first store */
+void gcb_log_visit(gcb_marking *marking, size_t granule);
 
 /* rescan.c */
 int gcb_rescan_open(gcb_rescan_list *rescan);

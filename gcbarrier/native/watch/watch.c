@@ -37,11 +37,13 @@ void gcb_watch_close(gcb_watch *watch) {
   gcb_alone_detach_all(watch);
   if (watch->ops && watch->barrier.range.base)
     watch->ops->close(&watch->barrier);
+  gcb_ranges_close(watch);
   gcb_dirty_free(&watch->dirty);
   free(watch->written);
   pthread_mutex_destroy(&watch->lock);
 }
 
 size_t gcb_watch_metadata_bytes(const gcb_watch *watch) {
-  return watch->dirty.words ? gcb_dirty_bytes(watch->dirty.granules) : 0;
+  size_t ranges = watch->armed_pages ? gcb_dirty_bytes(watch->dirty.granules) + watch->dirty.granules / 8 : 0;
+  return watch->dirty.words ? gcb_dirty_bytes(watch->dirty.granules) + ranges : 0;
 }

@@ -16,7 +16,9 @@ typedef struct gcb_watch {
   gcb_barrier barrier;        /* first: a gcb_barrier * is a gcb_watch * */
   const gcb_barrier_ops *ops; /* null: there is no barrier */
   gcb_dirty_set dirty;
-  bool armed;
+  bool armed;                   /* in this cycle */
+  uint64_t *armed_pages;        /* ranges.c: a bit for each that is watched; null: all are, once armed */
+  gcb_dirty_set pending;        /* not armed, and something may live there: armed and looked at before long */
   bool managed;                 /* mutators write here, and what was written is their collector's business */
   struct gcb_cycle *cycle;      /* theirs: gcb_grey() and rearmed() are told of the barrier alone */
   struct gcb_watcher *watchers; /* alone.c: threads that were told of; under the lock */
@@ -35,6 +37,18 @@ void gcb_watch_close(gcb_watch *watch);
 size_t gcb_watch_metadata_bytes(const gcb_watch *watch);
 /* Null, or what a barrier's C file defines. */
 int gcb_load_barrier(const char *path, const gcb_barrier_ops **ops);
+
+/* ranges.c: only with `armed_pages`, for a heap whose barrier lets the core choose what is watched. By the
+ * collector's thread. */
+int gcb_ranges_open(gcb_watch *watch, const gcb_view *view);
+void gcb_ranges_close(gcb_watch *watch);
+size_t gcb_ranges_count(const gcb_watch *watch); /* pages that are watched */
+/* They are watched, and reported by the next collect(rearm = true), which arms them. */
+int gcb_ranges_arm(gcb_watch *watch, const gcb_dirty_set *pages);
+/* They were written and not armed again. */
+void gcb_ranges_forget(gcb_watch *watch, const gcb_dirty_set *pages);
+/* Nothing lives there any more, and they will be written. */
+int gcb_ranges_release(gcb_watch *watch, size_t first, size_t granules);
 
 /* alone.c: a barrier by itself, without mutators and cycles. */
 int gcb_alone_attach(gcb_watch *watch); /* the calling thread; threads may come at once */
