@@ -94,7 +94,9 @@ static void search_depth_first(gcb_blocks *blocks, gcb_marker *marker) {
      * rescan. Its mark bit does no harm. */
     if (is_black(blocks, granule))
       continue;
-    marker->bytes += gcb_object_bytes(gcb_alias_object(blocks, granule));
+    size_t bytes = gcb_object_bytes(gcb_alias_object(blocks, granule));
+    gcb_fill(blocks->mark_fill, granule, bytes);
+    marker->bytes += bytes;
     marker->objects++;
     visit(blocks, marker, granule);
   }

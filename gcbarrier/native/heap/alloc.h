@@ -1,0 +1,23 @@
+/* What the files that allocate share: alloc.c for objects that share blocks, large.c for those that don't. */
+#ifndef GCB_ALLOC_H
+#define GCB_ALLOC_H
+
+#include "heap/blocks.h"
+
+enum { GCB_AT_ONCE = 512 }; /* blocks that are looked at between two safepoints */
+
+/* Granules of the block that are taken; fewer while it is being swept. A hint. */
+static inline size_t gcb_filled(const gcb_blocks *blocks, size_t block) {
+  /* acquire: pairs with the sweep, which empties black_fill first */
+  size_t live = atomic_load_explicit(&blocks->live_fill[block], memory_order_acquire);
+  return live + atomic_load_explicit(&blocks->black_fill[block], memory_order_relaxed);
+}
+
+/* alloc.c */
+void gcb_count_allocated(gcb_allocator *a, size_t bytes); /* and tells the collector when it is enough */
+void gcb_clear(gcb_allocator *a, char *at, size_t bytes);
+
+/* large.c */
+char *gcb_alloc_large(gcb_allocator *a, size_t bytes); /* null: there is no room. A safepoint. */
+
+#endif
