@@ -50,45 +50,49 @@ static bool find_gap(const gcb_blocks *blocks, gap *found, size_t bytes) {
   return false;
 }
 
-/* A block that is worth a look for `bytes` has room for more than a small object, if all of it were in one
- * piece. */
-static size_t most_filled(size_t bytes) {
+typedef enum wanted { FREE = 1, PARTIAL = 2 } wanted;
+
+/* A block that is worth a look has room for more than a small object, if all of it were in one piece. */
+static size_t most_filled(wanted kinds, size_t bytes) {
   size_t room = bytes > GCB_MEDIUM_BYTES ? bytes : GCB_MEDIUM_BYTES;
-  return (GCB_BLOCK - room) >> GCB_GRANULE_SHIFT;
+  return kinds == FREE ? 0 : (GCB_BLOCK - room) >> GCB_GRANULE_SHIFT;
 }
 
 /* The gap is found before the block is claimed: one that is claimed and given up is lost to all until the
  * flip. */
-static bool claim_gap(gcb_blocks *blocks, size_t block, bool free_only, size_t bytes, gap *found) {
+static bool claim_gap(gcb_blocks *blocks, size_t block, wanted kinds, size_t bytes, gap *found) {
   gcb_sweep_block(blocks, block);
   uint32_t state =
       gcb_settled(blocks, block); /* or its room would be out of this cursor's reach until the flip */
   uint32_t epoch = atomic_load_explicit(&blocks->epoch, memory_order_relaxed);
-  bool room = gcb_kind(state) == GCB_FREE || (gcb_kind(state) == GCB_PARTIAL && !free_only);
+  bool room =
+      (gcb_kind(state) == GCB_FREE && kinds & FREE) || (gcb_kind(state) == GCB_PARTIAL && kinds & PARTIAL);
   if (!room || state >> 3 != epoch)
     return false;
   *found = (gap){.block = block, .next_granule = block * GCB_BLOCK_GRANULES};
   return find_gap(blocks, found, bytes) && gcb_take_block(blocks, block, state, gcb_state(epoch, GCB_OWNED));
 }
 
-/* The next block with a gap of `bytes`, and with no more than `most` granules taken; false: there is none.
- * Each block is offered once an epoch to each cursor. A safepoint. */
-static bool claim(gcb_allocator *a, _Atomic size_t *cursor, size_t most, size_t bytes, gap *found) {
+/* The next block of these kinds before `end` with a gap of `bytes`; false: there is none. Each block is
+ * offered once an epoch to each cursor. A safepoint. */
+static bool claim(gcb_allocator *a, _Atomic size_t *cursor, size_t end, wanted kinds, size_t bytes,
+                  gap *found) {
+  size_t most = most_filled(kinds, bytes);
   gcb_blocks *blocks = a->blocks;
   for (;;) {
     /* The flip may come here, and all cursors begin again: nothing that is known of blocks is kept over it.
      */
     gcb_poll(a->m);
     size_t from = atomic_load_explicit(cursor, memory_order_relaxed), block = from;
-    if (from >= blocks->blocks)
+    if (from >= end)
       return false;
-    size_t last = blocks->blocks - from > GCB_AT_ONCE ? from + GCB_AT_ONCE : blocks->blocks;
+    size_t last = end - from > GCB_AT_ONCE ? from + GCB_AT_ONCE : end;
     while (block < last && gcb_filled(blocks, block) > most)
       block++;
     /* relaxed: it only makes those who claim distinct */
     if (atomic_compare_exchange_strong_explicit(cursor, &from, block < last ? block + 1 : last,
                                                 memory_order_relaxed, memory_order_relaxed) &&
-        block < last && claim_gap(blocks, block, most == 0, bytes, found))
+        block < last && claim_gap(blocks, block, kinds, bytes, found))
       return true;
   }
 }
@@ -124,6 +128,11 @@ static char *cut(gcb_allocator *a, char *at, char *fresh, size_t bytes) {
   return at;
 }
 
+/* Up to here free blocks go first. */
+static size_t free_end(const gcb_blocks *blocks) {
+  return blocks->free_first ? atomic_load_explicit(&blocks->small_end, memory_order_relaxed) : 0;
+}
+
 static bool more_in(const gcb_blocks *blocks, size_t block, size_t next_granule, size_t bytes, gap *found) {
   *found = (gap){.block = block, .next_granule = next_granule};
   return block != GCB_NO_BLOCK && find_gap(blocks, found, bytes);
@@ -136,9 +145,11 @@ static char *alloc_medium(gcb_allocator *a, size_t bytes) {
   gap found;
   if (bytes > (size_t)(a->medium_limit - a->medium_cursor)) {
     if (!more_in(blocks, a->medium_block, a->medium_next_granule, bytes, &found) &&
-        !claim(a, &blocks->next_free, 0, bytes, &found) &&
-        !claim(a, &blocks->next_medium, most_filled(bytes), bytes, &found))
-      return NULL;
+        !claim(a, &blocks->next_free, blocks->blocks, FREE, bytes, &found)) {
+      gcb_leave_free(blocks, 0);
+      if (!claim(a, &blocks->next_medium, blocks->blocks, PARTIAL, bytes, &found))
+        return NULL;
+    }
     a->medium_block = found.block;
     a->medium_next_granule = found.next_granule;
     a->medium_cursor = found.at;
@@ -160,8 +171,8 @@ static char *alloc_small(gcb_allocator *a, size_t bytes) {
   if (bytes > GCB_MEDIUM_BYTES)
     return alloc_medium(a, bytes);
   if (!more_in(blocks, a->block, a->next_granule, bytes, &found)) {
-    if (!(blocks->free_first && claim(a, &blocks->next_free, 0, bytes, &found)) &&
-        !claim(a, &blocks->next_block, most_filled(bytes), bytes, &found))
+    if (!claim(a, &blocks->next_free, free_end(blocks), FREE, bytes, &found) &&
+        !claim(a, &blocks->next_block, blocks->blocks, FREE | PARTIAL, bytes, &found))
       return NULL;
     a->block = found.block;
     a->run_clean = !blocks->used[found.block];

@@ -13,6 +13,16 @@ static inline size_t gcb_filled(const gcb_blocks *blocks, size_t block) {
   return live + atomic_load_explicit(&blocks->black_fill[block], memory_order_relaxed);
 }
 
+/* Larger objects took or wanted free blocks from this one on: small ones leave them alone, in this epoch and
+ * the next. */
+static inline void gcb_leave_free(gcb_blocks *blocks, size_t block) {
+  /* relaxed: hints, which the flip writes while all are stopped; where two write at a time, one is lost */
+  if (block < atomic_load_explicit(&blocks->wanted_from, memory_order_relaxed))
+    atomic_store_explicit(&blocks->wanted_from, block, memory_order_relaxed);
+  if (block < atomic_load_explicit(&blocks->small_end, memory_order_relaxed))
+    atomic_store_explicit(&blocks->small_end, block, memory_order_relaxed);
+}
+
 /* alloc.c */
 void gcb_count_allocated(gcb_allocator *a, size_t bytes); /* and tells the collector when it is enough */
 void gcb_clear(gcb_allocator *a, char *at, size_t bytes);

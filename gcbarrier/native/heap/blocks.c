@@ -8,6 +8,7 @@
 void gcb_blocks_lay_out(gcb_blocks *blocks, size_t bytes) {
   blocks->bytes = bytes;
   blocks->blocks = blocks->large_top = bytes / GCB_BLOCK;
+  blocks->wanted_from = blocks->small_end = blocks->blocks;
   blocks->free_first = true;
   pthread_mutex_init(&blocks->large_lock, NULL);
   atomic_store_explicit(&blocks->trigger_bytes, UINT64_MAX, memory_order_relaxed);
@@ -100,6 +101,10 @@ void gcb_blocks_flip(gcb_blocks *blocks, uint64_t marked_bytes) {
   atomic_store_explicit(&blocks->next_free, 0, memory_order_relaxed);
   atomic_store_explicit(&blocks->next_medium, 0, memory_order_relaxed);
   atomic_store_explicit(&blocks->claimed_bytes, 0, memory_order_relaxed);
+  size_t wanted_from = atomic_load_explicit(&blocks->wanted_from, memory_order_relaxed);
+  atomic_store_explicit(&blocks->small_end, wanted_from, memory_order_relaxed);
+  if (wanted_from > 0)
+    atomic_store_explicit(&blocks->wanted_from, blocks->blocks, memory_order_relaxed);
   blocks->large_top = blocks->blocks;
   uint32_t epoch = atomic_load_explicit(&blocks->epoch, memory_order_relaxed);
   atomic_store_explicit(&blocks->epoch, (epoch + 1) & GCB_EPOCH_MASK, memory_order_release);

@@ -79,8 +79,8 @@ typedef struct gcb_blocks {
   uint8_t *used;          /* a byte per block: its memory may be other than zero */
   _Atomic uint32_t epoch;
   uint64_t live_bytes; /* after the last remark */
-  /* Small objects go to wholly free blocks while there are any: a page with old objects that is allocated
-   * into is dirty, and no old object was written. Otherwise by address, whether free or not. */
+  /* Small objects go to wholly free blocks while there are any below small_end: a page with old objects that
+   * is allocated into is dirty, and no old object was written. Otherwise by address, whether free or not. */
   bool free_first;
   gcb_refill refill;
   gcb_allocator *allocators; /* one for each mutator; null: there are none yet */
@@ -89,7 +89,10 @@ typedef struct gcb_blocks {
   /* Written by whoever allocates: on lines of their own. */
   _Alignas(64) _Atomic size_t next_block, next_free, next_medium; /* where claims go on in this epoch */
   pthread_mutex_t large_lock;
-  size_t large_top;                            /* where the search for free runs goes on in this epoch */
+  size_t large_top; /* where the search for free runs goes on in this epoch */
+  /* Where the free blocks begin that larger objects took or wanted in this epoch; the same of this one and
+   * the last. */
+  _Atomic size_t wanted_from, small_end;
   _Alignas(64) _Atomic uint64_t claimed_bytes; /* by allocation since the last remark */
   _Atomic uint64_t trigger_bytes;
 } gcb_blocks;

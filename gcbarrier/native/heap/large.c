@@ -66,6 +66,7 @@ char *gcb_alloc_large(gcb_allocator *a, size_t bytes) {
   size_t first = reserve_below(a, blocks->large_top, wanted);
   if (first == GCB_NO_BLOCK)
     first = reserve_below(a, blocks->blocks, wanted);
+  gcb_leave_free(blocks, first == GCB_NO_BLOCK ? 0 : first);
   pthread_mutex_unlock(&blocks->large_lock);
   if (first == GCB_NO_BLOCK)
     return NULL;
