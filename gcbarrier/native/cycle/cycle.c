@@ -218,6 +218,8 @@ int gcb_cycle_finish_marking(gcb_cycle *cycle, gcb_pause_kind kind, int failed) 
   if (!failed)
     flip(cycle);
   gcb_resume_world(cycle->world, kind);
+  if (!failed)
+    gcb_service_freed(cycle->world);
   return failed;
 }
 
@@ -293,5 +295,5 @@ int gcb_cycle_sweep(gcb_cycle *cycle) {
 void gcb_cycle_end(gcb_cycle *cycle) {
   gcb_enter_phase(cycle->world, GCB_IN_NO_CYCLE);
   record(cycle, GCB_EV_CYCLE, gcb_now_ns(), cycle->blocks->live_bytes);
-  gcb_service_cycle_ended(cycle->world);
+  gcb_service_freed(cycle->world); /* or has not: then whoever waits is to know that as well */
 }

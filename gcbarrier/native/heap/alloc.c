@@ -1,7 +1,7 @@
 /* Allocation: threads claim blocks, cut TLABs from the gaps between live objects, and bump a cursor in them.
  * There are no free lists: the live bitmap of the last remark is the free list, and nothing is written into
  * free memory. */
-#include "heap/blocks.h"
+#include "heap/alloc.h"
 
 #include <string.h>
 
@@ -11,22 +11,28 @@
   ((size_t)8192) /* zeroed at a time, so that it is still in the cache when it is used                       \
                   */
 
-/* The next block with room, or GCB_NO_BLOCK. Each block is offered once an epoch to each cursor. */
-static size_t claim(gcb_blocks *blocks, _Atomic size_t *cursor, bool free_only) {
-  for (;;) {
-    size_t block = atomic_fetch_add_explicit(cursor, 1, memory_order_relaxed);
-    if (block >= blocks->blocks) {
-      atomic_store_explicit(cursor, blocks->blocks, memory_order_relaxed); /* no wrapping round after years */
-      return GCB_NO_BLOCK;
-    }
-    gcb_sweep_block(blocks, block, false);
-    uint32_t state =
-        gcb_settled(blocks, block); /* or its room would be out of this cursor's reach until the flip */
-    uint32_t epoch = atomic_load_explicit(&blocks->epoch, memory_order_relaxed);
-    bool room = gcb_kind(state) == GCB_FREE || (gcb_kind(state) == GCB_PARTIAL && !free_only);
-    if (room && state >> 3 == epoch && gcb_take_block(blocks, block, state, gcb_state(epoch, GCB_OWNED)))
-      return block;
-  }
+enum { PAGE_GRANULES = 4096 / GCB_GRANULE };
+
+/* Of a gap between live objects: the pages on which nothing lives, which the barrier need not watch; or what
+ * is left of it, on pages that it does, so that a store there is one to an old page. */
+typedef enum part { ALL, WHOLE_PAGES, SHARED_PAGES } part;
+
+/* Room in a block, and where the search for more of it goes on. */
+typedef struct gap {
+  size_t block, next_granule;
+  part part;
+  char *at, *limit;
+} gap;
+
+/* The first object at or behind granule `at`; `end`: none before that. */
+static size_t next_object(const gcb_blocks *blocks, size_t at, size_t end) {
+  if (at == end)
+    return end;
+  size_t word = at >> 6;
+  uint64_t bits = gcb_word(blocks->live, word) & (~UINT64_C(0) << (at & 63));
+  while (!bits && ++word < end >> 6)
+    bits = gcb_word(blocks->live, word);
+  return bits ? (word << 6) + (size_t)__builtin_ctzll(bits) : end;
 }
 
 /* The thread allocates in a block from now on, and no longer in the one before. */
@@ -34,42 +40,100 @@ static void enter(gcb_blocks *blocks, _Atomic size_t *place, size_t block) {
   /* release: who finds that the thread has left a block finds what it has allocated black there */
   atomic_store_explicit(place, block, memory_order_release);
   /* release, and after the store above: who takes the bit finds the thread in the block, or beyond it */
-  if (block != GCB_NO_BLOCK)
-    gcb_open_block(blocks, block);
+  gcb_open_block(blocks, block);
 }
 
-static size_t block_of(const gcb_allocator *a) {
-  return atomic_load_explicit(&a->block, memory_order_relaxed); /* this thread writes it */
+/* The first stretch at or behind `at`, which is no object, and before `stop`, which is one or the end, that
+ * is of this part; its end. None: it is empty. */
+static size_t stretch(part part, size_t *at, size_t stop) {
+  size_t up = (*at + PAGE_GRANULES - 1) & ~(size_t)(PAGE_GRANULES - 1),
+         down = stop & ~(size_t)(PAGE_GRANULES - 1);
+  if (part == ALL || (part == SHARED_PAGES && up >= stop))
+    return stop;
+  if (part == WHOLE_PAGES)
+    return *at = up < stop ? up : stop, down > *at ? down : *at;
+  if (*at < up)
+    return up;
+  *at = down;
+  return stop;
 }
 
-/* The first gap of the thread's block at or behind next_granule that holds `bytes`; null when there is none.
- */
-static char *next_gap(gcb_allocator *a, size_t bytes) {
-  gcb_blocks *blocks = a->blocks;
-  size_t end = (block_of(a) + 1) * GCB_BLOCK_GRANULES, at = a->next_granule;
-  while (at < end) {
-    if (gcb_bit(blocks->live, at)) {
-      at += gcb_object_bytes(gcb_alias_object(blocks, at)) >> GCB_GRANULE_SHIFT;
+/* The first gap of found->block at or behind its next_granule that holds `bytes`; false: there is none. The
+ * block may be another's: it has been swept, and until the flip nobody changes what is live. */
+static bool find_gap(const gcb_blocks *blocks, gap *found, size_t bytes) {
+  size_t end = (found->block + 1) * GCB_BLOCK_GRANULES, wanted = bytes >> GCB_GRANULE_SHIFT;
+  for (size_t at = found->next_granule, stop; at < end;) {
+    bool taken = gcb_bit(blocks->live, at);
+    stop = next_object(blocks, taken ? at + 1 : at, end);
+    if (taken) {
+      /* Nobody reads an object's header that could not have room behind it, whatever its size. */
+      at = stop - at > wanted ? at + (gcb_object_bytes(gcb_alias_object(blocks, at)) >> GCB_GRANULE_SHIFT)
+                              : stop;
       continue;
     }
-    size_t word = at >> 6, stop = end;
-    uint64_t bits = gcb_word(blocks->live, word) & (~UINT64_C(0) << (at & 63));
-    while (!bits && ++word < end >> 6)
-      bits = gcb_word(blocks->live, word);
-    if (bits)
-      stop = (word << 6) + (size_t)__builtin_ctzll(bits);
-    if ((stop - at) << GCB_GRANULE_SHIFT >= bytes) {
-      a->next_granule = stop;
-      a->run_limit = blocks->tracked + (stop << GCB_GRANULE_SHIFT);
-      return blocks->tracked + (at << GCB_GRANULE_SHIFT);
+    size_t to = stretch(found->part, &at, stop);
+    if (at + wanted <= to) {
+      found->next_granule = found->part == SHARED_PAGES ? to : stop;
+      found->at = blocks->tracked + (at << GCB_GRANULE_SHIFT);
+      found->limit = blocks->tracked + (to << GCB_GRANULE_SHIFT);
+      return true;
     }
-    at = stop;
+    at = found->part == SHARED_PAGES ? to : stop;
   }
-  a->next_granule = end;
-  return NULL;
+  return false;
 }
 
-static void count(gcb_allocator *a, size_t bytes) {
+typedef enum wanted { FREE = 1, PARTIAL = 2, SHARED = 4 } wanted;
+
+/* A block that is worth a look has room for more than a small object, if all of it were in one piece. */
+static size_t most_filled(wanted kinds, size_t bytes) {
+  size_t room = bytes > GCB_MEDIUM_BYTES ? bytes : GCB_MEDIUM_BYTES;
+  return kinds == FREE ? 0 : (GCB_BLOCK - room) >> GCB_GRANULE_SHIFT;
+}
+
+/* The gap is found before the block is claimed: one that is claimed and given up is lost to all until the
+ * flip. */
+static bool claim_gap(gcb_blocks *blocks, size_t block, wanted kinds, part part, size_t bytes, gap *found) {
+  gcb_sweep_block(blocks, block);
+  uint32_t state =
+      gcb_settled(blocks, block); /* or its room would be out of this cursor's reach until the flip */
+  uint32_t epoch = atomic_load_explicit(&blocks->epoch, memory_order_relaxed);
+  gcb_block_kind kind = gcb_kind(state);
+  bool room = (kind == GCB_FREE && kinds & FREE) || (kind == GCB_PARTIAL && kinds & PARTIAL) ||
+              (kind == GCB_SHARED && kinds & SHARED);
+  if (!room || state >> 3 != epoch)
+    return false;
+  *found = (gap){.block = block,
+                 .next_granule = block * GCB_BLOCK_GRANULES,
+                 .part = kind == GCB_SHARED ? SHARED_PAGES : part};
+  return find_gap(blocks, found, bytes) && gcb_take_block(blocks, block, state, gcb_state(epoch, GCB_OWNED));
+}
+
+/* The next block of these kinds before `end` with a gap of `bytes`; false: there is none. Each block is
+ * offered once an epoch to each cursor. A safepoint. */
+static bool claim(gcb_allocator *a, _Atomic size_t *cursor, size_t end, wanted kinds, part part, size_t bytes,
+                  gap *found) {
+  size_t most = most_filled(kinds, bytes);
+  gcb_blocks *blocks = a->blocks;
+  for (;;) {
+    /* The flip may come here, and all cursors begin again: nothing that is known of blocks is kept over it.
+     */
+    gcb_poll(a->m);
+    size_t from = atomic_load_explicit(cursor, memory_order_relaxed), block = from;
+    if (from >= end)
+      return false;
+    size_t last = end - from > GCB_AT_ONCE ? from + GCB_AT_ONCE : end;
+    while (block < last && gcb_filled(blocks, block) > most)
+      block++;
+    /* relaxed: it only makes those who claim distinct */
+    if (atomic_compare_exchange_strong_explicit(cursor, &from, block < last ? block + 1 : last,
+                                                memory_order_relaxed, memory_order_relaxed) &&
+        block < last && claim_gap(blocks, block, kinds, part, bytes, found))
+      return true;
+  }
+}
+
+void gcb_count_allocated(gcb_allocator *a, size_t bytes) {
   /* relaxed: a statistic, written by this thread alone and read at any time */
   atomic_store_explicit(&a->allocated_bytes,
                         atomic_load_explicit(&a->allocated_bytes, memory_order_relaxed) + bytes,
@@ -80,7 +144,7 @@ static void count(gcb_allocator *a, size_t bytes) {
     a->blocks->refill.trigger(a->m);
 }
 
-static void clear(gcb_allocator *a, char *at, size_t bytes) {
+void gcb_clear(gcb_allocator *a, char *at, size_t bytes) {
   if (a->blocks->refill.wrote)
     a->blocks->refill.wrote(a->m, at, bytes);
   memset(at, 0, bytes);
@@ -93,117 +157,103 @@ static char *cut(gcb_allocator *a, char *at, char *fresh, size_t bytes) {
   size_t tlab = bytes > GCB_TLAB_BYTES ? bytes : GCB_TLAB_BYTES < room ? GCB_TLAB_BYTES : room;
   size_t more = (size_t)(at + tlab - fresh);
   if (!a->run_clean)
-    clear(a, fresh, more);
-  count(a, more);
+    gcb_clear(a, fresh, more);
+  gcb_count_allocated(a, more);
   a->m->cursor = at + bytes;
   a->m->limit = at + tlab;
   return at;
 }
 
-/* A wholly free block as the thread's second TLAB, for objects too big to throw the first one away for. */
+/* Up to here free blocks go first. */
+static size_t free_end(const gcb_blocks *blocks) {
+  return blocks->free_first ? atomic_load_explicit(&blocks->small_end, memory_order_relaxed) : 0;
+}
+
+static bool more_in(const gcb_blocks *blocks, const gcb_place *place, size_t bytes, gap *found) {
+  /* relaxed: this thread writes it */
+  size_t block = atomic_load_explicit(&place->block, memory_order_relaxed);
+  *found = (gap){.block = block, .next_granule = place->next_granule, .part = (part)place->part};
+  return block != GCB_NO_BLOCK && find_gap(blocks, found, bytes);
+}
+
+/* Out of the block for small objects, TLAB and all: from here on nothing is allocated there. Where it has
+ * given out its whole pages, what is left, on pages with old objects, is for whoever comes last. */
+static void leave(gcb_allocator *a) {
+  gcb_blocks *blocks = a->blocks;
+  size_t block = atomic_load_explicit(&a->small.block, memory_order_relaxed);
+  a->m->cursor = a->m->limit = a->run_limit = NULL;
+  if (block == GCB_NO_BLOCK)
+    return;
+  if (a->small.part == WHOLE_PAGES)
+    gcb_put_block(blocks, block,
+                  gcb_state(atomic_load_explicit(&blocks->epoch, memory_order_relaxed), GCB_SHARED));
+  atomic_store_explicit(&a->small.block, GCB_NO_BLOCK, memory_order_release); /* see enter() */
+}
+
+static void come(gcb_blocks *blocks, gcb_place *place, const gap *found) {
+  enter(blocks, &place->block, found->block);
+  place->part = (uint8_t)found->part;
+}
+
+/* From a second place to allocate, so that the TLAB isn't thrown away for objects that are too big for it: a
+ * wholly free block, or where there is none the gaps of another. */
 static char *alloc_medium(gcb_allocator *a, size_t bytes) {
+  gcb_blocks *blocks = a->blocks;
+  gap found;
   if (bytes > (size_t)(a->medium_limit - a->medium_cursor)) {
-    size_t block = claim(a->blocks, &a->blocks->next_free, true);
-    if (block == GCB_NO_BLOCK)
-      return NULL;
-    enter(a->blocks, &a->medium_block, block);
-    a->medium_cursor = a->blocks->tracked + block * GCB_BLOCK;
-    a->medium_limit = a->medium_cursor + GCB_BLOCK;
-    a->blocks->used[block] = 1;
+    if (!more_in(blocks, &a->medium, bytes, &found)) {
+      if (!claim(a, &blocks->next_free, blocks->blocks, FREE, ALL, bytes, &found)) {
+        gcb_leave_free(blocks, 0);
+        if (!claim(a, &blocks->next_medium, blocks->blocks, PARTIAL | SHARED, ALL, bytes, &found))
+          return NULL;
+      }
+      come(blocks, &a->medium, &found);
+    }
+    a->medium.next_granule = found.next_granule;
+    a->medium_cursor = found.at;
+    a->medium_limit = found.limit;
+    blocks->used[found.block] = 1;
   }
   char *at = a->medium_cursor;
-  clear(a, at, bytes);
-  count(a, bytes);
+  gcb_clear(a, at, bytes);
+  gcb_count_allocated(a, bytes);
   a->medium_cursor += bytes;
   return at;
 }
 
+/* Free blocks first, then free pages of others, then what is left. */
+static bool claim_small(gcb_allocator *a, size_t bytes, gap *found) {
+  gcb_blocks *blocks = a->blocks;
+  part part = blocks->free_first ? WHOLE_PAGES : ALL;
+  return claim(a, &blocks->next_free, free_end(blocks), FREE, ALL, bytes, found) ||
+         claim(a, &blocks->next_block, blocks->blocks, FREE | PARTIAL, part, bytes, found) ||
+         claim(a, &blocks->next_shared, blocks->blocks, FREE | PARTIAL | SHARED, ALL, bytes, found);
+}
+
 static char *alloc_small(gcb_allocator *a, size_t bytes) {
   gcb_blocks *blocks = a->blocks;
+  gap found;
   if (a->m->limit < a->run_limit && bytes <= (size_t)(a->run_limit - a->m->cursor)) /* more of the same gap */
     return cut(a, a->m->cursor, a->m->limit, bytes);
-  if (bytes > GCB_MEDIUM_BYTES) {
-    char *at = alloc_medium(a, bytes);
-    if (at)
-      return at;
-  }
-  for (;;) {
-    if (block_of(a) != GCB_NO_BLOCK) {
-      char *at = next_gap(a, bytes);
-      if (at)
-        return cut(a, at, at, bytes);
-    }
-    size_t block = claim(blocks, &blocks->next_block, false);
-    enter(blocks, &a->block, block);
-    if (block == GCB_NO_BLOCK)
+  if (bytes > GCB_MEDIUM_BYTES)
+    return alloc_medium(a, bytes);
+  if (!more_in(blocks, &a->small, bytes, &found)) {
+    leave(a);
+    if (!claim_small(a, bytes, &found))
       return NULL;
-    a->next_granule = block * GCB_BLOCK_GRANULES;
-    a->run_clean = !blocks->used[block];
-    blocks->used[block] = 1;
+    come(blocks, &a->small, &found);
+    a->run_clean = !blocks->used[found.block];
+    blocks->used[found.block] = 1;
   }
-}
-
-/* All of them, or none. */
-static bool reserve_run(gcb_blocks *blocks, size_t first, size_t wanted, uint32_t epoch) {
-  for (size_t taken = 0; taken < wanted; taken++)
-    if (!gcb_take_block(blocks, first + taken, gcb_state(epoch, GCB_FREE), gcb_state(epoch, GCB_RESERVED))) {
-      while (taken-- > 0)
-        gcb_put_block(blocks, first + taken, gcb_state(epoch, GCB_FREE));
-      return false;
-    }
-  return true;
-}
-
-/* `wanted` free blocks in a row below `top`, now RESERVED; GCB_NO_BLOCK: there are none. Large objects grow
- * down from the heap's end, away from the blocks that TLABs claim. */
-static size_t reserve_below(gcb_blocks *blocks, size_t top, size_t wanted) {
-  uint32_t epoch = atomic_load_explicit(&blocks->epoch, memory_order_acquire);
-  size_t run = 0;
-  for (size_t block = top; block-- > 0;) {
-    gcb_sweep_block(blocks, block, false);
-    uint32_t state = gcb_settled(blocks, block);
-    run = state == gcb_state(epoch, GCB_FREE) ? run + 1 : 0;
-    if (run == wanted) {
-      if (reserve_run(blocks, block, wanted, epoch))
-        return blocks->large_top = block;
-      run = 0;
-    }
-  }
-  return GCB_NO_BLOCK;
-}
-
-static char *alloc_large(gcb_allocator *a, size_t bytes) {
-  gcb_blocks *blocks = a->blocks;
-  size_t wanted = (bytes + GCB_BLOCK - 1) / GCB_BLOCK;
-  pthread_mutex_lock(&blocks->large_lock);
-  size_t first = reserve_below(blocks, blocks->large_top, wanted);
-  if (first == GCB_NO_BLOCK)
-    first = reserve_below(blocks, blocks->blocks, wanted);
-  pthread_mutex_unlock(&blocks->large_lock);
-  if (first == GCB_NO_BLOCK)
-    return NULL;
-  for (size_t block = first; block < first + wanted; block++) {
-    if (blocks->used[block])
-      clear(a, blocks->tracked + block * GCB_BLOCK, GCB_BLOCK);
-    blocks->used[block] = 1;
-    /* A stop need not wait for all of a large object to be zeroed: RESERVED blocks are nobody's business. */
-    gcb_poll(a->m);
-  }
-  /* No safepoint from here on: a sweep would free an object that is not marked yet. */
-  uint32_t epoch = atomic_load_explicit(&blocks->epoch, memory_order_acquire);
-  for (size_t block = first; block < first + wanted; block++) {
-    atomic_store_explicit(&blocks->head[block], (uint32_t)first, memory_order_relaxed);
-    gcb_put_block(blocks, block, gcb_state(epoch, block == first ? GCB_HEAD : GCB_TAIL));
-  }
-  gcb_open_block(blocks, first);
-  count(a, wanted * GCB_BLOCK);
-  return blocks->tracked + first * GCB_BLOCK;
+  a->small.next_granule = found.next_granule;
+  a->run_limit = found.limit;
+  return cut(a, found.at, found.at, bytes);
 }
 
 /* How many collections a thread waits for before it calls the heap full. One is not enough: what was
  * allocated while it ran survived it. Where the last one left much more than is asked for, other threads were
  * quicker than this one, and it waits again; not for ever, since what is left may be in pieces. */
-static int patience(const gcb_blocks *blocks, size_t bytes) {
+static uint64_t patience(const gcb_blocks *blocks, size_t bytes) {
   if (bytes > blocks->bytes)
     return 0;
   return blocks->live_bytes < blocks->bytes && (blocks->bytes - blocks->live_bytes) / 8 > bytes ? 20 : 2;
@@ -211,8 +261,9 @@ static int patience(const gcb_blocks *blocks, size_t bytes) {
 
 char *gcb_alloc_slow(gcb_mutator *m, size_t bytes) {
   gcb_allocator *a = m->allocator;
-  for (int collections = 0;; collections++) {
-    char *at = bytes > GCB_LARGE_BYTES ? alloc_large(a, bytes) : alloc_small(a, bytes);
+  uint64_t collections = 0, since = 0;
+  for (;;) {
+    char *at = bytes > GCB_LARGE_BYTES ? gcb_alloc_large(a, bytes) : alloc_small(a, bytes);
     if (at)
       return at;
     if (collections >= patience(a->blocks, bytes))
@@ -220,7 +271,7 @@ char *gcb_alloc_slow(gcb_mutator *m, size_t bytes) {
                "out of memory: the heap of %zu bytes, with %llu bytes live after a collection, has no room "
                "for an object of %zu bytes",
                a->blocks->bytes, (unsigned long long)a->blocks->live_bytes, bytes);
-    a->blocks->refill.stall(m, bytes);
+    collections = a->blocks->refill.stall(m, bytes, &since);
   }
 }
 
@@ -234,6 +285,7 @@ void gcb_alloc_black(gcb_mutator *m, gcb_ref object) {
   uint64_t bits = atomic_load_explicit(word, memory_order_relaxed);
   atomic_store_explicit(word, bits | UINT64_C(1) << (granule & 63), memory_order_release);
   size_t bytes = gcb_object_bytes(object);
+  gcb_fill(a->blocks->black_fill, granule, bytes);
   /* Once more, since nobody is in it who would be seen: whoever took the bit before found nothing alive. */
   if (GCB_UNLIKELY(bytes > GCB_LARGE_BYTES))
     gcb_open_block(a->blocks, granule / GCB_BLOCK_GRANULES);

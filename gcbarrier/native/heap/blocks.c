@@ -8,6 +8,8 @@
 void gcb_blocks_lay_out(gcb_blocks *blocks, size_t bytes) {
   blocks->bytes = bytes;
   blocks->blocks = blocks->large_top = bytes / GCB_BLOCK;
+  blocks->wanted_from = blocks->small_end = blocks->blocks;
+  blocks->free_first = true;
   pthread_mutex_init(&blocks->large_lock, NULL);
   atomic_store_explicit(&blocks->trigger_bytes, UINT64_MAX, memory_order_relaxed);
 }
@@ -17,6 +19,10 @@ void gcb_blocks_carve(gcb_blocks *blocks, gcb_metadata *metadata) {
   blocks->live = gcb_carve(metadata, bitmap, 64);
   blocks->mark = gcb_carve(metadata, bitmap, 64);
   blocks->black = gcb_carve(metadata, bitmap, 64);
+  size_t fill = blocks->blocks * sizeof *blocks->live_fill;
+  blocks->live_fill = gcb_carve(metadata, fill, 64);
+  blocks->mark_fill = gcb_carve(metadata, fill, 64);
+  blocks->black_fill = gcb_carve(metadata, fill, 64);
   blocks->block_state = gcb_carve(metadata, blocks->blocks * sizeof *blocks->block_state, 64);
   blocks->head = gcb_carve(metadata, blocks->blocks * sizeof *blocks->head, 64);
   blocks->used = gcb_carve(metadata, blocks->blocks, 64);
@@ -43,19 +49,24 @@ int gcb_blocks_admit(gcb_blocks *blocks, uint32_t mutators) {
   return 0;
 }
 
+static void no_places(gcb_allocator *a) {
+  /* relaxed: the thread does not run yet, or is stopped */
+  atomic_store_explicit(&a->small.block, GCB_NO_BLOCK, memory_order_relaxed);
+  atomic_store_explicit(&a->medium.block, GCB_NO_BLOCK, memory_order_relaxed);
+}
+
 void gcb_blocks_serve(gcb_blocks *blocks, gcb_mutator *m) {
   m->allocator = &blocks->allocators[m->index];
   m->allocator->blocks = blocks;
-  atomic_store_explicit(&m->allocator->block, GCB_NO_BLOCK, memory_order_relaxed);
-  atomic_store_explicit(&m->allocator->medium_block, GCB_NO_BLOCK, memory_order_relaxed);
+  no_places(m->allocator);
   m->allocator->m = m;
 }
 
 bool gcb_is_allocated_into(const gcb_blocks *blocks, size_t block) {
   for (uint32_t i = 0; i < blocks->allocator_count; i++)
     /* acquire: pairs with enter() in alloc.c, where a thread leaves the block before */
-    if (atomic_load_explicit(&blocks->allocators[i].block, memory_order_acquire) == block ||
-        atomic_load_explicit(&blocks->allocators[i].medium_block, memory_order_acquire) == block)
+    if (atomic_load_explicit(&blocks->allocators[i].small.block, memory_order_acquire) == block ||
+        atomic_load_explicit(&blocks->allocators[i].medium.block, memory_order_acquire) == block)
       return true;
   return false;
 }
@@ -67,27 +78,26 @@ uint64_t gcb_blocks_allocated_bytes(const gcb_blocks *blocks) {
   return bytes;
 }
 
-static void clear_words(_Atomic uint64_t *bitmap, size_t granules) {
-  memset((void *)bitmap, 0, granules / 8);
+static void clear_marks(const gcb_blocks *blocks, _Atomic uint64_t *bitmap, _Atomic uint16_t *fill) {
+  memset((void *)bitmap, 0, blocks->bytes / GCB_GRANULE / 8);
+  memset((void *)fill, 0, blocks->blocks * sizeof *fill);
 }
 
 void gcb_blocks_unmark(gcb_blocks *blocks) {
-  clear_words(blocks->mark, blocks->bytes / GCB_GRANULE);
+  clear_marks(blocks, blocks->mark, blocks->mark_fill);
   for (uint32_t i = 0; i < blocks->allocator_count; i++)
     atomic_store_explicit(&blocks->allocators[i].black_bytes, 0, memory_order_relaxed);
 }
 
 void gcb_blocks_unblacken(gcb_blocks *blocks) {
-  clear_words(blocks->black, blocks->bytes / GCB_GRANULE);
+  clear_marks(blocks, blocks->black, blocks->black_fill);
 }
 
 static void retire_tlabs(gcb_blocks *blocks) {
   for (uint32_t i = 0; i < blocks->allocator_count; i++) {
     gcb_allocator *a = &blocks->allocators[i];
     a->m->cursor = a->m->limit = a->run_limit = a->medium_cursor = a->medium_limit = NULL;
-    /* relaxed: the mutators are stopped */
-    atomic_store_explicit(&a->block, GCB_NO_BLOCK, memory_order_relaxed);
-    atomic_store_explicit(&a->medium_block, GCB_NO_BLOCK, memory_order_relaxed);
+    no_places(a);
   }
 }
 
@@ -95,6 +105,9 @@ void gcb_blocks_flip(gcb_blocks *blocks, uint64_t marked_bytes) {
   _Atomic uint64_t *spent = blocks->live;
   blocks->live = blocks->mark;
   blocks->mark = spent;
+  _Atomic uint16_t *fill = blocks->live_fill;
+  blocks->live_fill = blocks->mark_fill;
+  blocks->mark_fill = fill;
   retire_tlabs(blocks);
   blocks->live_bytes = marked_bytes;
   for (uint32_t i = 0; i < blocks->allocator_count; i++)
@@ -102,7 +115,14 @@ void gcb_blocks_flip(gcb_blocks *blocks, uint64_t marked_bytes) {
   /* relaxed: the mutators that read these are stopped, and the resume releases */
   atomic_store_explicit(&blocks->next_block, 0, memory_order_relaxed);
   atomic_store_explicit(&blocks->next_free, 0, memory_order_relaxed);
+  atomic_store_explicit(&blocks->next_shared, 0, memory_order_relaxed);
+  atomic_store_explicit(&blocks->next_medium, 0, memory_order_relaxed);
   atomic_store_explicit(&blocks->claimed_bytes, 0, memory_order_relaxed);
+  size_t wanted_from = atomic_load_explicit(&blocks->wanted_from, memory_order_relaxed);
+  atomic_store_explicit(&blocks->small_end, wanted_from, memory_order_relaxed);
+  if (wanted_from > 0)
+    atomic_store_explicit(&blocks->wanted_from, blocks->blocks, memory_order_relaxed);
   blocks->large_top = blocks->blocks;
-  atomic_fetch_add_explicit(&blocks->epoch, 1, memory_order_release);
+  uint32_t epoch = atomic_load_explicit(&blocks->epoch, memory_order_relaxed);
+  atomic_store_explicit(&blocks->epoch, (epoch + 1) & GCB_EPOCH_MASK, memory_order_release);
 }

@@ -18,6 +18,9 @@
 #define GCB_BLOCK_GRANULES (GCB_BLOCK / GCB_GRANULE)
 #define GCB_BLOCK_WORDS (GCB_BLOCK_GRANULES / 64) /* bitmap words of a block; no word covers two blocks */
 #define GCB_NO_BLOCK SIZE_MAX
+/* Epochs come round. All blocks but tails are swept in each cycle, so that no block's state is of an epoch
+ * that long ago; and what a tail is, no epoch decides. */
+#define GCB_EPOCH_MASK ((UINT32_C(1) << 29) - 1)
 
 /* A block's state is epoch << 3 | kind, changed by compare-and-swap. One whose epoch isn't the heap's has
  * not been swept since the last remark. */
@@ -28,26 +31,34 @@ typedef enum gcb_block_kind {
   GCB_BUSY,     /* being swept */
   GCB_HEAD,     /* first block of a large object */
   GCB_TAIL,     /* the others; gcb_blocks.head says where it begins */
+  GCB_SHARED,   /* PARTIAL, but for the gaps' whole pages, which have been allocated into */
   GCB_RESERVED, /* of a large object that is still being zeroed: no sweep may free it */
 } gcb_block_kind;
 
 /* What the slow path of an allocation asks of others, in the mutator's own thread. */
 typedef struct gcb_refill {
   void (*trigger)(gcb_mutator *m); /* more than `trigger_bytes` were claimed */
-  /* Waits for a cycle that frees memory. A safepoint; it may unwind the thread. */
-  void (*stall)(gcb_mutator *m, size_t bytes);
+  /* Waits until a cycle has freed memory: the one under way, or the next. How many have that began after the
+   * first wait of this request; `since` is the request's, 0 at first. A safepoint; it may unwind the thread.
+   */
+  uint64_t (*stall)(gcb_mutator *m, size_t bytes, uint64_t *since);
   /* Memory is about to be cleared through the tracked view; null: nobody keeps count. */
   void (*wrote)(gcb_mutator *m, const void *at, size_t bytes);
 } gcb_refill;
 
+/* A block that a mutator has claimed and allocates into. */
+typedef struct gcb_place {
+  _Atomic size_t block; /* GCB_NO_BLOCK: none. Others may ask: see gcb_is_allocated_into(). */
+  size_t next_granule;  /* of that block: where the search for the next gap goes on */
+  uint8_t part;         /* of its gaps: alloc.c tells */
+} gcb_place;
+
 /* Where a mutator allocates. */
 typedef struct gcb_allocator {
   _Alignas(64) struct gcb_blocks *blocks;
-  /* Claimed, being allocated into; GCB_NO_BLOCK: none. Others may ask: see gcb_is_allocated_into(). */
-  _Atomic size_t block, medium_block;
-  size_t next_granule; /* of that block: where the search for the next gap goes on */
-  char *run_limit;     /* end of the gap that the TLAB is cut from */
-  bool run_clean;      /* the gap was never used: still zero */
+  gcb_place small, medium; /* the second for larger objects, which are zeroed one by one */
+  char *run_limit;         /* end of the gap that the TLAB is cut from */
+  bool run_clean;          /* the gap was never used: still zero */
   char *medium_cursor, *medium_limit;
   _Atomic uint64_t black_bytes;
   _Atomic uint64_t allocated_bytes; /* handed to TLABs and large objects; written by this thread alone */
@@ -65,6 +76,9 @@ typedef struct gcb_blocks {
    * black: allocated since marking began; a word is written by the thread that owns its block alone.
    * Two writers, two bitmaps: neither needs a locked instruction. The sweep merges black into live. */
   _Atomic uint64_t *live, *mark, *black;
+  /* For each of the three: granules of a block that its objects take (modulo 2^16: those that begin in it),
+   * written by whoever writes the bits. Hints: they say where to look for room, the bits what is free. */
+  _Atomic uint16_t *live_fill, *mark_fill, *black_fill;
   _Atomic uint32_t *block_state;
   _Atomic uint32_t *head; /* of a large object's blocks: the block where it begins */
   uint8_t *used;          /* a byte per block: its memory may be other than zero */
@@ -72,14 +86,21 @@ typedef struct gcb_blocks {
   _Atomic uint64_t *opened;
   _Atomic uint32_t epoch;
   uint64_t live_bytes; /* after the last remark */
+  /* Small objects go to wholly free blocks while there are any below small_end: a page with old objects that
+   * is allocated into is dirty, and no old object was written. Otherwise by address, whether free or not. */
+  bool free_first;
   gcb_refill refill;
   gcb_allocator *allocators; /* one for each mutator; null: there are none yet */
   uint32_t allocator_count;
 
   /* Written by whoever allocates: on lines of their own. */
-  _Alignas(64) _Atomic size_t next_block, next_free; /* where claims go on in this epoch */
+  _Alignas(64) _Atomic size_t next_block, next_free, next_shared,
+      next_medium; /* where claims go on in this epoch */
   pthread_mutex_t large_lock;
-  size_t large_top;                            /* where the search for free runs goes on in this epoch */
+  size_t large_top; /* where the search for free runs goes on in this epoch */
+  /* Where the free blocks begin that larger objects took or wanted in this epoch; the same of this one and
+   * the last. */
+  _Atomic size_t wanted_from, small_end;
   _Alignas(64) _Atomic uint64_t claimed_bytes; /* by allocation since the last remark */
   _Atomic uint64_t trigger_bytes;
 } gcb_blocks;
@@ -100,8 +121,8 @@ uint64_t gcb_blocks_allocated_bytes(const gcb_blocks *blocks);
 
 /* sweep.c */
 /* Brings a block of an earlier epoch up to date; returns how many became free. Large objects are swept as
- * one, from their first block, and only by the collector's thread (a tail is reached through its head). */
-size_t gcb_sweep_block(gcb_blocks *blocks, size_t block, bool large_too);
+ * one: a tail is with its head. */
+size_t gcb_sweep_block(gcb_blocks *blocks, size_t block);
 /* The block's state once a sweep by another thread is over. */
 uint32_t gcb_settled(gcb_blocks *blocks, size_t block);
 size_t gcb_sweep_blocks(gcb_blocks *blocks); /* all of them, by the collector's thread */
@@ -125,6 +146,12 @@ static inline void gcb_open_block(gcb_blocks *blocks, size_t block) {
 }
 static inline bool gcb_is_live(const gcb_blocks *blocks, size_t granule) {
   return gcb_bit(blocks->mark, granule) || gcb_bit(blocks->black, granule);
+}
+/* An object of the block is one of those that `fill` counts: called by the only writer. relaxed: a hint */
+static inline void gcb_fill(_Atomic uint16_t *fill, size_t granule, size_t bytes) {
+  _Atomic uint16_t *of_block = &fill[granule / GCB_BLOCK_GRANULES];
+  uint16_t before = atomic_load_explicit(of_block, memory_order_relaxed);
+  atomic_store_explicit(of_block, (uint16_t)(before + (bytes >> GCB_GRANULE_SHIFT)), memory_order_relaxed);
 }
 static inline gcb_block_kind gcb_kind(uint32_t state) {
   return (gcb_block_kind)(state & 7);

@@ -3,8 +3,8 @@
 
 #include <sched.h>
 
-/* The sweep of one block: black joins live, and the block is free if no object starts in it. */
-static size_t sweep_small(gcb_blocks *blocks, size_t block) {
+/* black joins live; whether no object starts in the block. */
+static bool sweep_small(gcb_blocks *blocks, size_t block) {
   uint64_t any = 0;
   for (size_t word = block * GCB_BLOCK_WORDS; word < (block + 1) * GCB_BLOCK_WORDS; word++) {
     uint64_t fresh = gcb_word(blocks->black, word), live = gcb_word(blocks->live, word) | fresh;
@@ -15,37 +15,51 @@ static size_t sweep_small(gcb_blocks *blocks, size_t block) {
     }
     any |= live;
   }
+  uint16_t fresh = atomic_load_explicit(&blocks->black_fill[block], memory_order_relaxed);
+  if (fresh) {
+    uint16_t old = atomic_load_explicit(&blocks->live_fill[block], memory_order_relaxed);
+    /* In this order, and the second a release: see gcb_filled(), that must not count black twice. */
+    atomic_store_explicit(&blocks->black_fill[block], 0, memory_order_relaxed);
+    atomic_store_explicit(&blocks->live_fill[block], (uint16_t)(old + fresh), memory_order_release);
+  }
   return any == 0;
 }
 
-size_t gcb_sweep_block(gcb_blocks *blocks, size_t block, bool large_too) {
-  uint32_t epoch = atomic_load_explicit(&blocks->epoch, memory_order_acquire);
-  uint32_t state = atomic_load_explicit(&blocks->block_state[block], memory_order_acquire);
-  gcb_block_kind kind = gcb_kind(state);
-  if (state >> 3 == epoch || kind == GCB_BUSY || kind == GCB_TAIL || kind == GCB_RESERVED ||
-      (kind == GCB_HEAD && !large_too))
-    return 0;
-  if (!gcb_take_block(blocks, block, state, gcb_state(epoch, GCB_BUSY)))
-    return 0;
-  size_t freed = sweep_small(blocks, block);
-  if (kind != GCB_HEAD) {
-    gcb_put_block(blocks, block, gcb_state(epoch, freed ? GCB_FREE : GCB_PARTIAL));
-    return freed;
-  }
-  if (!freed) {
-    gcb_put_block(blocks, block, gcb_state(epoch, GCB_HEAD));
-    return 0;
-  }
-  size_t tail = block + 1;
+/* Frees the blocks behind a large object's first one, which this thread is sweeping; how many. Until it is
+ * done nobody else can have the first one, and so no other block refers to it. */
+static size_t free_tails(gcb_blocks *blocks, size_t head, uint32_t epoch) {
+  size_t tail = head + 1;
   for (; tail < blocks->blocks; tail++) {
-    /* relaxed twice: a tail was published with the head, and only this thread sweeps it */
-    if (gcb_kind(atomic_load_explicit(&blocks->block_state[tail], memory_order_relaxed)) != GCB_TAIL ||
-        atomic_load_explicit(&blocks->head[tail], memory_order_relaxed) != block)
+    /* acquire: pairs with gcb_put_block(), for `head`. A stop lies between the object's allocation and its
+     * sweep, so all of its tails are seen; behind them somebody may be making another object. */
+    uint32_t state = atomic_load_explicit(&blocks->block_state[tail], memory_order_acquire);
+    if (gcb_kind(state) != GCB_TAIL ||
+        atomic_load_explicit(&blocks->head[tail], memory_order_relaxed) != head)
       break;
     gcb_put_block(blocks, tail, gcb_state(epoch, GCB_FREE));
   }
-  gcb_put_block(blocks, block, gcb_state(epoch, GCB_FREE));
-  return tail - block;
+  return tail - head - 1;
+}
+
+size_t gcb_sweep_block(gcb_blocks *blocks, size_t block) {
+  uint32_t epoch = atomic_load_explicit(&blocks->epoch, memory_order_acquire);
+  uint32_t state = atomic_load_explicit(&blocks->block_state[block], memory_order_acquire);
+  if (gcb_kind(state) == GCB_TAIL) {
+    /* relaxed: published by the tail's state. It may be another object's by now: that is swept as well. */
+    block = atomic_load_explicit(&blocks->head[block], memory_order_relaxed);
+    state = atomic_load_explicit(&blocks->block_state[block], memory_order_acquire);
+  }
+  gcb_block_kind kind = gcb_kind(state);
+  if (state >> 3 == epoch || kind == GCB_BUSY || kind == GCB_TAIL || kind == GCB_RESERVED)
+    return 0;
+  if (!gcb_take_block(blocks, block, state, gcb_state(epoch, GCB_BUSY)))
+    return 0;
+  bool dead = sweep_small(blocks, block);
+  size_t freed = dead;
+  if (dead && kind == GCB_HEAD)
+    freed += free_tails(blocks, block, epoch);
+  gcb_put_block(blocks, block, gcb_state(epoch, dead ? GCB_FREE : kind == GCB_HEAD ? GCB_HEAD : GCB_PARTIAL));
+  return freed;
 }
 
 /* A sweep has no safepoint in it and takes a microsecond, unless its thread has lost its processor. */
@@ -53,7 +67,13 @@ uint32_t gcb_settled(gcb_blocks *blocks, size_t block) {
   for (;;) {
     /* acquire: pairs with gcb_put_block() */
     uint32_t state = atomic_load_explicit(&blocks->block_state[block], memory_order_acquire);
-    if (gcb_kind(state) != GCB_BUSY)
+    bool busy = gcb_kind(state) == GCB_BUSY;
+    if (gcb_kind(state) == GCB_TAIL) { /* one that is about to be freed, or has just been */
+      size_t head = atomic_load_explicit(&blocks->head[block], memory_order_relaxed);
+      busy = gcb_kind(atomic_load_explicit(&blocks->block_state[head], memory_order_acquire)) == GCB_BUSY ||
+             atomic_load_explicit(&blocks->block_state[block], memory_order_relaxed) != state;
+    }
+    if (!busy)
       return state;
     sched_yield();
   }
@@ -62,7 +82,7 @@ uint32_t gcb_settled(gcb_blocks *blocks, size_t block) {
 size_t gcb_sweep_blocks(gcb_blocks *blocks) {
   size_t freed = 0;
   for (size_t block = 0; block < blocks->blocks; block++) {
-    freed += gcb_sweep_block(blocks, block, true);
+    freed += gcb_sweep_block(blocks, block);
     /* Also of the blocks that a mutator is sweeping just now: were a cycle to begin before their `black` is
      * empty, the marker would take objects of the cycle before for black ones and pass them by. */
     (void)gcb_settled(blocks, block);

@@ -94,7 +94,9 @@ static inline __attribute__((always_inline)) void search(gcb_blocks *blocks, gcb
      * rescan. Its mark bit does no harm. */
     if (is_black(blocks, granule))
       continue;
-    marker->bytes += gcb_object_bytes(gcb_alias_object(blocks, granule));
+    size_t bytes = gcb_object_bytes(gcb_alias_object(blocks, granule));
+    gcb_fill(blocks->mark_fill, granule, bytes);
+    marker->bytes += bytes;
     marker->objects++;
     if (logs)
       gcb_log_visit(marker->marking, granule);

@@ -85,7 +85,9 @@ static __attribute__((noinline)) void visit(gcb_marker *marker, const batch *fou
   uint64_t bytes = 0;
   for (size_t i = 0; i < found->count; i++) {
     gcb_ref object = gcb_alias_object(blocks, found->granules[i]);
-    bytes += gcb_object_bytes(object);
+    size_t object_bytes = gcb_object_bytes(object);
+    gcb_fill(blocks->mark_fill, found->granules[i], object_bytes);
+    bytes += object_bytes;
     for (uint32_t slot = 0, references = gcb_reference_count(object); slot < references; slot++) {
       /* acquire: pairs with gcb_store(), so that the target's header is visible (on x86 a plain load) */
       gcb_ref target = atomic_load_explicit(&object->slots[slot], memory_order_acquire);

@@ -59,23 +59,27 @@ void gcb_service_trigger(gcb_world *world, _Atomic uint64_t *threshold) {
   pthread_mutex_unlock(&world->lock);
 }
 
-/* Waits for a cycle that begins from now on to end: the one under way may have passed by what is garbage now.
- */
-void gcb_service_stall(gcb_mutator *m, size_t bytes) {
+/* Waits until memory has been freed: by the cycle under way, unless it has done so, or else by the next. The
+ * one under way may have passed by what is garbage now, so that it does not count as a whole one; how many
+ * have since the wait that set `since`. */
+uint64_t gcb_service_stall(gcb_mutator *m, size_t bytes, uint64_t *since) {
   gcb_world *world = gcb_thread_of(m)->world;
   uint64_t start_ns = gcb_now_ns();
   gcb_native_enter(m);
   pthread_mutex_lock(&world->lock);
-  uint64_t goal = world->cycles_started + 1;
+  if (*since == 0)
+    *since = world->cycles_started + 1;
+  uint64_t before = world->cycles_served;
   if (bytes > world->stalled_bytes)
     world->stalled_bytes = bytes;
   pthread_cond_signal(&world->wanted);
-  while (world->cycles_done < goal && !world->abandon)
+  while (world->cycles_served == before && !world->abandon)
     pthread_cond_wait(&world->served, &world->lock);
+  uint64_t served = world->cycles_served;
   gcb_events_add(&world->events, (gcb_event){.start_ns = start_ns,
                                              .end_ns = gcb_now_ns(),
                                              .value = bytes,
-                                             .cycle = (uint32_t)world->cycles_done,
+                                             .cycle = (uint32_t)served,
                                              .kind = GCB_EV_STALL,
                                              .thread = m->index + 1});
   bool abandon = world->abandon;
@@ -83,6 +87,7 @@ void gcb_service_stall(gcb_mutator *m, size_t bytes) {
   gcb_native_leave(m);
   if (abandon)
     gcb_fail(m, "abandoned: the run has failed elsewhere");
+  return served < *since ? 0 : served - *since + 1;
 }
 
 void gcb_service_cycle_begins(gcb_world *world) {
@@ -93,10 +98,14 @@ void gcb_service_cycle_begins(gcb_world *world) {
   pthread_mutex_unlock(&world->lock);
 }
 
-void gcb_service_cycle_ended(gcb_world *world) {
+/* Whoever waits for memory looks for itself: what it needs it sweeps. */
+void gcb_service_freed(gcb_world *world) {
   pthread_mutex_lock(&world->lock);
-  world->cycles_done = world->cycles_started;
-  pthread_cond_broadcast(&world->served);
+  if (world->cycles_served < world->cycles_started) {
+    world->cycles_served = world->cycles_started;
+    world->stalled_bytes = 0; /* who finds nothing asks again */
+    pthread_cond_broadcast(&world->served);
+  }
   pthread_mutex_unlock(&world->lock);
 }
 
