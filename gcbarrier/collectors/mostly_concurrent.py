@@ -15,9 +15,9 @@ from gcbarrier.core.heap import Heap
 class Params(Marking):
     """How long to go on before stopping the world."""
 
-    black: bool = False
-    """What is allocated while the collector marks lives through the cycle, and its stores need no look. Otherwise it
-    must be reached like anything else, and what dies young is never marked."""
+    black: str = field(default="late", validator=validators.in_(("always", "late", "never")))
+    """Since when what is allocated lives through the cycle, whoever refers to it: since its beginning, since the marker
+    is done (what died young before is never marked, and its page never armed), or not at all."""
     rounds: int = field(default=12, validator=validators.ge(0))
     """Concurrent rescan rounds at most."""
     enough: int = field(default=4, validator=validators.ge(0))
@@ -39,14 +39,16 @@ class Params(Marking):
 def collect(heap: Heap, params: Params) -> None:
     """One cycle."""
     heap.set_markers(params.markers)
-    heap.arm(black=params.black)
+    heap.arm(black=params.black == "always")
     heap.mark()
+    if params.black == "late":
+        heap.allocate_black()
     before = dirty = heap.granules
     helped = not params.help
     for _ in range(params.rounds):
         dirty = heap.collect(rearm=True)
         heap.rescan()
-        if not params.black:
+        if params.black != "always":
             heap.mark()
         if dirty <= params.enough:
             break

@@ -270,6 +270,10 @@ class Heap(Space):
         """
         self._check(self._lib.gcb_arm(self._space, black))
 
+    def allocate_black(self) -> None:
+        """What is allocated from now on lives through this cycle; after :meth:`arm` without ``black``."""
+        self._check(self._lib.gcb_allocate_black_from_now(self._space))
+
     def mark(self, *, roots: bool = True) -> None:
         """Mark from the roots (and from what a rescan found) until nothing is left, while mutators run."""
         self._check(self._lib.gcb_mark(self._space, roots))

@@ -97,6 +97,10 @@ int gcb_arm(gcb_space *space, bool black) {
   return gcb_cycle_arm(&space->cycle, black);
 }
 
+int gcb_allocate_black_from_now(gcb_space *space) {
+  return gcb_cycle_allocate_black(&space->cycle);
+}
+
 int gcb_snapshot(gcb_space *space) {
   return gcb_cycle_snapshot(&space->cycle);
 }

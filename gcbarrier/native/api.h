@@ -76,6 +76,7 @@ uint64_t gcb_markers_cpu_ns(const gcb_space *space);
 /* The phases of a cycle, called by the collector's thread only. */
 int gcb_begin_cycle(gcb_space *space);
 int gcb_arm(gcb_space *space, bool black); /* black: what is allocated from now on lives through this cycle */
+int gcb_allocate_black_from_now(gcb_space *space);
 /* In a pause of its own: arm, and mark from the roots as they are then. For snapshot barriers. */
 int gcb_snapshot(gcb_space *space);
 /* In a pause of its own: fork a child that marks from the roots. Then await it, for up to timeout_ns each

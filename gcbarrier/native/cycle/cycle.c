@@ -68,6 +68,17 @@ int gcb_cycle_arm(gcb_cycle *cycle, bool black) {
   return 0;
 }
 
+int gcb_cycle_allocate_black(gcb_cycle *cycle) {
+  if (in_cycle(cycle))
+    return -1;
+  /* A black object is never visited: its stores must come after arming, or lie on pages laid open at the end.
+   */
+  if (!cycle->watch->armed)
+    return gcb_set_error("the barrier was not armed in this cycle");
+  gcb_allocate_black(cycle->world, true);
+  return 0;
+}
+
 void gcb_grey(gcb_barrier *barrier, const void *object) {
   if (object)
     gcb_push_tracked(gcb_watch_of(barrier)->cycle->marking, object);

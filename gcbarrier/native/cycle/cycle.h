@@ -34,6 +34,7 @@ typedef struct gcb_cycle {
 /* The phases, by the collector's thread; api.h tells. */
 int gcb_cycle_begin(gcb_cycle *cycle);
 int gcb_cycle_arm(gcb_cycle *cycle, bool black);
+int gcb_cycle_allocate_black(gcb_cycle *cycle);
 int gcb_cycle_snapshot(gcb_cycle *cycle);
 int gcb_cycle_mark(gcb_cycle *cycle, bool roots);
 int64_t gcb_cycle_collect(gcb_cycle *cycle, bool rearm, bool stopped);

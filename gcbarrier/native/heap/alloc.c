@@ -2,6 +2,7 @@
  * There are no free lists: the live bitmap of the last remark is the free list, and nothing is written into
  * free memory. */
 #include "heap/alloc.h"
+#include "include/barrier.h"
 
 #include <string.h>
 
@@ -11,7 +12,7 @@
   ((size_t)8192) /* zeroed at a time, so that it is still in the cache when it is used                       \
                   */
 
-enum { PAGE_GRANULES = 4096 / GCB_GRANULE };
+enum { PAGE_GRANULES = GCB_PAGE / GCB_GRANULE };
 
 /* Of a gap between live objects: the pages on which nothing lives, which the barrier need not watch; or what
  * is left of it, on pages that it does, so that a store there is one to an old page. */
@@ -36,11 +37,19 @@ static size_t next_object(const gcb_blocks *blocks, size_t at, size_t end) {
 }
 
 /* The thread allocates in a block from now on, and no longer in the one before. */
-static void enter(gcb_blocks *blocks, _Atomic size_t *place, size_t block) {
+static void enter(gcb_blocks *blocks, gcb_place *place, size_t block) {
+  /* relaxed: published by the next, or by the bit. A page of the block before would be asked for in vain. */
+  atomic_store_explicit(&place->page, 0, memory_order_relaxed);
   /* release: who finds that the thread has left a block finds what it has allocated black there */
-  atomic_store_explicit(place, block, memory_order_release);
+  atomic_store_explicit(&place->block, block, memory_order_release);
   /* release, and after the store above: who takes the bit finds the thread in the block, or beyond it */
   gcb_open_block(blocks, block);
+}
+
+/* Nothing will be allocated in the block before `at` any more. */
+static void advance(const gcb_blocks *blocks, gcb_place *place, const char *at) {
+  /* release: as in enter() */
+  atomic_store_explicit(&place->page, (size_t)(at - blocks->tracked) / GCB_PAGE, memory_order_release);
 }
 
 /* The first stretch at or behind `at`, which is no object, and before `stop`, which is one or the end, that
@@ -159,6 +168,7 @@ static char *cut(gcb_allocator *a, char *at, char *fresh, size_t bytes) {
   if (!a->run_clean)
     gcb_clear(a, fresh, more);
   gcb_count_allocated(a, more);
+  advance(a->blocks, &a->small, at);
   a->m->cursor = at + bytes;
   a->m->limit = at + tlab;
   return at;
@@ -191,7 +201,7 @@ static void leave(gcb_allocator *a) {
 }
 
 static void come(gcb_blocks *blocks, gcb_place *place, const gap *found) {
-  enter(blocks, &place->block, found->block);
+  enter(blocks, place, found->block);
   place->part = (uint8_t)found->part;
 }
 
@@ -215,6 +225,7 @@ static char *alloc_medium(gcb_allocator *a, size_t bytes) {
     blocks->used[found.block] = 1;
   }
   char *at = a->medium_cursor;
+  advance(blocks, &a->medium, at);
   gcb_clear(a, at, bytes);
   gcb_count_allocated(a, bytes);
   a->medium_cursor += bytes;

@@ -62,13 +62,22 @@ void gcb_blocks_serve(gcb_blocks *blocks, gcb_mutator *m) {
   m->allocator->m = m;
 }
 
-bool gcb_is_allocated_into(const gcb_blocks *blocks, size_t block) {
-  for (uint32_t i = 0; i < blocks->allocator_count; i++)
-    /* acquire: pairs with enter() in alloc.c, where a thread leaves the block before */
-    if (atomic_load_explicit(&blocks->allocators[i].small.block, memory_order_acquire) == block ||
-        atomic_load_explicit(&blocks->allocators[i].medium.block, memory_order_acquire) == block)
-      return true;
-  return false;
+static size_t allocated_from(const gcb_place *place, size_t block) {
+  /* acquire, both: pair with enter() and advance() in alloc.c, where a thread leaves a block or some pages */
+  if (atomic_load_explicit(&place->block, memory_order_acquire) != block)
+    return SIZE_MAX;
+  return atomic_load_explicit(&place->page, memory_order_acquire);
+}
+
+size_t gcb_allocated_from(const gcb_blocks *blocks, size_t block) {
+  size_t least = SIZE_MAX;
+  for (uint32_t i = 0; i < blocks->allocator_count; i++) {
+    size_t small = allocated_from(&blocks->allocators[i].small, block),
+           medium = allocated_from(&blocks->allocators[i].medium, block);
+    least = small < least ? small : least;
+    least = medium < least ? medium : least;
+  }
+  return least;
 }
 
 uint64_t gcb_blocks_allocated_bytes(const gcb_blocks *blocks) {

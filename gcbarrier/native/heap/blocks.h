@@ -48,9 +48,11 @@ typedef struct gcb_refill {
 
 /* A block that a mutator has claimed and allocates into. */
 typedef struct gcb_place {
-  _Atomic size_t block; /* GCB_NO_BLOCK: none. Others may ask: see gcb_is_allocated_into(). */
-  size_t next_granule;  /* of that block: where the search for the next gap goes on */
-  uint8_t part;         /* of its gaps: alloc.c tells */
+  /* GCB_NO_BLOCK: none. The page where its next objects go, or one before that. Others may ask for both: see
+   * gcb_allocated_from(). */
+  _Atomic size_t block, page;
+  size_t next_granule; /* of that block: where the search for the next gap goes on */
+  uint8_t part;        /* of its gaps: alloc.c tells */
 } gcb_place;
 
 /* Where a mutator allocates. */
@@ -113,9 +115,10 @@ void gcb_blocks_close(gcb_blocks *blocks);
 int gcb_blocks_admit(gcb_blocks *blocks, uint32_t mutators); /* so many allocators; once */
 /* The mutator allocates here from now on. */
 void gcb_blocks_serve(gcb_blocks *blocks, gcb_mutator *m);
-/* Whether a mutator allocates in the block. Asked by whoever has taken its bit in `opened` before: if not,
- * none will without setting it again, and what was allocated black there is seen. */
-bool gcb_is_allocated_into(const gcb_blocks *blocks, size_t block);
+/* The page of the block from which on some mutator allocates there; SIZE_MAX: none does. Asked by whoever has
+ * taken the block's bit in `opened` before: nobody will, on pages before that, without setting the bit again;
+ * and what was allocated black there is seen. */
+size_t gcb_allocated_from(const gcb_blocks *blocks, size_t block);
 /* By all mutators since the start; at any time. */
 uint64_t gcb_blocks_allocated_bytes(const gcb_blocks *blocks);
 

@@ -67,8 +67,8 @@ static void add(const alive *a, const gcb_watch *watch, size_t first, size_t end
       gcb_dirty_add(pages, page, 1);
 }
 
-/* Of a block, or of the large object that begins in it. */
-static void add_block(const alive *a, const gcb_watch *watch, size_t block, gcb_dirty_set *pages) {
+/* Of a block before page `to`, or of the large object that begins in it. */
+static void add_block(const alive *a, const gcb_watch *watch, size_t block, size_t to, gcb_dirty_set *pages) {
   size_t end = block + 1;
   gcb_blocks *blocks = a->blocks;
   if (gcb_kind(atomic_load_explicit(&blocks->block_state[block], memory_order_acquire)) == GCB_HEAD)
@@ -76,7 +76,8 @@ static void add_block(const alive *a, const gcb_watch *watch, size_t block, gcb_
            gcb_kind(atomic_load_explicit(&blocks->block_state[end], memory_order_acquire)) == GCB_TAIL &&
            atomic_load_explicit(&blocks->head[end], memory_order_relaxed) == block)
       end++;
-  add(a, watch, block * BLOCK_PAGES, end * BLOCK_PAGES, pages);
+  end *= BLOCK_PAGES;
+  add(a, watch, block * BLOCK_PAGES, to < end ? to : end, pages);
 }
 
 static void open_all(gcb_marking *marking) {
@@ -87,8 +88,9 @@ static void open_all(gcb_marking *marking) {
   marking->unlogged = false;
 }
 
-/* Leaves in `pending` the pages that live and aren't armed, of it and of the opened blocks. */
-static void look(gcb_marking *marking) {
+/* Leaves in `pending` the pages that live and aren't armed, of it and of the opened blocks; of those in which
+ * a thread is just allocating only what it has filled, unless `all` are wanted. */
+static void look(gcb_marking *marking, bool all) {
   gcb_watch *watch = marking->watch;
   gcb_blocks *blocks = marking->blocks;
   const alive marked = {blocks, blocks->mark, blocks->black};
@@ -109,11 +111,11 @@ static void look(gcb_marking *marking) {
     uint64_t taken = atomic_exchange_explicit(&blocks->opened[word], 0, memory_order_acq_rel);
     for (; taken; taken &= taken - 1) {
       size_t block = (word << 6) + (size_t)__builtin_ctzll(taken);
-      /* asked before the bitmaps are read: what a thread does there after it was found gone, it does not do
-       */
-      if (gcb_is_allocated_into(blocks, block))
+      /* asked before the bitmaps are read: a thread that is found gone has left there all it will */
+      size_t from = gcb_allocated_from(blocks, block);
+      if (from != SIZE_MAX)
         gcb_open_block(blocks, block);
-      add_block(&marked, watch, block, pending);
+      add_block(&marked, watch, block, all ? SIZE_MAX : from, pending);
     }
   }
 }
@@ -130,14 +132,14 @@ int gcb_young_begin(gcb_marking *marking) {
 
 int gcb_young_arm(gcb_marking *marking) {
   gcb_watch *watch = marking->watch;
-  look(marking);
+  look(marking, false);
   return gcb_ranges_arm(watch, &watch->pending);
 }
 
 void gcb_young_expose(gcb_marking *marking) {
   gcb_watch *watch = marking->watch;
   gcb_ranges_forget(watch, &watch->dirty);
-  look(marking);
+  look(marking, true);
   gcb_dirty_join(&watch->pending, &watch->dirty);
   gcb_dirty_join(&watch->dirty, &watch->pending);
 }
