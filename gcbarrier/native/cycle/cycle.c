@@ -28,7 +28,8 @@ int gcb_cycle_begin(gcb_cycle *cycle) {
     return gcb_set_error("a cycle is under way already");
   gcb_service_cycle_begins(cycle->world);
   gcb_enter_phase(cycle->world, GCB_IN_CYCLE);
-  gcb_sweep_blocks(cycle->blocks); /* what a collector without a sweep phase has left */
+  gcb_sweep_blocks(cycle->blocks, 0,
+                   cycle->blocks->blocks); /* what a collector without a sweep phase has left */
   /* `mark` still holds the live bitmap of the cycle before last, which nobody reads; `black` was emptied by
    * the sweep. */
   forget(cycle);
@@ -293,11 +294,19 @@ int gcb_cycle_full(gcb_cycle *cycle) {
   return failed;
 }
 
+/* Part by part, so that pages are opened before mutators, who begin at the same end, come to them. */
 int gcb_cycle_sweep(gcb_cycle *cycle) {
+  enum { PART = 64 };
   uint64_t start_ns = gcb_now_ns();
   gcb_enter_phase(cycle->world, GCB_IN_SWEEP);
-  size_t freed = gcb_sweep_blocks(cycle->blocks);
-  int failed = cycle->watch->armed_pages ? gcb_young_release(cycle->marking) : 0;
+  size_t freed = 0, blocks = cycle->blocks->blocks;
+  int failed = 0;
+  for (size_t block = 0, end; block < blocks && !failed; block = end) {
+    end = blocks - block > PART ? block + PART : blocks;
+    freed += gcb_sweep_blocks(cycle->blocks, block, end);
+    if (cycle->watch->armed_pages)
+      failed = gcb_young_release(cycle->marking, block, end);
+  }
   gcb_enter_phase(cycle->world, GCB_IN_CYCLE);
   record(cycle, GCB_EV_SWEEP, start_ns, freed);
   return failed;

@@ -128,7 +128,7 @@ uint64_t gcb_blocks_allocated_bytes(const gcb_blocks *blocks);
 size_t gcb_sweep_block(gcb_blocks *blocks, size_t block);
 /* The block's state once a sweep by another thread is over. */
 uint32_t gcb_settled(gcb_blocks *blocks, size_t block);
-size_t gcb_sweep_blocks(gcb_blocks *blocks); /* all of them, by the collector's thread */
+size_t gcb_sweep_blocks(gcb_blocks *blocks, size_t first, size_t end); /* by the collector's thread */
 /* Nothing is marked; allocation goes on as it was. */
 void gcb_blocks_unmark(gcb_blocks *blocks);
 void gcb_blocks_unblacken(gcb_blocks *blocks);

@@ -79,9 +79,9 @@ uint32_t gcb_settled(gcb_blocks *blocks, size_t block) {
   }
 }
 
-size_t gcb_sweep_blocks(gcb_blocks *blocks) {
+size_t gcb_sweep_blocks(gcb_blocks *blocks, size_t first, size_t end) {
   size_t freed = 0;
-  for (size_t block = 0; block < blocks->blocks; block++) {
+  for (size_t block = first; block < end; block++) {
     freed += gcb_sweep_block(blocks, block);
     /* Also of the blocks that a mutator is sweeping just now: were a cycle to begin before their `black` is
      * empty, the marker would take objects of the cycle before for black ones and pass them by. */

@@ -114,7 +114,8 @@ int gcb_young_begin(gcb_marking *marking);
 int gcb_young_arm(gcb_marking *marking);
 /* The same pages are dirty, and so is what was reported and not armed again: the pause looks at them. */
 void gcb_young_expose(gcb_marking *marking);
-int gcb_young_release(gcb_marking *marking); /* after a sweep: opens free pages ahead of their first store */
+/* Of blocks that were just swept: opens free pages ahead of their first store. */
+int gcb_young_release(gcb_marking *marking, size_t first_block, size_t end_block);
 void gcb_log_visit(gcb_marking *marking, size_t granule);
 
 /* rescan.c */

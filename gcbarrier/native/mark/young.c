@@ -168,13 +168,13 @@ static int flush(release *run) {
 }
 
 /* Mutators may be filling the pages: then they are open already. */
-int gcb_young_release(gcb_marking *marking) {
+int gcb_young_release(gcb_marking *marking, size_t first_block, size_t end_block) {
   gcb_watch *watch = marking->watch;
   gcb_blocks *blocks = marking->blocks;
   const alive live = {blocks, blocks->live, blocks->live};
   release run = {.watch = watch};
-  for (size_t at = 0, from, to;
-       gcb_next_armed(watch->armed_pages, &at, blocks->bytes / GCB_PAGE, &from, &to);) {
+  for (size_t at = first_block * BLOCK_PAGES, end = end_block * BLOCK_PAGES, from, to;
+       gcb_next_armed(watch->armed_pages, &at, end, &from, &to);) {
     if (from > run.end + BRIDGED_PAGES && flush(&run))
       return -1;
     for (size_t page = from; page < to; page++)
