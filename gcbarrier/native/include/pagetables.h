@@ -41,7 +41,8 @@ enum { GCB_REGIONS = 4096, GCB_FEW_REGIONS = 64, GCB_ENTRIES = 8192 };
 
 typedef struct gcb_pagetables {
   int uffd, pagemap, clear_refs;
-  bool scan_soft_dirty; /* PAGEMAP_SCAN knows soft-dirty here */
+  bool scan_soft_dirty;  /* PAGEMAP_SCAN knows soft-dirty here */
+  gcb_dirty_set written; /* made when it is first needed */
   /* Outside the heap, as the kernel's scan demands; shared by the two ways of reading. */
   union {
     gcb_page_region regions[GCB_REGIONS];
@@ -81,6 +82,7 @@ static inline void gcb_pagetables_close(gcb_barrier *barrier) {
     close(p->pagemap);
   if (p->clear_refs >= 0)
     close(p->clear_refs);
+  gcb_dirty_free(&p->written);
   free(p);
   barrier->state = NULL;
 }
@@ -161,17 +163,48 @@ static inline int gcb_pagemap_scan_run(gcb_barrier *barrier, size_t first_page, 
   return 0;
 }
 
+/* Where only some pages are watched, they lie in many runs, and a system call for each would cost more than
+ * the few that were written. So first one call tells which were; then these are protected again, and reported
+ * by the call that does it. What is first written in between is left to the next time. */
+static inline int gcb_pagemap_rearm_chosen(gcb_barrier *barrier, size_t first_page, size_t pages,
+                                           uint64_t category, uint64_t flags, gcb_dirty_set *dirty) {
+  enum {
+    BRIDGED = 256
+  }; /* pages that aren't written between two that are: passed over faster than two calls */
+  gcb_pagetables *p = barrier->state;
+  if (!p->written.words && gcb_dirty_new(&p->written, barrier->range.bytes >> GCB_PAGE_SHIFT))
+    return gcb_set_error("no memory for the barrier's table of pages");
+  if (gcb_pagemap_scan_run(barrier, first_page, pages, category, flags & ~(uint64_t)GCB_SCAN_WP_MATCHING,
+                           &p->written))
+    return -1;
+  int failed = 0;
+  size_t first = 0, end = 0; /* of the run that has been found so far */
+  for (size_t at = first_page, stop = first_page + pages, from, to; !failed;) {
+    bool more = gcb_next_armed(p->written.words, &at, stop, &from, &to);
+    size_t gap_from, gap_end = end, watched = end;
+    if (more && end > first && from - end <= BRIDGED)
+      (void)gcb_next_armed(barrier->armed, &gap_end, from, &gap_from, &watched);
+    bool bridged = more && end > first && from - end <= BRIDGED && gap_from == end && watched == from;
+    if (!bridged) {
+      if (end > first)
+        failed = gcb_pagemap_scan_run(barrier, first, end - first, category, flags, dirty);
+      first = from;
+    }
+    if (!more)
+      break;
+    end = to;
+  }
+  gcb_dirty_clear(&p->written);
+  return failed;
+}
+
 /* Adds those of some pages that are watched and of one category to the set (null: to none); with WP_MATCHING
  * they are protected again in the same step, and no others. */
 static inline int gcb_pagemap_scan_part(gcb_barrier *barrier, size_t first_page, size_t pages,
                                         uint64_t category, uint64_t flags, gcb_dirty_set *dirty) {
-  if (!(flags & GCB_SCAN_WP_MATCHING))
-    return gcb_pagemap_scan_run(barrier, first_page, pages, category, flags, dirty);
-  for (size_t at = first_page, end = first_page + pages, first, last;
-       gcb_next_armed(barrier->armed, &at, end, &first, &last);)
-    if (gcb_pagemap_scan_run(barrier, first, last - first, category, flags, dirty))
-      return -1;
-  return 0;
+  if (barrier->armed && flags & GCB_SCAN_WP_MATCHING)
+    return gcb_pagemap_rearm_chosen(barrier, first_page, pages, category, flags, dirty);
+  return gcb_pagemap_scan_run(barrier, first_page, pages, category, flags, dirty);
 }
 
 static inline int gcb_pagemap_scan(gcb_barrier *barrier, uint64_t category, uint64_t flags,
