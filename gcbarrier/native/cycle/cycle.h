@@ -61,8 +61,9 @@ void gcb_oracle_free(gcb_cycle *cycle);
 int gcb_oracle_check(gcb_cycle *cycle); /* mutators stopped, after the final mark */
 void gcb_oracle_arming(gcb_cycle *cycle);
 void gcb_oracle_armed(gcb_cycle *cycle);
-void gcb_oracle_reported(gcb_cycle *cycle);  /* what is in the dirty set, before it is taken out */
-void gcb_oracle_collected(gcb_cycle *cycle); /* the same, at the end of a collect */
+void gcb_oracle_reported(gcb_cycle *cycle);          /* what is in the dirty set, before it is taken out */
+void gcb_oracle_collected(gcb_cycle *cycle);         /* the same, at the end of a collect */
+bool gcb_oracle_lost_object(const gcb_cycle *cycle); /* in any cycle so far */
 gcb_verification gcb_oracle_verification(const gcb_cycle *cycle);
 
 #endif
