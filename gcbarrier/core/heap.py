@@ -307,7 +307,7 @@ class Heap(Space):
         self._check(self._lib.gcb_sweep(self._space))
 
     def end_cycle(self) -> None:
-        """Let those go on who waited for memory."""
+        """The cycle is over. Who waited for memory goes on at its last pause already, and sweeps what it needs."""
         self._lib.gcb_end_cycle(self._space)
 
     def note(self, name: str, value: Number) -> None:

@@ -310,6 +310,14 @@ MUTANTS = {
         markers=3,
         sanitizer="tsan",
     ),
+    "two mutators claim one block": Mutant(
+        NATIVE / "heap/alloc.c",
+        "  return find_gap(blocks, found, bytes) && gcb_take_block(blocks, block, state, gcb_state(epoch, GCB_OWNED));",
+        "  gcb_put_block(blocks, block, gcb_state(epoch, GCB_OWNED));\n  return find_gap(blocks, found, bytes);",
+        "object",
+        "none",
+        "stop",
+    ),
     "TLABs outlive the flip": Mutant(
         NATIVE / "heap/blocks.c", "  retire_tlabs(blocks);\n", "", "object", "none", "stop"
     ),

@@ -55,6 +55,10 @@ void gcb_blocks_serve(gcb_blocks *blocks, gcb_mutator *m) {
   m->allocator->m = m;
 }
 
+void gcb_blocks_built(gcb_blocks *blocks) {
+  atomic_store_explicit(&blocks->wanted_from, blocks->blocks, memory_order_relaxed); /* a hint */
+}
+
 uint64_t gcb_blocks_allocated_bytes(const gcb_blocks *blocks) {
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < blocks->allocator_count; i++)
@@ -103,7 +107,7 @@ void gcb_blocks_flip(gcb_blocks *blocks, uint64_t marked_bytes) {
   atomic_store_explicit(&blocks->claimed_bytes, 0, memory_order_relaxed);
   size_t wanted_from = atomic_load_explicit(&blocks->wanted_from, memory_order_relaxed);
   atomic_store_explicit(&blocks->small_end, wanted_from, memory_order_relaxed);
-  if (wanted_from > 0)
+  if (wanted_from > 0) /* see gcb_blocks */
     atomic_store_explicit(&blocks->wanted_from, blocks->blocks, memory_order_relaxed);
   blocks->large_top = blocks->blocks;
   uint32_t epoch = atomic_load_explicit(&blocks->epoch, memory_order_relaxed);
