@@ -153,8 +153,8 @@ class Heap(Space):
     def join(self) -> int:
         """Wait for the mutators, all of which must be about to end, and return the program's checksum.
 
-        Raises GcBarrierError with the reason where a mutator failed (out of memory, above all), and where the oracle has
-        found an object lost: then there is no heap to make a checksum of.
+        Raises GcBarrierError with the reason where a mutator failed (out of memory, above all), and where the oracle
+        has found an object lost: then there is no heap to make a checksum of.
         """
         checksum = self._ffi.new("uint64_t *")
         program, self._program = self._program, None
