@@ -90,7 +90,7 @@ class Heap(Space):
         """End what still runs and give the memory back. Again does nothing."""
         if self._space is not None and self._program is not None:
             self._lib.gcb_abandon(self._space)
-            self._lib.gcb_join(self._space, self._program, self._ffi.new("uint64_t *"))
+            self._lib.gcb_join(self._space, self._program, self._ffi.NULL)
         super().close()
 
     @property
@@ -153,7 +153,8 @@ class Heap(Space):
     def join(self) -> int:
         """Wait for the mutators, all of which must be about to end, and return the program's checksum.
 
-        Raises GcBarrierError with the reason where a mutator failed: out of memory, above all.
+        Raises GcBarrierError with the reason where a mutator failed (out of memory, above all), and where the oracle
+        has found an object lost: then there is no heap to make a checksum of.
         """
         checksum = self._ffi.new("uint64_t *")
         program, self._program = self._program, None
@@ -314,7 +315,7 @@ class Heap(Space):
         self._check(self._lib.gcb_sweep(self._space))
 
     def end_cycle(self) -> None:
-        """Let those go on who waited for memory."""
+        """The cycle is over. Who waited for memory goes on at its last pause already, and sweeps what it needs."""
         self._lib.gcb_end_cycle(self._space)
 
     def note(self, name: str, value: Number) -> None:

@@ -40,7 +40,10 @@ void gcb_set_trigger(gcb_space *space, uint64_t bytes) {
 }
 
 int gcb_join(gcb_space *space, const gcb_program *program, uint64_t *checksum) {
-  return gcb_world_join(&space->world, program, checksum);
+  bool lost = gcb_oracle_lost_object(&space->cycle);
+  if (gcb_world_join(&space->world, program, lost ? NULL : checksum))
+    return -1;
+  return lost ? gcb_set_error("there is no checksum: an object of the heap has been lost") : 0;
 }
 
 void gcb_get_operations(gcb_space *space, uint64_t *each) {

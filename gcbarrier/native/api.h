@@ -49,7 +49,8 @@ void gcb_finish(gcb_space *space);
 void gcb_abandon(gcb_space *space);
 void gcb_set_trigger(gcb_space *space, uint64_t bytes);
 /* Whoever has not ended yet is told to, and is not served any more: after a collector's failure this ends the
- * run. The checksum is of the heap that is left. */
+ * run. The checksum is of the heap that is left, and refused where the oracle has found an object lost; null:
+ * there is no need for one. */
 int gcb_join(gcb_space *space, const gcb_program *program, uint64_t *checksum);
 /* After the join: the operations that each mutator completed. */
 void gcb_get_operations(gcb_space *space, uint64_t *each);

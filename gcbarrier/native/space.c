@@ -30,6 +30,7 @@ static int enter(gcb_thread *t) {
 }
 
 static void built(gcb_thread *t) {
+  gcb_blocks_built(&space_of(t)->blocks);
   const gcb_runtime *runtime = space_of(t)->runtime;
   if (runtime)
     runtime->built(&t->m);

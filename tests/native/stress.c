@@ -2,12 +2,12 @@
  * check the identity of whatever they read; a collector that cycles without a rest. Linked with the core and
  * one barrier.
  *
- *     stress POLICY SECONDS MIB MUTATORS SEED MARKERS
+ *     stress POLICY SECONDS MIB MUTATORS SEED MARKERS EPOCH
  *
  * POLICY: stop (the world, for all of the marking), concurrent (re-arms while mutators run), rearm (re-arms
  * in a pause of its own), helped (the same by turns, and mutators help from the second round on), snapshot
- * (for barriers that log what is overwritten). One line on stdout; exit status 1 when an object or a page was
- * lost, with the reason. */
+ * (for barriers that log what is overwritten). EPOCH: the heap's first. One line on stdout; exit status 1
+ * when an object or a page was lost, with the reason. */
 #include "api.h"
 #include "space.h"
 
@@ -321,8 +321,10 @@ static int run(gcb_space *space, const char *policy, double seconds, uint32_t mu
   uint64_t deadline_ns = gcb_now_ns() + (uint64_t)(seconds * 1e9);
   static gcb_event events[4096];
   while (gcb_wait(space, 200000) != 4) {
-    if (cycle(space, policy))
-      return fail(gcb_error());
+    if (cycle(space, policy)) {
+      fail(gcb_error());
+      return gcb_join(space, &program, &ignored) ? 1 : fail("a checksum was made of what is left");
+    }
     while (gcb_take_events(space, events, sizeof events / sizeof *events) > 0)
       ;
     if (gcb_now_ns() > deadline_ns)
@@ -344,12 +346,13 @@ static int run(gcb_space *space, const char *policy, double seconds, uint32_t mu
 }
 
 int main(int count, char **arguments) {
-  if (count != 7)
-    return fail("usage: stress POLICY SECONDS MIB MUTATORS SEED MARKERS");
+  if (count != 8)
+    return fail("usage: stress POLICY SECONDS MIB MUTATORS SEED MARKERS EPOCH");
   size_t bytes = strtoull(arguments[3], NULL, 10) << 20;
   gcb_space *space = gcb_space_new(bytes, 0, &gcb_barrier_definition, true);
   if (!space || gcb_set_markers(space, (uint32_t)strtoul(arguments[6], NULL, 10)))
     return fail(gcb_error());
+  space->blocks.epoch = (uint32_t)strtoul(arguments[7], NULL, 10);
   int failed = run(space, arguments[1], strtod(arguments[2], NULL), (uint32_t)strtoul(arguments[4], NULL, 10),
                    strtoull(arguments[5], NULL, 10));
   gcb_space_free(space);

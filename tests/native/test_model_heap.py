@@ -224,8 +224,8 @@ MUTANTS = {
         "stopped",
         Mutant(
             source="heap/sweep.c",
-            old="  if (!freed) {\n    gcb_put_block(blocks, block, gcb_state(epoch, GCB_HEAD));",
-            new="  if (0) {",
+            old="  bool dead = sweep_small(blocks, block);",
+            new="  bool dead = sweep_small(blocks, block) || kind == GCB_HEAD;",
         ),
     ),
     "an object that reaches into a page is not rescanned": (

@@ -98,9 +98,16 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
 
 def _run(
-    program: Path, policy: str, *, seconds: float = 1.5, mib: int = 32, markers: int = 1, mutators: int = MUTATORS
+    program: Path,
+    policy: str,
+    *,
+    seconds: float = 1.5,
+    mib: int = 32,
+    markers: int = 1,
+    mutators: int = MUTATORS,
+    epoch: int = 0,
 ) -> subprocess.CompletedProcess[str]:
-    command = [str(program), policy, str(seconds), str(mib), str(mutators), "1", str(markers)]
+    command = [str(program), policy, str(seconds), str(mib), str(mutators), "1", str(markers), str(epoch)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -158,6 +165,17 @@ def test_a_heap_that_is_always_full(needs: Needs, workshop: Workshop) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+@pytest.mark.parametrize("barrier", ["none", "uffd_wp_async"])
+def test_epochs_come_round(needs: Needs, workshop: Workshop, barrier: str, sanitizer: str) -> None:
+    """A block's state has 29 bits for the cycle in which it was swept."""
+    needs(*barriers.promises_of(barrier.replace("_", "-")).needs)
+    program = workshop.program(BARRIERS / f"{barrier}.c", sanitizer)
+    run = _run(program, POLICIES[barrier], seconds=3 if sanitizer == "tsan" else 1.5, epoch=(1 << 29) - 1)
+    assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
+    assert int(run.stdout.split()[1]) >= 2
+
+
 def test_a_heap_that_is_too_small_is_an_error(workshop: Workshop) -> None:
     run = _run(workshop.program(BARRIERS / "none.c", "asan"), "stop", mib=2)
     assert (run.returncode, run.stderr) == (1, "")
@@ -171,6 +189,7 @@ def test_a_lossy_barrier_is_caught(needs: Needs, workshop: Workshop) -> None:
     assert run.stdout.startswith("FAILED cycle ")
     assert "lost object at offset" in run.stdout
     assert "(page " in run.stdout
+    assert "checksum" not in run.stdout
 
 
 @attrs.frozen
@@ -290,6 +309,14 @@ MUTANTS = {
         "",
         markers=3,
         sanitizer="tsan",
+    ),
+    "a block that somebody has is claimed again": Mutant(
+        NATIVE / "heap/alloc.c",
+        "  if (!room || state >> 3 != epoch)",
+        "  (void)room;\n  if (state >> 3 != epoch)",
+        "",
+        "none",
+        "stop",
     ),
     "TLABs outlive the flip": Mutant(
         NATIVE / "heap/blocks.c", "  retire_tlabs(blocks);\n", "", "object", "none", "stop"

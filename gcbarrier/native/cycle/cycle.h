@@ -66,6 +66,7 @@ void gcb_oracle_reported(gcb_cycle *cycle);  /* what is in the dirty set, before
 void gcb_oracle_collected(gcb_cycle *cycle); /* the same, at the end of a collect */
 void gcb_oracle_chosen(gcb_cycle *cycle);    /* `pending` is about to be armed */
 void gcb_oracle_exposed(gcb_cycle *cycle);   /* the dirty set holds all that isn't armed and may live */
+bool gcb_oracle_lost_object(const gcb_cycle *cycle); /* in any cycle so far */
 gcb_verification gcb_oracle_verification(const gcb_cycle *cycle);
 
 #endif

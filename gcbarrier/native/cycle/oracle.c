@@ -14,6 +14,7 @@ typedef struct gcb_oracle {
   uint64_t *doubtful;        /* a bit per page: written while the barrier was being armed */
   uint64_t *reported;        /* a bit per page, by any collect() since arming */
   uint64_t *exposed;         /* a bit per page that isn't armed, and that the last collect() laid open */
+  bool object_lost;          /* or broken: the heap is not to be walked any more */
   uint64_t cycles, objects, reported_pages, written_pages, false_dirty, lost;
 } gcb_oracle;
 
@@ -227,11 +228,8 @@ static int reach_roots(gcb_cycle *cycle) {
   return 0;
 }
 
-int gcb_oracle_check(gcb_cycle *cycle) {
+static int reach_all(gcb_cycle *cycle) {
   gcb_oracle *oracle = cycle->oracle;
-  if (!oracle)
-    return 0;
-  uint64_t start_ns = gcb_now_ns(), before = oracle->objects;
   memset(oracle->seen, 0, cycle->view->bytes / GCB_GRANULE / 8);
   oracle->top = 0;
   if (reach_roots(cycle))
@@ -248,11 +246,27 @@ int gcb_oracle_check(gcb_cycle *cycle) {
         return -1;
     }
   }
+  return 0;
+}
+
+int gcb_oracle_check(gcb_cycle *cycle) {
+  gcb_oracle *oracle = cycle->oracle;
+  if (!oracle)
+    return 0;
+  uint64_t start_ns = gcb_now_ns(), before = oracle->objects;
+  if (reach_all(cycle)) {
+    oracle->object_lost = true;
+    return -1;
+  }
   oracle->cycles++;
   if (cycle->watch->ops && cycle->watch->ops->tracks && !cycle->watch->ops->snapshot && cycle->watch->armed)
     compare_pages(cycle);
   gcb_record(&cycle->world->events, GCB_EV_ORACLE, start_ns, oracle->objects - before);
   return 0;
+}
+
+bool gcb_oracle_lost_object(const gcb_cycle *cycle) {
+  return cycle->oracle && cycle->oracle->object_lost;
 }
 
 gcb_verification gcb_oracle_verification(const gcb_cycle *cycle) {

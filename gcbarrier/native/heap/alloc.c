@@ -176,7 +176,7 @@ static char *cut(gcb_allocator *a, char *at, char *fresh, size_t bytes) {
 
 /* Up to here free blocks go first. */
 static size_t free_end(const gcb_blocks *blocks) {
-  return blocks->free_first ? atomic_load_explicit(&blocks->small_end, memory_order_relaxed) : 0;
+  return atomic_load_explicit(&blocks->small_end, memory_order_relaxed);
 }
 
 static bool more_in(const gcb_blocks *blocks, const gcb_place *place, size_t bytes, gap *found) {
@@ -232,13 +232,16 @@ static char *alloc_medium(gcb_allocator *a, size_t bytes) {
   return at;
 }
 
-/* Free blocks first, then free pages of others, then what is left. */
+/* Free blocks first, then free pages of others, then gaps on pages with old objects; last the free blocks that
+ * were left to larger objects. */
 static bool claim_small(gcb_allocator *a, size_t bytes, gap *found) {
   gcb_blocks *blocks = a->blocks;
-  part part = blocks->free_first ? WHOLE_PAGES : ALL;
+  if (!blocks->free_first)
+    return claim(a, &blocks->next_block, blocks->blocks, FREE | PARTIAL, ALL, bytes, found);
   return claim(a, &blocks->next_free, free_end(blocks), FREE, ALL, bytes, found) ||
-         claim(a, &blocks->next_block, blocks->blocks, FREE | PARTIAL, part, bytes, found) ||
-         claim(a, &blocks->next_shared, blocks->blocks, FREE | PARTIAL | SHARED, ALL, bytes, found);
+         claim(a, &blocks->next_block, blocks->blocks, PARTIAL, WHOLE_PAGES, bytes, found) ||
+         claim(a, &blocks->next_shared, blocks->blocks, PARTIAL | SHARED, ALL, bytes, found) ||
+         claim(a, &blocks->next_free, blocks->blocks, FREE, ALL, bytes, found);
 }
 
 static char *alloc_small(gcb_allocator *a, size_t bytes) {

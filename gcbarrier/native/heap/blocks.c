@@ -80,6 +80,10 @@ size_t gcb_allocated_from(const gcb_blocks *blocks, size_t block) {
   return least;
 }
 
+void gcb_blocks_built(gcb_blocks *blocks) {
+  atomic_store_explicit(&blocks->wanted_from, blocks->blocks, memory_order_relaxed); /* a hint */
+}
+
 uint64_t gcb_blocks_allocated_bytes(const gcb_blocks *blocks) {
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < blocks->allocator_count; i++)
@@ -129,7 +133,7 @@ void gcb_blocks_flip(gcb_blocks *blocks, uint64_t marked_bytes) {
   atomic_store_explicit(&blocks->claimed_bytes, 0, memory_order_relaxed);
   size_t wanted_from = atomic_load_explicit(&blocks->wanted_from, memory_order_relaxed);
   atomic_store_explicit(&blocks->small_end, wanted_from, memory_order_relaxed);
-  if (wanted_from > 0)
+  if (wanted_from > 0) /* see gcb_blocks */
     atomic_store_explicit(&blocks->wanted_from, blocks->blocks, memory_order_relaxed);
   blocks->large_top = blocks->blocks;
   uint32_t epoch = atomic_load_explicit(&blocks->epoch, memory_order_relaxed);

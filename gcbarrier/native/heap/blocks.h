@@ -1,7 +1,8 @@
 /* heap/: objects and where there is room for more. gcb_blocks is the table of blocks with the bitmaps over
- * them; sweep.c brings a block up to date after a cycle, alloc.c hands out what is free. It may include
- * memory/, base/ and include/, and knows neither who marks nor who stops mutators: what it wants of them it
- * asks through gcb_refill. Next: mark/marking.h, which fills `mark`. */
+ * them; sweep.c brings a block up to date after a cycle; alloc.c, and large.c for what doesn't fit a block,
+ * hand out what is free. It may include memory/, base/ and include/, and knows neither who marks nor who
+ * stops mutators: what it wants of them it asks through gcb_refill. Next: mark/marking.h, which fills `mark`.
+ */
 #ifndef GCB_BLOCKS_H
 #define GCB_BLOCKS_H
 
@@ -100,8 +101,9 @@ typedef struct gcb_blocks {
       next_medium; /* where claims go on in this epoch */
   pthread_mutex_t large_lock;
   size_t large_top; /* where the search for free runs goes on in this epoch */
-  /* Where the free blocks begin that larger objects took or wanted in this epoch; the same of this one and
-   * the last. */
+  /* From where on free blocks are left to larger objects: the lowest that a large one took in this epoch, and
+   * in this or the last. 0, and that for good, once one found none: rows of free blocks are broken sooner
+   * than mended. */
   _Atomic size_t wanted_from, small_end;
   _Alignas(64) _Atomic uint64_t claimed_bytes; /* by allocation since the last remark */
   _Atomic uint64_t trigger_bytes;
@@ -119,6 +121,8 @@ void gcb_blocks_serve(gcb_blocks *blocks, gcb_mutator *m);
  * taken the block's bit in `opened` before: nobody will, on pages before that, without setting the bit again;
  * and what was allocated black there is seen. */
 size_t gcb_allocated_from(const gcb_blocks *blocks, size_t block);
+/* The heap is built: what large objects lacked until now says nothing of what follows. */
+void gcb_blocks_built(gcb_blocks *blocks);
 /* By all mutators since the start; at any time. */
 uint64_t gcb_blocks_allocated_bytes(const gcb_blocks *blocks);
 

@@ -122,7 +122,10 @@ static void look(gcb_marking *marking, bool all) {
 
 int gcb_young_begin(gcb_marking *marking) {
   gcb_watch *watch = marking->watch;
-  if (watch->ops->collect(&watch->barrier, false, &watch->dirty))
+  watch->barrier.running = true;
+  int failed = watch->ops->collect(&watch->barrier, false, &watch->dirty);
+  watch->barrier.running = false;
+  if (failed)
     return -1;
   gcb_ranges_forget(watch, &watch->dirty);
   gcb_dirty_join(&watch->pending, &watch->dirty);

@@ -224,6 +224,8 @@ int gcb_world_join(gcb_world *world, const gcb_program *program, uint64_t *check
     return gcb_set_error("%s", t->error);
   if (!world->built) /* never started, or not all of them could be */
     return gcb_set_error("no mutators have run");
+  if (!checksum)
+    return 0;
   gcb_sum sum;
   memcpy(&sum, &program->checksum, sizeof sum);
   t = world->threads;

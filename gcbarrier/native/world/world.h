@@ -121,7 +121,8 @@ int gcb_world_admit(gcb_world *world, uint32_t mutators, uint64_t seed, const ui
                     const void *params, const void *blob, size_t blob_bytes);
 int gcb_world_start(gcb_world *world, const gcb_program *program);
 void gcb_world_end(gcb_world *world); /* of whoever still runs: told to end, resumed, joined */
-int gcb_world_join(gcb_world *world, const gcb_program *program, uint64_t *checksum);
+int gcb_world_join(gcb_world *world, const gcb_program *program,
+                   uint64_t *checksum); /* null: none is wanted */
 /* Calls `visit` with all roots, a run of them at a time, some of them null; ends when it returns other than
  * 0, and returns that. Inline: it is called in the pause, where code that lies elsewhere is cold. */
 static inline int gcb_world_each_root(gcb_world *world,
