@@ -145,6 +145,7 @@ int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, u
   if (space->cycle.begun)
     return gcb_set_error("mutators are started before a cycle begins");
   space->watch.managed = true;
+  space->watch.barrier.threads = mutators;
   if (gcb_blocks_admit(&space->blocks, mutators) || gcb_rescan_admit(&space->marking.rescan, mutators) ||
       gcb_world_admit(world, mutators, seed, operations, params, blob, blob_bytes))
     return -1;
