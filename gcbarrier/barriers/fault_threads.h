@@ -13,12 +13,14 @@
 typedef enum gcb_fault_gap {
   GCB_NO_GAP,
   GCB_GAP_LOST,  /* records may have been lost */
+  GCB_GAP_LATE,  /* a thread's log begins only now, and it may have written before */
   GCB_GAP_BLIND, /* a thread has no log; or none is known, and any may be writing */
 } gcb_fault_gap;
 
 typedef struct gcb_fault_threads {
   gcb_fault_ring *_Atomic rings;
   _Atomic uint32_t attached, unlogged, user_only; /* threads */
+  _Atomic bool late;                              /* one has come since the logs were last asked */
   size_t wanted_bytes;                            /* of each ring */
   size_t lockable_bytes;                          /* of all together; SIZE_MAX: as much as there is */
 } gcb_fault_threads;
@@ -82,7 +84,7 @@ static inline size_t gcb_fault_share(const gcb_fault_threads *threads, uint32_t 
   return bytes;
 }
 
-/* The calling thread. One that gets no ring writes all the same: it
+/* The calling thread. It may come while the barrier is armed. One that gets no ring writes all the same: it
  * only makes every collect ask the page tables. */
 static inline int gcb_fault_threads_attach(gcb_fault_threads *threads, uint32_t expected, uintptr_t *words) {
   gcb_fault_ring *ring = malloc(sizeof *ring);
@@ -97,6 +99,9 @@ static inline int gcb_fault_threads_attach(gcb_fault_threads *threads, uint32_t 
     atomic_fetch_add_explicit(&threads->unlogged, 1, memory_order_relaxed);
   else if (!ring->in_kernel)
     atomic_fetch_add_explicit(&threads->user_only, 1, memory_order_relaxed);
+  /* Once the ring logs, and before it can be asked. release: who takes it sees all pages opened that this
+   * thread has opened without a record. */
+  atomic_store_explicit(&threads->late, true, memory_order_release);
   ring->next = atomic_load_explicit(&threads->rings, memory_order_relaxed);
   /* release: who finds the ring finds it made; several threads may attach at once */
   while (!atomic_compare_exchange_weak_explicit(&threads->rings, &ring->next, ring, memory_order_release,
@@ -129,10 +134,13 @@ static inline gcb_fault_gap gcb_fault_threads_read(gcb_fault_threads *threads, c
   /* acquire: pairs with attach */
   gcb_fault_ring *ring = atomic_load_explicit(&threads->rings, memory_order_acquire);
   bool blind = !ring || atomic_load_explicit(&threads->unlogged, memory_order_relaxed) > 0, lost = false;
+  /* acquire: what the thread wrote before is what the look at the page tables finds */
+  bool late = keep ? atomic_load_explicit(&threads->late, memory_order_acquire)
+                   : atomic_exchange_explicit(&threads->late, false, memory_order_acquire);
   for (; ring; ring = ring->next)
     if (ring->page && !gcb_fault_ring_drain(ring, range, set, keep))
       lost = true;
-  return blind ? GCB_GAP_BLIND : lost ? GCB_GAP_LOST : GCB_NO_GAP;
+  return blind ? GCB_GAP_BLIND : late ? GCB_GAP_LATE : lost ? GCB_GAP_LOST : GCB_NO_GAP;
 }
 
 #endif

@@ -2,7 +2,8 @@
  *
  * `open` (as in: open to writing) holds the pages that are known not to be armed. A page that isn't armed is
  * in there, or its record is in a ring, or its fault is just being handled: so whoever drains the rings knows
- * all of them, unless the rings have a gap (fault_threads.h); then the page tables are asked, all of them.
+ * all of them, unless the rings have a gap (fault_threads.h); then the page tables are asked, all of them,
+ * and until that has succeeded it is owed.
  *
  * The log says where to look, and PAGEMAP_SCAN looks: re-arming scans, in each 2 MiB that has a logged page,
  * from its first to its last. What the scan re-arms it reports, in one step, whatever the log knew of it; and
@@ -23,6 +24,7 @@ enum tally {
   BY_SCAN,  /* by a scan of everything, which was cheaper */
   LOST,     /* fallbacks: the same, since records may have been lost */
   BLIND,    /* since a thread has no log */
+  LATE,     /* since one was attached while armed */
   WHOLE_ARMS,
   UNLOGGED_THREADS,
   USER_THREADS, /* whose kernel-mode stores are not logged */
@@ -34,6 +36,7 @@ typedef struct fault_log {
   gcb_fault_threads threads;
   gcb_dirty_set open, truth;
   bool armed;               /* all of it, once */
+  gcb_fault_gap owed;       /* a gap, and no look at all page tables has succeeded since */
   uint64_t part_ns, all_ns; /* what a scan costs that finds nothing: of a page, of everything */
 } fault_log;
 
@@ -61,6 +64,7 @@ static int open_barrier(gcb_barrier *barrier) {
                                       [BY_SCAN] = "collects by scanning everything, as the cheaper way",
                                       [LOST] = "fallbacks: records may have been lost",
                                       [BLIND] = "fallbacks: a thread has no log",
+                                      [LATE] = "fallbacks: a thread was attached while armed",
                                       [WHOLE_ARMS] = "armings of everything",
                                       [UNLOGGED_THREADS] = "threads without a log",
                                       [USER_THREADS] = "threads whose kernel-mode stores are not logged",
@@ -104,12 +108,14 @@ static void count(gcb_barrier *barrier, enum tally which) {
 
 /* Everything that the rings hold goes into `open`. False: it is not everything that isn't armed. */
 static bool drain(gcb_barrier *barrier) {
-  static const enum tally tallies[] = {[GCB_GAP_LOST] = LOST, [GCB_GAP_BLIND] = BLIND};
+  static const enum tally tallies[] = {[GCB_GAP_LOST] = LOST, [GCB_GAP_BLIND] = BLIND, [GCB_GAP_LATE] = LATE};
   fault_log *f = barrier->state;
   gcb_fault_gap gap = gcb_fault_threads_read(&f->threads, &barrier->range, &f->open, false);
-  if (!gap)
+  if (gap)
+    f->owed = gap;
+  if (!f->owed)
     return true;
-  count(barrier, tallies[gap]);
+  count(barrier, tallies[f->owed]);
   barrier->tallies[UNLOGGED_THREADS].count = atomic_load_explicit(&f->threads.unlogged, memory_order_relaxed);
   barrier->fell_back = true;
   return false;
@@ -175,6 +181,7 @@ static int arm(gcb_barrier *barrier) {
   if (gcb_uffd_protect(barrier, 0, pages_of(barrier)))
     return -1;
   gcb_dirty_clear(&f->open);
+  f->owed = GCB_NO_GAP;
   if (f->armed)
     return 0;
   f->armed = true;
@@ -211,11 +218,10 @@ static int collect_and_rearm(gcb_barrier *barrier, gcb_dirty_set *dirty) {
   fault_log *f = barrier->state;
   if (drain(barrier))
     return rearm_open(barrier, dirty);
-  if (scan(barrier, 0, pages_of(barrier), true, dirty)) {
-    f->armed = false; /* somebody who carries on must begin with an arming of everything */
+  if (scan(barrier, 0, pages_of(barrier), true, dirty))
     return -1;
-  }
   gcb_dirty_clear(&f->open); /* the scan saw these too, since it began after the drain */
+  f->owed = GCB_NO_GAP;
   return 0;
 }
 
@@ -225,7 +231,8 @@ static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
   if (rearm)
     return collect_and_rearm(barrier, dirty);
   /* The pause. What it reads stays in the rings: putting it into `open` too can wait for the next drain. */
-  if (!GCB_PARAM_check && gcb_fault_threads_read(&f->threads, &barrier->range, dirty, true) == GCB_NO_GAP) {
+  if (!GCB_PARAM_check && !f->owed &&
+      gcb_fault_threads_read(&f->threads, &barrier->range, dirty, true) == GCB_NO_GAP) {
     count(barrier, BY_LOG);
     if (f->open.count > 0) /* as a rule all of it has been armed again */
       add_open(f, dirty);
@@ -237,6 +244,7 @@ static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
     count(barrier, BY_LOG);
   } else if (scan(barrier, 0, pages_of(barrier), false, &f->open))
     return -1;
+  f->owed = GCB_NO_GAP;
   add_open(f, dirty);
   return 0;
 }

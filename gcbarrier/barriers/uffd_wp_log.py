@@ -6,8 +6,8 @@ collect with the mutators stopped reads the rings and nothing else: its cost is 
 the size of the heap. While they run, the log says where ``PAGEMAP_SCAN`` is to look and re-arm. Arming again arms what
 isn't armed.
 
-Where a record may have been lost, or a thread has no ring (``kernel.perf_event_paranoid``), the page tables are scanned
-as a whole instead; the tallies of the results count these. With no thread attached, as for
+Where a record may have been lost, a thread has no ring (``kernel.perf_event_paranoid``) or was attached while armed,
+the page tables are scanned as a whole instead; the tallies of the results count these. With no thread attached, as for
 :class:`gcbarrier.tracked.Tracked` without ``attach()``, every collect is such a scan.
 
 Rings lie in memory that an ordinary user may lock but little of: ``kernel.perf_event_mlock_kb`` for each processor, and

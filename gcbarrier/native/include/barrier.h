@@ -7,6 +7,7 @@
  * 3. The collector reads the contents of a page only after the collect() that reported it has returned, or
  * has called rearmed().
  * 4. A call that fails returns -1 and leaves a sentence in gcb_error(); it never reports less than it should.
+ * After a collect(rearm = true) that failed, what it has re-armed is unknown: whoever goes on arms first.
  */
 #ifndef GCB_BARRIER_H
 #define GCB_BARRIER_H
@@ -128,8 +129,10 @@ typedef struct gcb_barrier_ops {
   /* adds what was written since the granule was last armed; re-arms what it reports if asked to */
   int (*collect)(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty);
   void (*close)(gcb_barrier *barrier); /* also after an open() that failed */
-  /* May be null. attach() is called in the mutator's own thread before it runs, and never while armed;
-   * detach() after it has ended, by the collector's thread, also where attach() failed. */
+  /* May be null. attach() is called in the mutator's own thread before it runs, several at once. Mutators
+   * attach before the first arm(); a thread that writes to memory without a heap may come while the barrier
+   * is armed, and what it has written by then must be covered by the next collect(). detach() is called after
+   * it has ended, by the collector's thread, also where attach() failed. */
   int (*attach)(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator);
   void (*detach)(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator);
   bool tracks;      /* false: collect() never reports, only a stopped world can be marked */
