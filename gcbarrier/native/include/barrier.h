@@ -128,6 +128,10 @@ typedef struct gcb_barrier_ops {
   int (*arm)(gcb_barrier *barrier);
   /* adds what was written since the granule was last armed; re-arms what it reports if asked to */
   int (*collect)(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty);
+  /* May be null. With the mutators stopped, at the end of a cycle that has armed, also of one that was given
+   * up: nothing needs to be noticed until the next arm(), and a barrier that records lets go of what it has.
+   */
+  int (*disarm)(gcb_barrier *barrier);
   void (*close)(gcb_barrier *barrier); /* also after an open() that failed */
   /* May be null. attach() is called in the mutator's own thread before it runs, several at once. Mutators
    * attach before the first arm(); a thread that writes to memory without a heap may come while the barrier
