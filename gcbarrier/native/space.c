@@ -3,6 +3,8 @@
 #include "api.h"
 #include "include/runtime.h"
 
+#include <unistd.h>
+
 _Static_assert(sizeof((gcb_mutator *)0)->store == GCB_STORE_WORDS * sizeof(uintptr_t),
                "two headers, one number");
 
@@ -96,6 +98,12 @@ static int set_up(gcb_space *space, bool verify) {
 }
 
 gcb_space *gcb_space_new(size_t bytes, uint32_t memory, const gcb_barrier_ops *ops, bool verify) {
+  long page_bytes = sysconf(_SC_PAGESIZE);
+  if (page_bytes != (long)GCB_PAGE) {
+    gcb_set_error("a page has %ld bytes here, and barriers tell pages of %zu apart: boot a kernel with those",
+                  page_bytes, GCB_PAGE);
+    return NULL;
+  }
   gcb_space *space = aligned_alloc(_Alignof(gcb_space), sizeof *space);
   if (!space || bytes == 0 || bytes % GCB_BLOCK || bytes >> 36) {
     gcb_set_error("a heap has a whole number of 32 KiB blocks, below 64 GiB, not %zu bytes", bytes);
