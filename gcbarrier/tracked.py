@@ -59,10 +59,11 @@ class Tracked(Space):
         super().close()
 
     def attach(self) -> None:
-        """Tell the barrier, before it is armed, that the calling thread writes.
+        """Tell the barrier that the calling thread writes.
 
         Only for a barrier that watches threads (``uffd-wp-log``), and only for speed: while it knows of none it looks
-        everywhere. From the first attached thread on it takes the attached ones for all that there are.
+        everywhere. From the first attached thread on it takes the attached ones for all that there are. A thread may
+        come while the memory is armed: the next collect looks everywhere, for what that thread wrote before.
         """
         self._check(self._lib.gcb_watch_attach(self._space))
 

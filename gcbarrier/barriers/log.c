@@ -63,6 +63,13 @@ static int arm(gcb_barrier *barrier) {
   return gcb_fence_mutators();
 }
 
+/* From now on nobody would empty the buffers. relaxed: the mutators are stopped. */
+static int disarm(gcb_barrier *barrier) {
+  for (gcb_buffer *buffer = buffers_of(barrier->state); buffer; buffer = buffer->next)
+    atomic_store_explicit(&buffer->open, 0, memory_order_relaxed);
+  return 0;
+}
+
 static void report(const gcb_barrier *barrier, uintptr_t entry, gcb_dirty_set *dirty) {
   size_t from = (entry & ~(uintptr_t)GCB_LOG_FLAGS) - (uintptr_t)barrier->range.base, to;
   if (entry & GCB_LOG_PIECE) {
@@ -91,9 +98,6 @@ static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
       if (rearm)
         atomic_fetch_or_explicit(gcb_log_word(log->biased, key), gcb_log_bit(key), memory_order_relaxed);
     }
-    /* The last of a cycle, with mutators stopped: from now on nobody would empty it. */
-    if (!rearm)
-      atomic_store_explicit(&buffer->open, 0, memory_order_relaxed);
   }
   return rearm ? gcb_fence_mutators() : 0;
 }
@@ -112,6 +116,7 @@ static void close_barrier(gcb_barrier *barrier) {
 GCB_BARRIER = {.open = open_barrier,
                .arm = arm,
                .collect = collect,
+               .disarm = disarm,
                .close = close_barrier,
                .attach = attach,
                .tracks = true,

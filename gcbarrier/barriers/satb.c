@@ -30,16 +30,20 @@ static int arm(gcb_barrier *barrier) {
   return 0;
 }
 
+static int disarm(gcb_barrier *barrier) {
+  for (gcb_buffer *buffer = buffers_of(barrier); buffer; buffer = buffer->next)
+    buffer->words[0] = 0;
+  return 0;
+}
+
 /* Takes what is published: with mutators running what there is by now, with mutators stopped everything.
  * The count that it returns is of entries, not granules. */
 static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
+  (void)rearm;
   for (gcb_buffer *buffer = buffers_of(barrier); buffer; buffer = buffer->next) {
     uint64_t limit = gcb_published(buffer);
     for (uintptr_t entry; gcb_take(buffer, limit, &entry); dirty->count++)
       gcb_grey(barrier, (const void *)entry);
-    /* The last of a cycle, with mutators stopped. */
-    if (!rearm)
-      buffer->words[0] = 0;
   }
   return 0;
 }
@@ -55,6 +59,7 @@ static void close_barrier(gcb_barrier *barrier) {
 GCB_BARRIER = {.open = open_barrier,
                .arm = arm,
                .collect = collect,
+               .disarm = disarm,
                .close = close_barrier,
                .attach = attach,
                .tracks = true,

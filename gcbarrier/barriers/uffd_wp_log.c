@@ -2,18 +2,18 @@
  *
  * `open` (as in: open to writing) holds the pages that are known not to be armed. A page that isn't armed is
  * in there, or its record is in a ring, or its fault is just being handled: so whoever drains the rings knows
- * all of them, unless records were lost or a thread has no ring; then the page tables are asked, all of them.
+ * all of them, unless the rings have a gap (fault_threads.h); then the page tables are asked, all of them,
+ * and until that has succeeded it is owed.
  *
  * The log says where to look, and PAGEMAP_SCAN looks: re-arming scans, in each 2 MiB that has a logged page,
  * from its first to its last. What the scan re-arms it reports, in one step, whatever the log knew of it; and
  * a record that comes late, of a page that was re-armed since, finds it clean. With the mutators stopped and
  * nothing to re-arm, the log is all there is. */
-#include "fault_ring.h"
+#include "fault_threads.h"
 #include "pagetables.h"
 
 #include <time.h>
 
-enum { RANGE_WORDS = 8 }; /* of the dirty set: what one page of page-table entries covers, 512 pages */
 /* A record for every page up to 4 GiB: each faults once after it was armed. Two drains' records must find
  * room for the log to count as complete (fault_ring.h), so a heap that is written all over is scanned. */
 enum { LEAST_RING = 64 << 10, LARGEST_RING = 16 << 20, RING_SHARE = 256 };
@@ -24,6 +24,7 @@ enum tally {
   BY_SCAN,  /* by a scan of everything, which was cheaper */
   LOST,     /* fallbacks: the same, since records may have been lost */
   BLIND,    /* since a thread has no log */
+  LATE,     /* since one was attached while armed */
   WHOLE_ARMS,
   UNLOGGED_THREADS,
   USER_THREADS, /* whose kernel-mode stores are not logged */
@@ -32,11 +33,10 @@ enum tally {
 
 typedef struct fault_log {
   gcb_pagetables tables; /* first: what pagetables.h takes for the state */
-  gcb_fault_ring *_Atomic rings;
-  _Atomic uint32_t unlogged, user_only; /* threads */
-  size_t ring_bytes;
+  gcb_fault_threads threads;
   gcb_dirty_set open, truth;
   bool armed;               /* all of it, once */
+  gcb_fault_gap owed;       /* a gap, and no look at all page tables has succeeded since */
   uint64_t part_ns, all_ns; /* what a scan costs that finds nothing: of a page, of everything */
 } fault_log;
 
@@ -64,6 +64,7 @@ static int open_barrier(gcb_barrier *barrier) {
                                       [BY_SCAN] = "collects by scanning everything, as the cheaper way",
                                       [LOST] = "fallbacks: records may have been lost",
                                       [BLIND] = "fallbacks: a thread has no log",
+                                      [LATE] = "fallbacks: a thread was attached while armed",
                                       [WHOLE_ARMS] = "armings of everything",
                                       [UNLOGGED_THREADS] = "threads without a log",
                                       [USER_THREADS] = "threads whose kernel-mode stores are not logged",
@@ -71,7 +72,7 @@ static int open_barrier(gcb_barrier *barrier) {
   if (!gcb_pagetables_open_as(barrier, sizeof(fault_log)) || gcb_uffd_register(barrier))
     return -1;
   fault_log *f = barrier->state;
-  f->ring_bytes = ring_bytes(barrier);
+  gcb_fault_threads_open(&f->threads, ring_bytes(barrier));
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     barrier->tallies[i] = (gcb_tally){.what = names[i]};
   if (gcb_dirty_new(&f->open, pages_of(barrier)) ||
@@ -89,75 +90,34 @@ static void close_barrier(gcb_barrier *barrier) {
   gcb_pagetables_close(barrier);
 }
 
-/* A thread that gets no ring writes all the same: it only makes every collect ask the page tables. */
 static int attach(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator) {
   (void)mutator;
   fault_log *f = barrier->state;
-  gcb_fault_ring *ring = malloc(sizeof *ring);
-  if (!ring)
-    return gcb_set_error("no memory for a thread's fault log");
-  words[0] = (uintptr_t)ring;
-  bool logged = gcb_fault_ring_open(ring, f->ring_bytes);
-  /* relaxed: a count, read by the collector's thread after the attached thread has told it (world/threads.c,
-   * watch/alone.c) */
-  if (!logged)
-    atomic_fetch_add_explicit(&f->unlogged, 1, memory_order_relaxed);
-  else if (!ring->in_kernel)
-    atomic_fetch_add_explicit(&f->user_only, 1, memory_order_relaxed);
-  ring->next = atomic_load_explicit(&f->rings, memory_order_relaxed);
-  /* release: who finds the ring finds it made; several threads may attach at once */
-  while (!atomic_compare_exchange_weak_explicit(&f->rings, &ring->next, ring, memory_order_release,
-                                                memory_order_relaxed))
-    ;
-  return 0;
+  return gcb_fault_threads_attach(&f->threads, barrier->threads, words);
 }
 
-/* Nothing is collected any more. */
 static void detach(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator) {
   (void)mutator;
   fault_log *f = barrier->state;
-  gcb_fault_ring *ring = (gcb_fault_ring *)words[0],
-                 *first = atomic_load_explicit(&f->rings, memory_order_acquire);
-  if (!ring)
-    return;
-  if (first == ring)
-    atomic_store_explicit(&f->rings, ring->next, memory_order_relaxed);
-  for (gcb_fault_ring *each = first; each; each = each->next)
-    if (each->next == ring)
-      each->next = ring->next;
-  gcb_fault_ring_close(ring);
-  free(ring);
-  words[0] = 0;
+  gcb_fault_threads_detach(&f->threads, words);
 }
 
 static void count(gcb_barrier *barrier, enum tally which) {
   barrier->tallies[which].count++;
 }
 
-/* What the rings hold goes into a set. False: that is not everything that was opened. */
-static bool read_rings(gcb_barrier *barrier, gcb_dirty_set *set, bool keep) {
-  fault_log *f = barrier->state;
-  /* acquire: pairs with attach() */
-  gcb_fault_ring *ring = atomic_load_explicit(&f->rings, memory_order_acquire);
-  /* Where no thread is known, any may be writing. */
-  bool complete = ring && atomic_load_explicit(&f->unlogged, memory_order_relaxed) == 0;
-  for (; ring; ring = ring->next)
-    if (ring->page && !gcb_fault_ring_drain(ring, &barrier->range, set, keep))
-      complete = false;
-  return complete;
-}
-
 /* Everything that the rings hold goes into `open`. False: it is not everything that isn't armed. */
 static bool drain(gcb_barrier *barrier) {
+  static const enum tally tallies[] = {[GCB_GAP_LOST] = LOST, [GCB_GAP_BLIND] = BLIND, [GCB_GAP_LATE] = LATE};
   fault_log *f = barrier->state;
-  bool complete = read_rings(barrier, &f->open, false);
+  gcb_fault_gap gap = gcb_fault_threads_read(&f->threads, &barrier->range, &f->open, false);
   gcb_dirty_keep_armed(&f->open, barrier->armed); /* a first touch of what isn't watched is logged too */
-  if (complete)
+  if (gap)
+    f->owed = gap;
+  if (!f->owed)
     return true;
-  uint32_t unlogged = atomic_load_explicit(&f->unlogged, memory_order_relaxed);
-  bool blind = unlogged > 0 || !atomic_load_explicit(&f->rings, memory_order_relaxed);
-  count(barrier, blind ? BLIND : LOST);
-  barrier->tallies[UNLOGGED_THREADS].count = unlogged;
+  count(barrier, tallies[f->owed]);
+  barrier->tallies[UNLOGGED_THREADS].count = atomic_load_explicit(&f->threads.unlogged, memory_order_relaxed);
   barrier->fell_back = true;
   return false;
 }
@@ -167,28 +127,12 @@ static int scan(gcb_barrier *barrier, size_t first, size_t pages, bool rearm, gc
   return gcb_pagemap_scan_part(barrier, first, pages, GCB_PAGE_IS_WRITTEN, flags, dirty);
 }
 
-/* The span of logged pages in the next 2 MiB that have any, at or behind word *at; false: there are none. */
-static bool next_part(const gcb_dirty_set *set, size_t *at, size_t *first, size_t *last) {
-  size_t word = gcb_dirty_word(set, *at);
-  while (word != SIZE_MAX && !set->words[word])
-    word = gcb_dirty_word(set, word + 1);
-  if (word == SIZE_MAX)
-    return false;
-  size_t end = (word / RANGE_WORDS + 1) * RANGE_WORDS;
-  *first = (word << 6) + (size_t)__builtin_ctzll(set->words[word]);
-  for (; word < end && word << 6 < set->granules; word++)
-    if (set->words[word])
-      *last = (word << 6) + 63 - (size_t)__builtin_clzll(set->words[word]);
-  *at = end;
-  return true;
-}
-
 /* What scanning all parts takes beyond the flushes and the written pages: the calls, and the pages passed
  * over. */
 static uint64_t parts_ns(const gcb_barrier *barrier) {
   const fault_log *f = barrier->state;
   size_t parts = 0, pages = 0;
-  for (size_t at = 0, first, last; next_part(&f->open, &at, &first, &last); parts++)
+  for (size_t at = 0, first, last; gcb_next_part(&f->open, &at, &first, &last); parts++)
     pages += last - first;
   return parts * f->part_ns + (uint64_t)((double)f->all_ns * (double)pages / (double)pages_of(barrier));
 }
@@ -205,7 +149,7 @@ static int rearm_open(gcb_barrier *barrier, gcb_dirty_set *dirty) {
     failed = scan(barrier, 0, pages_of(barrier), true, dirty);
   } else {
     count(barrier, BY_PARTS);
-    for (size_t at = 0, first, last; !failed && next_part(&f->open, &at, &first, &last);)
+    for (size_t at = 0, first, last; !failed && gcb_next_part(&f->open, &at, &first, &last);)
       failed = scan(barrier, first, last + 1 - first, true, dirty);
   }
   if (!failed) /* or they are neither armed nor known not to be */
@@ -235,14 +179,15 @@ static int measure_scans(gcb_barrier *barrier) {
  * opened before this returned: it stays open, and the next collect reports it. */
 static int arm(gcb_barrier *barrier) {
   fault_log *f = barrier->state;
-  if (!f->armed)
-    (void)read_rings(barrier, &f->open, false); /* however much was lost of the building: all will be armed */
+  if (!f->armed) /* however much was lost of the building: all will be armed */
+    (void)gcb_fault_threads_read(&f->threads, &barrier->range, &f->open, false);
   else if (drain(barrier))
     return rearm_open(barrier, NULL);
   count(barrier, WHOLE_ARMS);
   if (gcb_uffd_protect(barrier, 0, pages_of(barrier)))
     return -1;
   gcb_dirty_clear(&f->open);
+  f->owed = GCB_NO_GAP;
   if (f->armed)
     return 0;
   f->armed = true;
@@ -286,21 +231,21 @@ static int collect_and_rearm(gcb_barrier *barrier, gcb_dirty_set *dirty) {
   fault_log *f = barrier->state;
   if (drain(barrier))
     return rearm_open(barrier, dirty);
-  if (scan(barrier, 0, pages_of(barrier), true, dirty)) {
-    f->armed = false; /* somebody who carries on must begin with an arming of everything */
+  if (scan(barrier, 0, pages_of(barrier), true, dirty))
     return -1;
-  }
   gcb_dirty_clear(&f->open); /* the scan saw these too, since it began after the drain */
+  f->owed = GCB_NO_GAP;
   return 0;
 }
 
 static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
   fault_log *f = barrier->state;
-  barrier->tallies[USER_THREADS].count = atomic_load_explicit(&f->user_only, memory_order_relaxed);
+  barrier->tallies[USER_THREADS].count = atomic_load_explicit(&f->threads.user_only, memory_order_relaxed);
   if (rearm)
     return collect_and_rearm(barrier, dirty);
   /* The pause. What it reads stays in the rings: putting it into `open` too can wait for the next drain. */
-  if (!GCB_PARAM_check && read_rings(barrier, dirty, true)) {
+  if (!GCB_PARAM_check && !f->owed &&
+      gcb_fault_threads_read(&f->threads, &barrier->range, dirty, true) == GCB_NO_GAP) {
     count(barrier, BY_LOG);
     if (f->open.count > 0) { /* as a rule all of it has been armed again */
       gcb_dirty_keep_armed(&f->open, barrier->armed);
@@ -309,11 +254,13 @@ static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
     gcb_dirty_keep_armed(dirty, barrier->armed);
     return 0;
   }
-  bool complete = drain(barrier);
-  if (complete ? GCB_PARAM_check && check(barrier) : scan(barrier, 0, pages_of(barrier), false, &f->open))
-    return -1;
-  if (complete)
+  if (drain(barrier)) {
+    if (GCB_PARAM_check && !barrier->running && check(barrier))
+      return -1;
     count(barrier, BY_LOG);
+  } else if (scan(barrier, 0, pages_of(barrier), false, &f->open))
+    return -1;
+  f->owed = GCB_NO_GAP;
   add_open(f, dirty);
   return 0;
 }

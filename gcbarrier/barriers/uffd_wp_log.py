@@ -6,9 +6,13 @@ collect with the mutators stopped reads the rings and nothing else: its cost is 
 the size of the heap. While they run, the log says where ``PAGEMAP_SCAN`` is to look and re-arm. Arming again arms what
 isn't armed.
 
-Where a record may have been lost, or a thread has no ring (``RLIMIT_MEMLOCK``, ``kernel.perf_event_paranoid``), the
-page tables are scanned as a whole instead; the tallies of the results count these. With no thread attached, as for
+Where a record may have been lost, a thread has no ring (``kernel.perf_event_paranoid``) or was attached while armed,
+the page tables are scanned as a whole instead; the tallies of the results count these. With no thread attached, as for
 :class:`gcbarrier.tracked.Tracked` without ``attach()``, every collect is such a scan.
+
+Rings lie in memory that an ordinary user may lock but little of: ``kernel.perf_event_mlock_kb`` for each processor, and
+``RLIMIT_MEMLOCK`` beyond. A heap's mutators have equal parts of it; of threads that come unannounced each takes half of
+what those before it left. A smaller ring is full sooner.
 """
 
 from attrs import field, frozen, validators
@@ -22,7 +26,7 @@ class Params:
 
     ring_kib: int = field(default=0, validator=[validators.ge(0), validators.le(16 << 10)])
     """Of each thread, rounded up to a power of two; a record takes 16 bytes. 0: one for each page,
-    up to 16 MiB."""
+    up to 16 MiB. Less where no more may be locked."""
     check: bool = False
     """Compare each collect that does not re-arm (mutators stopped) with the page tables; a page that they show as
     written and the log lacks is an error. It costs what the log saves."""

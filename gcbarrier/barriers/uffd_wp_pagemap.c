@@ -14,20 +14,34 @@ static int arm(gcb_barrier *barrier) {
   return gcb_uffd_protect(barrier, 0, barrier->range.bytes >> GCB_PAGE_SHIFT);
 }
 
+/* The next run of pages in the set, from page *end on, which becomes the run's end; false: there is none. */
+static bool next_run(const gcb_dirty_set *set, size_t *first, size_t *end) {
+  size_t words = (set->granules + 63) >> 6, word = *end >> 6;
+  uint64_t bits = word < words ? set->words[word] & UINT64_MAX << (*end & 63) : 0;
+  while (!bits) {
+    word = word < words ? gcb_dirty_word(set, word + 1) : SIZE_MAX;
+    if (word == SIZE_MAX)
+      return false;
+    bits = set->words[word];
+  }
+  *first = (word << 6) + (size_t)__builtin_ctzll(bits);
+  bits = ~set->words[word] & UINT64_MAX << (*first & 63);
+  while (!bits && ++word < words)
+    bits = ~set->words[word];
+  size_t gap = bits ? (word << 6) + (size_t)__builtin_ctzll(bits) : set->granules;
+  *end = gap < set->granules ? gap : set->granules;
+  return true;
+}
+
 static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
   if (gcb_pagemap_read(barrier, UFFD_WP_BIT, false, dirty))
     return -1;
   if (!rearm)
     return 0;
   /* Run by run: protecting what is protected already costs as much as protecting the rest. */
-  for (size_t page = 0; page < dirty->granules;) {
-    size_t first = page;
-    while (page < dirty->granules && dirty->words[page >> 6] >> (page & 63) & 1)
-      page++;
-    if (page > first && gcb_uffd_protect(barrier, first, page - first))
+  for (size_t first, end = 0; next_run(dirty, &first, &end);)
+    if (gcb_uffd_protect(barrier, first, end - first))
       return -1;
-    page += page == first;
-  }
   return 0;
 }
 

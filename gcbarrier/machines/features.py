@@ -66,6 +66,9 @@ def feature(name: str) -> Feature:
     """
     if name not in _TRIALS:
         raise GcBarrierError(f"no feature is called {name!r}; {nearest(name, _TRIALS)}choose from {', '.join(_TRIALS)}")
+    if mmap.PAGESIZE != PAGE_BYTES:
+        why = f"a page has {mmap.PAGESIZE} bytes here, and barriers tell pages of {PAGE_BYTES} apart"
+        return Feature(name=name, works=False, why=why, remedy="boot a kernel with pages of 4 KiB")
     try:
         _TRIALS[name]()
     except Unavailable as missing:

@@ -224,7 +224,8 @@ def _end_own_children() -> None:
 def main(answers: int, parent: int) -> None:
     """The child: read a call from standard input, run it, write what came of it, end."""
     control = ctypes.CDLL(None).prctl
-    # Should the parent vanish without a word, so does this.
+    # Should the parent vanish without a word, so does this. The kernel goes by the thread that has forked, which here
+    # waits for this process to end (_life).
     control(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # Whoever a job's own child leaves behind becomes a child of this, whatever session it has made its own.
     control(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

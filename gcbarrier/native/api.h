@@ -114,7 +114,8 @@ uint64_t gcb_tally_count(const gcb_space *space, size_t i);
 
 /* A barrier by itself, without a heap's cycle: on a space without mutators. */
 char *gcb_space_address(const gcb_space *space); /* of the tracked view */
-/* The calling thread is one that writes: a barrier that watches threads watches it. Not while armed. */
+/* The calling thread is one that writes: a barrier that watches threads watches it. It may come while
+ * armed. */
 int gcb_watch_attach(gcb_space *space);
 int gcb_watch_arm(gcb_space *space);
 /* The granules reported by this call alone; their bits are in gcb_watch_words() until the next. */

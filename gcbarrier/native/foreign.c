@@ -7,14 +7,16 @@
 #define EVENTS ((size_t)1 << 20) /* nobody takes them before the end: mutators are stopped anywhere */
 
 int gcb_adopt(gcb_space *space, const char *path, size_t bytes) {
+  if (space->world.threads)
+    return gcb_set_error("a heap's mutators run already");
   void *library = gcb_open_library(path);
   if (!library)
     return -1;
   const gcb_runtime *runtime = gcb_find_symbol(library, "gcb_runtime_definition");
-  if (!runtime)
+  if (!runtime) {
+    gcb_close_library(library);
     return gcb_set_error("%s defines no GCB_RUNTIME", path);
-  if (space->world.threads)
-    return gcb_set_error("a heap's mutators run already");
+  }
   if (gcb_events_open(&space->world.events, EVENTS) || runtime->open(space, bytes))
     return -1;
   space->runtime = runtime;

@@ -3,6 +3,8 @@
 #include "api.h"
 #include "include/runtime.h"
 
+#include <unistd.h>
+
 _Static_assert(sizeof((gcb_mutator *)0)->store == GCB_STORE_WORDS * sizeof(uintptr_t),
                "two headers, one number");
 
@@ -97,6 +99,12 @@ static int set_up(gcb_space *space, bool verify) {
 }
 
 gcb_space *gcb_space_new(size_t bytes, uint32_t memory, const gcb_barrier_ops *ops, bool verify) {
+  long page_bytes = sysconf(_SC_PAGESIZE);
+  if (page_bytes != (long)GCB_PAGE) {
+    gcb_set_error("a page has %ld bytes here, and barriers tell pages of %zu apart: boot a kernel with those",
+                  page_bytes, GCB_PAGE);
+    return NULL;
+  }
   gcb_space *space = aligned_alloc(_Alignof(gcb_space), sizeof *space);
   if (!space || bytes == 0 || bytes % GCB_BLOCK || bytes >> 36) {
     gcb_set_error("a heap has a whole number of 32 KiB blocks, below 64 GiB, not %zu bytes", bytes);
@@ -146,6 +154,7 @@ int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, u
   if (space->cycle.begun)
     return gcb_set_error("mutators are started before a cycle begins");
   space->watch.managed = true;
+  space->watch.barrier.threads = mutators;
   if (gcb_ranges_open(&space->watch, &space->view) || gcb_blocks_admit(&space->blocks, mutators) ||
       gcb_rescan_admit(&space->marking.rescan, mutators) ||
       gcb_world_admit(world, mutators, seed, operations, params, blob, blob_bytes))

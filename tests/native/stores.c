@@ -2,10 +2,11 @@
  * heap of a single thread. Linked with the barrier.
  *
  *     object OFFSET REFERENCES   an object there
- *     store OFFSET SLOT TARGET   gcb_store() of the object at TARGET (0: null) into that of the object at
- * OFFSET arm collect REARM              prints the dirty granules, then the greyed objects' offsets behind a
- * `|`
- */
+ *     store OFFSET SLOT TARGET   gcb_store() of the object at TARGET (0: null) into the one at OFFSET
+ *     arm
+ *     disarm
+ *     collect REARM              prints the dirty granules, the greyed objects' offsets, and how many entries
+ *                                were ever appended, with a `|` in between */
 #include "barrier.h"
 #include "gcbarrier.h"
 
@@ -76,6 +77,8 @@ static int obey(gcb_barrier *barrier, gcb_mutator *m, const char *line) {
     gcb_store(m, at(object), (uint32_t)slot, at(target));
   else if (strncmp(line, "arm", 3) == 0)
     return gcb_barrier_definition.arm(barrier);
+  else if (strncmp(line, "disarm", 6) == 0)
+    return gcb_barrier_definition.disarm(barrier);
   else if (sscanf(line, "collect %zu", &slot) == 1)
     return collect(barrier, m, slot);
   else

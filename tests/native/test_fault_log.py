@@ -2,7 +2,6 @@
 
 import contextlib
 import resource
-import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import race
-from places import CHECKOUT
+from faultlog import BARRIERS, mutant
 
 from gcbarrier import Config, barriers, measure
 from gcbarrier.core import build
@@ -19,7 +18,6 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import PAGE_BYTES, Scalar
 from gcbarrier.tracked import Tracked
 
-BARRIERS = CHECKOUT / "gcbarrier/barriers"
 LOG = "uffd-wp-log"
 MIB = 1 << 20
 ONE_PAGE = 256
@@ -49,16 +47,6 @@ def write(memory: Tracked, pages: object, at: int = 0) -> None:
 
 def fallbacks(memory: Tracked) -> int:
     return sum(count for name, count in memory.tallies().items() if name.startswith("fallbacks"))
-
-
-def mutant(tmp_path: Path, file: str, old: str, new: str) -> Path:
-    """The barrier's C file with one thing changed, in a folder of its own."""
-    for name in ("fault_ring.h", "uffd_wp_log.c"):
-        shutil.copy(BARRIERS / name, tmp_path / name)
-    text = (tmp_path / file).read_text()
-    assert text.count(old) == 1, f"{file} has changed: {old}"
-    (tmp_path / file).write_text(text.replace(old, new))
-    return tmp_path / "uffd_wp_log.c"
 
 
 CHECKED = pytest.mark.parametrize("check", [True, False], ids=["checked", "unchecked"])

@@ -97,6 +97,21 @@ def test_what_is_armed_again_is_noticed_again(barrier: str) -> None:
         assert collected(memory, rearm=False) == [], "arming forgets"
 
 
+@pytest.mark.parametrize("name", [*NAMES, "uffd-wp-pagemap"])
+@pytest.mark.parametrize("pages", SETS.values(), ids=SETS)
+def test_just_what_is_reported_is_armed_again(name: str, pages: Sequence[int], needs: Needs) -> None:
+    needs(*barriers.promises_of(name).needs)
+    # The bitmap's last word is not full.
+    with Tracked((PAGES + 8) * PAGE_BYTES, name) as memory:
+        memory.arm()
+        ends = [*pages, PAGES + 1, PAGES + 7]
+        write(memory, ends)
+        assert collected(memory, rearm=True) == ends
+        assert collected(memory, rearm=True) == []
+        write(memory, ends, 2)
+        assert collected(memory, rearm=False) == ends
+
+
 @pytest.mark.parametrize("memory_type", ["shmem-thp", "anonymous", "anonymous-thp"])
 def test_other_memory(barrier: str, memory_type: str) -> None:
     with Tracked(8 * MIB, barrier, memory=memory_type) as memory:

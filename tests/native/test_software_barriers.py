@@ -112,11 +112,22 @@ def test_an_object_is_logged_once_in_each_arming(tmp_path: Path) -> None:
     stores = "".join(f"store 4096 {slot} 4096\nstore 4192 {slot} 0\n" for slot in (0, 1, 2, 3, 0))
     once = f"{stores}collect 1\n"
     found = run(
-        tmp_path, "log", f"object 4096 4\nobject 4192 8\n{stores}arm\n{once}{once}collect 0\n{stores}arm\n{once}"
+        tmp_path,
+        "log",
+        f"object 4096 4\nobject 4192 8\n{stores}arm\n{once}{once}collect 0\ndisarm\n{stores}arm\n{once}",
     )
     # The second object's references lie in two granules of 128 bytes; between cycles nothing is logged.
     assert [each.granules for each in found] == [[32, 33], [32, 33], [], [32, 33]]
     assert [each.appended for each in found] == [[2], [4], [4], [6]]
+
+
+@pytest.mark.parametrize("barrier", ["log", "satb"])
+def test_a_cycle_that_was_given_up_leaves_nothing_recording(tmp_path: Path, barrier: str) -> None:
+    stores = "".join(f"store {object} 0 0\nstore {object} 0 8192\n" for object in (4096, 4112))
+    objects = "object 4096 1\nobject 4112 1\nobject 8192 1\n"
+    found = run(tmp_path, barrier, f"{objects}{stores}arm\n{stores}disarm\n{stores * 3}collect 0\n")
+    while_armed = 2
+    assert [each.appended for each in found] == [[while_armed]]
 
 
 def test_large_objects_are_logged_by_the_piece(tmp_path: Path) -> None:
@@ -138,7 +149,7 @@ def test_what_is_overwritten_while_marking_is_greyed(tmp_path: Path) -> None:
     a, b, c = 4096, 8192, 16384
     script = f"object {a} 4\nstore {a} 0 {b}\nstore {a} 0 {c}\narm\ncollect 1\n"
     # Hidden: what slot 0 held is now in no place that the snapshot had; an empty slot hides nothing.
-    script += f"store {a} 1 {c}\nstore {a} 0 0\ncollect 1\nstore {a} 1 {b}\nstore {a} 1 0\ncollect 0\n"
+    script += f"store {a} 1 {c}\nstore {a} 0 0\ncollect 1\nstore {a} 1 {b}\nstore {a} 1 0\ncollect 0\ndisarm\n"
     script += f"store {a} 0 {b}\nstore {a} 0 0\narm\ncollect 1\n"
     assert [each.greyed for each in run(tmp_path, "satb", script)] == [[], [c], [c, b], []]
 
@@ -259,7 +270,7 @@ MUTANTS = {
         "satb",
         (
             (".c", "    buffer->words[0] = 1;\n", ""),
-            (".c", "    if (!rearm)\n      buffer->words[0] = 0;\n", "    buffer->words[0] = rearm;\n"),
+            (".c", "    uint64_t limit", "    buffer->words[0] = 1;\n    uint64_t limit"),
         ),
         "snapshot-concurrent",
     ),

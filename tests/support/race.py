@@ -14,8 +14,8 @@ from gcbarrier.core.build import CFLAGS, NATIVE
 RACE = TESTS / "native/race.c"
 
 
-def build(source: Path, out: Path, flags: tuple[str, ...] = ()) -> Path:
-    """Compile the program over the barrier ``source`` to ``out``, and return that.
+def build(source: Path, out: Path, flags: tuple[str, ...] = (), *, program: Path = RACE) -> Path:
+    """Compile the ``program`` over the barrier ``source`` to ``out``, and return that.
 
     ``flags`` come last: ``-fsanitize=thread``, ``-DGCB_ONE_VIEW=1``, a barrier's parameters.
     """
@@ -25,7 +25,7 @@ def build(source: Path, out: Path, flags: tuple[str, ...] = ()) -> Path:
         # The one that everything else uses too: compiled already, as a rule.
         folder = core.core()
         linked = [f"-L{folder}", "-lgcbarrier-core", f"-Wl,-rpath,{folder}"]
-    _cc(*flags, RACE, source, *linked, "-o", out)
+    _cc(*flags, program, source, *linked, "-o", out)
     return out
 
 

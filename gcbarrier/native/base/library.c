@@ -11,6 +11,10 @@ void *gcb_open_library(const char *path) {
   return library;
 }
 
+void gcb_close_library(void *library) {
+  dlclose(library);
+}
+
 void *gcb_find_symbol(void *library, const char *name) {
   return dlsym(library, name);
 }

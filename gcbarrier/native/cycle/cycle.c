@@ -223,10 +223,20 @@ static void flip(gcb_cycle *cycle) {
   cycle->begun = false;
 }
 
+/* Mutators are stopped. What they write from here on concerns nobody until the next cycle arms. */
+static int disarm(gcb_cycle *cycle) {
+  gcb_watch *watch = cycle->watch;
+  bool armed = watch->armed;
+  watch->armed = false;
+  return armed && watch->ops->disarm ? watch->ops->disarm(&watch->barrier) : 0;
+}
+
 /* The end of a stop in which everything reachable was marked. */
 int gcb_cycle_finish_marking(gcb_cycle *cycle, gcb_pause_kind kind, int failed) {
   if (!failed)
     failed = gcb_oracle_check(cycle);
+  if (!failed)
+    failed = disarm(cycle);
   if (!failed)
     flip(cycle);
   gcb_resume_world(cycle->world, kind);
@@ -282,14 +292,16 @@ int gcb_cycle_full(gcb_cycle *cycle) {
   gcb_cycle_end_child(cycle); /* it would go on marking in the bitmap that is cleared here */
   /* Other markers want the processors that waiting mutators would spin on; and this pause is a long one. */
   gcb_stop_world(cycle->world, cycle->marking->crew != NULL);
+  int failed = 0;
   if (cycle->watch->armed || cycle->marking->marker.objects > 0) {
+    failed = disarm(cycle);
     forget(cycle);
     gcb_blocks_unblacken(cycle->blocks);
   }
   cycle->marking->unlogged = true;
   mark_roots(cycle);
   drain(cycle);
-  int failed = gcb_cycle_finish_marking(cycle, GCB_PAUSE_FULL, 0);
+  failed = gcb_cycle_finish_marking(cycle, GCB_PAUSE_FULL, failed);
   gcb_announce_armed(cycle->world);
   return failed;
 }

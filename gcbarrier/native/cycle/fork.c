@@ -40,11 +40,34 @@ static pid_t fork_with_signals_blocked(void) {
   return child;
 }
 
-/* The first thing in the child. */
-static void become_child(pid_t parent) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+/* In the child. */
+static volatile pid_t parent_of_child;
+
+static void end_with_parent(int signal) {
+  (void)signal;
+  if (getppid() != parent_of_child)
+    _exit(1);
+}
+
+/* The kernel's notice comes when the thread that forked has ended (prctl(2)), and again with each thread that
+ * inherits the child. That is no reason to end: the process may go on, and its other threads await us. So the
+ * signal is one that asks whether the process is still there. */
+static void follow(pid_t parent) {
+  struct sigaction action = {.sa_handler = end_with_parent, .sa_flags = SA_RESTART};
+  sigset_t notice;
+  sigemptyset(&notice);
+  sigaddset(&notice, SIGHUP);
+  parent_of_child = parent;
+  sigaction(SIGHUP, &action, NULL);
+  pthread_sigmask(SIG_UNBLOCK, &notice, NULL);
+  prctl(PR_SET_PDEATHSIG, SIGHUP);
   if (getppid() != parent) /* it died before the line above */
     _exit(1);
+}
+
+/* The first thing in the child. */
+static void become_child(pid_t parent) {
+  follow(parent);
   /* Whoever waits for a pipe of the parent's to be closed must not wait for the child. Standard error stays:
    * sanitizers speak there. */
   syscall(SYS_close_range, 3u, ~0u, 0u);

@@ -232,8 +232,8 @@ static char *alloc_medium(gcb_allocator *a, size_t bytes) {
   return at;
 }
 
-/* Free blocks first, then free pages of others, then gaps on pages with old objects; last the free blocks that
- * were left to larger objects. */
+/* Free blocks first, then free pages of others, then gaps on pages with old objects; last the free blocks
+ * that were left to larger objects. */
 static bool claim_small(gcb_allocator *a, size_t bytes, gap *found) {
   gcb_blocks *blocks = a->blocks;
   if (!blocks->free_first)

@@ -7,6 +7,7 @@
  * 3. The collector reads the contents of a page only after the collect() that reported it has returned, or
  * has called rearmed().
  * 4. A call that fails returns -1 and leaves a sentence in gcb_error(); it never reports less than it should.
+ * After a collect(rearm = true) that failed, what it has re-armed is unknown: whoever goes on arms first.
  *
  * A barrier may let the core choose what is watched (arm_range and release_range): then memory that is free,
  * or was allocated since the last cycle, isn't armed, and filling it costs nothing. The core knows what is
@@ -163,6 +164,7 @@ enum { GCB_TALLIES = 12 };
 typedef struct gcb_barrier {
   gcb_range range;
   void *state;            /* the barrier's own, between open() and close() */
+  uint32_t threads;       /* so many will attach; 0: nobody knows. Set before the first attach() */
   unsigned granule_shift; /* log2 of a granule's bytes: GCB_PAGE_SHIFT, unless open() sets 4 to 12 */
   bool running;           /* mutators may store during this collect() */
   bool fell_back;         /* by collect(): this one was done in another, slower way than the barrier's own */
@@ -183,9 +185,15 @@ typedef struct gcb_barrier_ops {
   int (*arm)(gcb_barrier *barrier);
   /* adds what was written since the granule was last armed; re-arms what it reports if asked to */
   int (*collect)(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty);
+  /* May be null. With the mutators stopped, at the end of a cycle that has armed, also of one that was given
+   * up: nothing needs to be noticed until the next arm(), and a barrier that records lets go of what it has.
+   */
+  int (*disarm)(gcb_barrier *barrier);
   void (*close)(gcb_barrier *barrier); /* also after an open() that failed */
-  /* May be null. attach() is called in the mutator's own thread before it runs, and never while armed;
-   * detach() after it has ended, by the collector's thread, also where attach() failed. */
+  /* May be null. attach() is called in the mutator's own thread before it runs, several at once. Mutators
+   * attach before the first arm(); a thread that writes to memory without a heap may come while the barrier
+   * is armed, and what it has written by then must be covered by the next collect(). detach() is called after
+   * it has ended, by the collector's thread, also where attach() failed. */
   int (*attach)(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator);
   void (*detach)(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator);
   /* Both or neither; a barrier without them is armed as a whole by arm(), and one that has them isn't, where

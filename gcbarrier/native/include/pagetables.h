@@ -212,6 +212,25 @@ static inline int gcb_pagemap_scan(gcb_barrier *barrier, uint64_t category, uint
   return gcb_pagemap_scan_part(barrier, 0, barrier->range.bytes >> GCB_PAGE_SHIFT, category, flags, dirty);
 }
 
+enum { GCB_PART_WORDS = 8 }; /* of a set of pages */
+
+/* The span of pages in the next 2 MiB (what one page of page-table entries covers) that has any in the set,
+ * at or behind word *at; false: there are none. */
+static inline bool gcb_next_part(const gcb_dirty_set *set, size_t *at, size_t *first, size_t *last) {
+  size_t word = gcb_dirty_word(set, *at);
+  while (word != SIZE_MAX && !set->words[word])
+    word = gcb_dirty_word(set, word + 1);
+  if (word == SIZE_MAX)
+    return false;
+  size_t end = (word / GCB_PART_WORDS + 1) * GCB_PART_WORDS;
+  *first = *last = (word << 6) + (size_t)__builtin_ctzll(set->words[word]);
+  for (; word < end && word << 6 < set->granules; word++)
+    if (set->words[word])
+      *last = (word << 6) + 63 - (size_t)__builtin_clzll(set->words[word]);
+  *at = end;
+  return true;
+}
+
 /* Adds the pages whose pagemap entry has (wanted) or lacks (!wanted) the bit. */
 static inline int gcb_pagemap_read(gcb_barrier *barrier, unsigned bit, bool wanted, gcb_dirty_set *dirty) {
   gcb_pagetables *p = barrier->state;

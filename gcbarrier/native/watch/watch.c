@@ -7,7 +7,10 @@ int gcb_load_barrier(const char *path, const gcb_barrier_ops **ops) {
   if (!library)
     return -1;
   *ops = gcb_find_symbol(library, "gcb_barrier_definition");
-  return *ops ? 0 : gcb_set_error("%s defines no GCB_BARRIER", path);
+  if (*ops)
+    return 0;
+  gcb_close_library(library);
+  return gcb_set_error("%s defines no GCB_BARRIER", path);
 }
 
 void gcb_watch_set_up(gcb_watch *watch, const gcb_barrier_ops *ops) {

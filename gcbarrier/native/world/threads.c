@@ -31,9 +31,10 @@ int gcb_load_program(const char *path, gcb_program *program) {
                         : !program->mutate   ? "gcb_mutate"
                         : !program->checksum ? "gcb_checksum"
                                              : NULL;
-  if (missing)
-    return gcb_set_error("the mutator.c does not define %s (compiled as %s)", missing, path);
-  return 0;
+  if (!missing)
+    return 0;
+  gcb_close_library(library);
+  return gcb_set_error("the mutator.c does not define %s (compiled as %s)", missing, path);
 }
 
 /* Ends the whole run with this thread's error. */

@@ -50,6 +50,14 @@ def test_a_kernel_without_tracking_is_not_believed(monkeypatch: pytest.MonkeyPat
             assert answer.why
 
 
+def test_pages_of_another_size_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features.mmap, "PAGESIZE", 1 << 14)
+    for name in features._TRIALS:
+        answer = features.feature.__wrapped__(name)
+        assert answer.why == "a page has 16384 bytes here, and barriers tell pages of 4096 apart"
+        assert answer.remedy == "boot a kernel with pages of 4 KiB"
+
+
 def test_leaves_no_descriptor_behind() -> None:
     before = len(os.listdir("/proc/self/fd"))
     for name in ("memfd", "userfaultfd", "async-uffd-wp", "pagemap-scan", "perf-page-faults", "soft-dirty"):
