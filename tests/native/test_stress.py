@@ -207,11 +207,15 @@ class Mutant:
     sanitizer: str = "plain"
 
 
+LOST = ""
+"""Seen as a lost object, or as a page that nobody looked at."""
 MUTANTS = {
     "black before armed": Mutant(
         NATIVE / "cycle/cycle.c",
         "  gcb_oracle_arming(cycle);\n",
         "  gcb_oracle_arming(cycle);\n  gcb_allocate_black(cycle->world, true);\n",
+        barrier="mprotect",
+        policy="rearm",
     ),
     "rescan without the object that spans into the page": Mutant(
         NATIVE / "mark/rescan.c", "if (spanning != SIZE_MAX)", "if (0)"
@@ -257,7 +261,49 @@ MUTANTS = {
         NATIVE / "cycle/cycle.c",
         "  mark_roots(cycle);\n  int failed = collect(cycle, false)",
         "  int failed = collect(cycle, false)",
-        "reachable from a root, is not marked",
+    ),
+    "a block that is claimed does not count as young": Mutant(
+        NATIVE / "heap/alloc.c", "  gcb_open_block(blocks, block);", "  (void)blocks;", LOST
+    ),
+    "a block that is allocated into is looked at once": Mutant(
+        NATIVE / "mark/young.c",
+        "        gcb_open_block(blocks, block);\n      add",
+        "        (void)0;\n      add",
+        LOST,
+    ),
+    "what is visited on a page that isn't armed is not pending": Mutant(
+        NATIVE / "mark/young.c", "      gcb_dirty_add(&watch->pending, page, 1);", "      (void)watch;", LOST
+    ),
+    "what was written between two cycles is forgotten": Mutant(
+        NATIVE / "mark/young.c",
+        "  gcb_dirty_join(&watch->pending, &watch->dirty);\n  gcb_dirty_clear",
+        "  gcb_dirty_clear",
+        LOST,
+    ),
+    "what is young is not laid open in the remark": Mutant(
+        NATIVE / "mark/young.c", "  gcb_dirty_join(&watch->dirty, &watch->pending);", "", LOST
+    ),
+    "what is not armed again in the remark is forgotten": Mutant(
+        NATIVE / "mark/young.c",
+        "  gcb_dirty_join(&watch->pending, &watch->dirty);\n  gcb_dirty_join",
+        "  gcb_dirty_join",
+        LOST,
+    ),
+    "a full collection marks without a log": Mutant(
+        NATIVE / "cycle/cycle.c", "  cycle->marking->unlogged = true;", "", LOST
+    ),
+    "a page into which an object extends is not armed": Mutant(
+        NATIVE / "mark/young.c", "  return start + gcb_object_bytes", "  return false && start + gcb_object_bytes", LOST
+    ),
+    "pages with live objects are opened": Mutant(
+        NATIVE / "mark/young.c", "      if (page_lives(&live, page)) {", "      if (false) {", LOST
+    ),
+    "pages that are to be armed are not open": Mutant(
+        BARRIERS / "uffd_wp_log.c",
+        "  gcb_dirty_add(&f->open, first, granules);",
+        "  (void)first, (void)granules;",
+        LOST,
+        barrier="uffd_wp_log",
     ),
     "globals are no roots": Mutant(
         NATIVE / "cycle/cycle.c",
