@@ -264,14 +264,23 @@ static uint64_t checksum(gcb_mutator *m) {
   return sum;
 }
 
+/* Each cycle in another way: what is allocated meanwhile is black, black from the end of marking on, or
+ * white; and now and then one is given up, and all is marked with the world stopped. */
 static int mark_concurrently(gcb_space *space, bool rearm_stopped, uint32_t help) {
-  if (gcb_arm(space, true) || gcb_mark(space, true))
+  enum { ALWAYS, LATE, NEVER, WAYS, GIVEN_UP = 8 };
+  static unsigned cycles;
+  unsigned way = ++cycles % WAYS;
+  if (gcb_arm(space, way == ALWAYS) || gcb_mark(space, true))
     return -1;
+  if (way == LATE && gcb_allocate_black_from_now(space))
+    return -1;
+  if (cycles % GIVEN_UP == 0)
+    return gcb_full(space);
   for (int round = 0; round < ROUNDS; round++) {
     if (help && round == 1)
       gcb_ask_to_help(space, help, 2000);
     int64_t pages = gcb_collect(space, true, rearm_stopped || (help && round % 4 == 3));
-    if (pages < 0 || gcb_rescan(space))
+    if (pages < 0 || gcb_rescan(space) || (way != ALWAYS && gcb_mark(space, true)))
       return -1;
     if (pages <= FEW_PAGES)
       break;

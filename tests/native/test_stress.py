@@ -73,7 +73,7 @@ def _options(barrier: Path) -> tuple[str, ...]:
         parameters.make(barriers.params_of(barrier.stem.replace("_", "-")), checked, barrier.stem)
     )
     if not store.is_file():
-        return defaults
+        return (*defaults, f"-I{store.parent}")
     return (*defaults, f'-DGCB_STORE_HEADER="{store.name}"', f"-I{store.parent}")
 
 

@@ -176,7 +176,7 @@ static char *cut(gcb_allocator *a, char *at, char *fresh, size_t bytes) {
 
 /* Up to here free blocks go first. */
 static size_t free_end(const gcb_blocks *blocks) {
-  return atomic_load_explicit(&blocks->small_end, memory_order_relaxed);
+  return blocks->free_first ? atomic_load_explicit(&blocks->small_end, memory_order_relaxed) : 0;
 }
 
 static bool more_in(const gcb_blocks *blocks, const gcb_place *place, size_t bytes, gap *found) {
@@ -233,12 +233,15 @@ static char *alloc_medium(gcb_allocator *a, size_t bytes) {
 }
 
 /* Free blocks first, then free pages of others, then gaps on pages with old objects; last the free blocks
- * that were left to larger objects. */
+ * that were left to larger objects. Where larger objects found none: by address, away from where they are
+ * looked for. */
 static bool claim_small(gcb_allocator *a, size_t bytes, gap *found) {
   gcb_blocks *blocks = a->blocks;
-  if (!blocks->free_first)
-    return claim(a, &blocks->next_block, blocks->blocks, FREE | PARTIAL, ALL, bytes, found);
-  return claim(a, &blocks->next_free, free_end(blocks), FREE, ALL, bytes, found) ||
+  size_t end = free_end(blocks);
+  if (end == 0)
+    return claim(a, &blocks->next_block, blocks->blocks, FREE | PARTIAL, ALL, bytes, found) ||
+           claim(a, &blocks->next_shared, blocks->blocks, FREE | PARTIAL | SHARED, ALL, bytes, found);
+  return claim(a, &blocks->next_free, end, FREE, ALL, bytes, found) ||
          claim(a, &blocks->next_block, blocks->blocks, PARTIAL, WHOLE_PAGES, bytes, found) ||
          claim(a, &blocks->next_shared, blocks->blocks, PARTIAL | SHARED, ALL, bytes, found) ||
          claim(a, &blocks->next_free, blocks->blocks, FREE, ALL, bytes, found);
