@@ -269,14 +269,14 @@ static int mark_concurrently(gcb_space *space, bool rearm_stopped, uint32_t help
     return -1;
   for (int round = 0; round < ROUNDS; round++) {
     if (help && round == 1)
-      gcb_ask_to_help(space, help, 2000);
+      gcb_ask_to_help(space, help * 1000);
     int64_t pages = gcb_collect(space, true, rearm_stopped || (help && round % 4 == 3));
     if (pages < 0 || gcb_rescan(space))
       return -1;
     if (pages <= FEW_PAGES)
       break;
   }
-  return gcb_remark(space, !rearm_stopped);
+  return gcb_remark(space, rearm_stopped ? 0 : 8, 0);
 }
 
 static int mark_snapshot(gcb_space *space) {
@@ -285,7 +285,7 @@ static int mark_snapshot(gcb_space *space) {
   for (int round = 0; round < ROUNDS; round++)
     if (gcb_collect(space, true, false) < 0 || gcb_mark(space, false))
       return -1;
-  return gcb_remark(space, false);
+  return gcb_remark(space, 0, 0);
 }
 
 static int mark_by(gcb_space *space, const char *policy) {

@@ -4,6 +4,7 @@
 #ifndef GCB_CYCLE_H
 #define GCB_CYCLE_H
 
+#include "cycle/rounds.h"
 #include "heap/blocks.h"
 #include "include/event.h"
 #include "mark/marking.h"
@@ -25,6 +26,7 @@ typedef struct gcb_cycle {
   gcb_marking *marking;
   gcb_world *world;
   bool begun;
+  gcb_rounds rounds;         /* what they have been like in this run */
   gcb_child *child;          /* null: the barrier does not fork */
   pid_t child_pid;           /* 0: none, or reaped */
   int child_handle;          /* its pidfd, or -1 */
@@ -38,7 +40,7 @@ int gcb_cycle_snapshot(gcb_cycle *cycle);
 int gcb_cycle_mark(gcb_cycle *cycle, bool roots);
 int64_t gcb_cycle_collect(gcb_cycle *cycle, bool rearm, bool stopped);
 int gcb_cycle_rescan(gcb_cycle *cycle);
-int gcb_cycle_remark(gcb_cycle *cycle, bool looked);
+int gcb_cycle_remark(gcb_cycle *cycle, uint32_t rounds, uint64_t aim_ns);
 int gcb_cycle_full(gcb_cycle *cycle);
 int gcb_cycle_sweep(gcb_cycle *cycle);
 void gcb_cycle_end(gcb_cycle *cycle);

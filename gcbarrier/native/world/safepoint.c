@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { UNKNOWN = -1 };
@@ -98,21 +99,28 @@ static void run_again(gcb_thread *t, gcb_mutator_state resting) {
   }
 }
 
-/* Rescans for the collector, which is in a hurry, and waits for work if there is none: a mutator that went on
- * would make some. Not while the collector marks, which may take long and is not sped up. */
+/* Whether the collector is in a hurry. Not while it marks, which may take long and is not sped up. */
+static bool is_wanted(gcb_thread *t) {
+  /* relaxed: hints, both */
+  return (atomic_load_explicit(&t->m.attention, memory_order_relaxed) & (GCB_HELP | GCB_STOP)) == GCB_HELP &&
+         (atomic_load_explicit(&t->world->phase, memory_order_relaxed) & 0xff) != GCB_IN_MARK;
+}
+
+/* Rescans for the collector, and sleeps if there is nothing to rescan: a mutator that went on would make
+ * some. Asleep it leaves its processor to whoever has use for it, the collector not least, and it is in
+ * nobody's way: no stop waits for it, wherever its processor is when that comes. */
 static void help(gcb_thread *t) {
   gcb_world *world = t->world;
-  /* relaxed: hints, all of them */
-  size_t most = atomic_load_explicit(&world->assist, memory_order_relaxed);
-  uint64_t until = gcb_now_ns() + atomic_load_explicit(&world->assist_wait_ns, memory_order_relaxed);
-  for (size_t done = 0;;) {
-    done += world->hooks.idle(t, most - done);
-    if (done >= most || gcb_now_ns() >= until ||
-        (atomic_load_explicit(&t->m.attention, memory_order_relaxed) & (GCB_HELP | GCB_STOP)) != GCB_HELP ||
-        (atomic_load_explicit(&world->phase, memory_order_relaxed) & 0xff) == GCB_IN_MARK)
+  uint64_t now = gcb_now_ns(), until = now + atomic_load_explicit(&world->assist_ns, memory_order_relaxed);
+  for (; now < until && is_wanted(t); now = gcb_now_ns())
+    if (world->hooks.idle(t, 1) == 0) {
+      gcb_native_enter(&t->m);
+      nanosleep(&(struct timespec){.tv_sec = (time_t)((until - now) / 1000000000u),
+                                   .tv_nsec = (long)((until - now) % 1000000000u)},
+                NULL);
+      gcb_native_leave(&t->m);
       return;
-    gcb_relax();
-  }
+    }
 }
 
 void gcb_safepoint_slow(gcb_mutator *m) {
@@ -227,13 +235,10 @@ void gcb_resume_world(gcb_world *world, gcb_pause_kind kind) {
 }
 
 bool gcb_is_helped(const gcb_world *world) {
-  return atomic_load_explicit(&world->assist, memory_order_relaxed) > 0; /* this thread writes it */
+  return atomic_load_explicit(&world->assist_ns, memory_order_relaxed) > 0; /* this thread writes it */
 }
 
-void gcb_world_ask_to_help(gcb_world *world, uint32_t granules, uint64_t wait_ns) {
-  atomic_store_explicit(&world->assist, granules, memory_order_relaxed);
-  /* Where there are more threads than processors, a mutator that waits may keep the collector from its own.
-   */
-  atomic_store_explicit(&world->assist_wait_ns, world->spin_ns ? wait_ns : 0, memory_order_relaxed);
-  set_attention(world, granules ? GCB_HELP : 0, granules ? 0 : GCB_HELP);
+void gcb_world_ask_to_help(gcb_world *world, uint64_t hold_ns) {
+  atomic_store_explicit(&world->assist_ns, hold_ns, memory_order_relaxed);
+  set_attention(world, hold_ns ? GCB_HELP : 0, hold_ns ? 0 : GCB_HELP);
 }

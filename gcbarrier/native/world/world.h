@@ -79,8 +79,7 @@ typedef struct gcb_world {
   uint32_t stop_depth;     /* stops that were asked for and not yet lifted */
   bool prepared;           /* for the next of them */
   uint32_t pauses;
-  _Atomic uint32_t assist; /* granules that a mutator rescans at a safepoint; 0: it isn't asked to help */
-  _Atomic uint64_t assist_wait_ns;
+  _Atomic uint64_t assist_ns; /* for so long a mutator helps at a safepoint; 0: it isn't asked to */
 
   /* the service between mutators and the collector's thread (service.c) */
   pthread_mutex_t lock;
@@ -146,7 +145,7 @@ void gcb_stop_world(gcb_world *world, bool asleep);
 void gcb_resume_world(gcb_world *world, gcb_pause_kind kind);
 void gcb_allocate_black(gcb_world *world, bool black);
 void gcb_thread_gone(gcb_thread *t);
-void gcb_world_ask_to_help(gcb_world *world, uint32_t granules, uint64_t wait_ns);
+void gcb_world_ask_to_help(gcb_world *world, uint64_t hold_ns); /* 0: no more */
 bool gcb_is_helped(const gcb_world *world);
 
 /* pace.c */
