@@ -25,19 +25,13 @@ void gcb_rounds_collected(gcb_rounds *rounds, uint64_t start_ns, uint64_t found)
 }
 
 void gcb_rounds_ended(gcb_rounds *rounds, uint64_t rescan_ns, uint64_t now_ns) {
-  double took_ns = (double)(now_ns - rounds->start_ns), found = (double)rounds->found;
-  if (rounds->least_ns == 0 || took_ns < rounds->least_ns)
-    rounds->least_ns = took_ns;
   if (rounds->found == 0)
     return;
+  double found = (double)rounds->found;
   rounds->granule_ns[0] = rounds->granule_ns[1];
-  rounds->granule_ns[1] = (took_ns - rounds->least_ns) / found;
+  rounds->granule_ns[1] = (double)(now_ns - rounds->start_ns) / found;
   if (rescan_ns)
     rounds->rescan_ns = (double)rescan_ns / found;
-}
-
-static double lesser(double a, double b) {
-  return a < b ? a : b;
 }
 
 /* Granules that have been written since the last round began. */
@@ -45,9 +39,12 @@ static double written(const gcb_rounds *rounds, uint64_t now_ns) {
   return rounds->written_per_ns * (double)(now_ns - rounds->start_ns);
 }
 
-/* The lesser of two rounds: one in which the thread lost its processor tells nothing of granules. */
-static double round_ns(const gcb_rounds *rounds, double granules) {
-  return rounds->least_ns + granules * lesser(rounds->granule_ns[0], rounds->granule_ns[1]);
+/* What a granule takes, by the lesser of two rounds: one in which the thread lost its processor tells nothing
+ * of granules. What a round takes however little it finds has its share in it, which grows as rounds get
+ * shorter: so that is found out by taking them, until one has left what it found. */
+static double granule_ns(const gcb_rounds *rounds) {
+  double before = rounds->granule_ns[0], last = rounds->granule_ns[1];
+  return before > 0 && before < last ? before : last;
 }
 
 double gcb_rounds_left_ns(const gcb_rounds *rounds, uint64_t now_ns) {
@@ -57,16 +54,15 @@ double gcb_rounds_left_ns(const gcb_rounds *rounds, uint64_t now_ns) {
 bool gcb_rounds_pay(gcb_rounds *rounds, uint64_t now_ns, uint64_t aim_ns, uint32_t mutators) {
   if (rounds->unknown > 0)
     return true;
-  double finds = written(rounds, now_ns), takes_ns = round_ns(rounds, finds),
-         leaves = rounds->written_per_ns * takes_ns, pause_ns = gcb_rounds_left_ns(rounds, now_ns);
+  double each_ns = granule_ns(rounds), finds = written(rounds, now_ns),
+         leaves = rounds->written_per_ns * finds * each_ns, pause_ns = gcb_rounds_left_ns(rounds, now_ns);
   if (finds - leaves >= 1)
     return true;
   if (pause_ns <= (double)aim_ns)
     return false;
   /* So long that it leaves half of what it finds: by what holding has done so far, or, if nobody is held yet,
    * as if each mutator wrote one granule and was held again. */
-  double hold_ns =
-      rounds->hold_ns ? (double)rounds->hold_ns * 2 * leaves / finds : 2 * mutators * takes_ns / finds;
+  double hold_ns = rounds->hold_ns ? (double)rounds->hold_ns * 2 * leaves / finds : 2 * mutators * each_ns;
   if (hold_ns > pause_ns)
     return false;
   rounds->hold_ns = (uint64_t)hold_ns + 1;

@@ -13,9 +13,8 @@ typedef struct gcb_rounds {
   uint64_t hold_ns;      /* what mutators were asked for; 0: nothing */
   uint32_t unknown;      /* so many collects more until one tells the rate */
   double written_per_ns; /* granules, between the collects of the last two rounds */
-  double granule_ns[2]; /* what a round took for each granule, beyond least_ns: the last two that found any */
-  double rescan_ns;     /* of a granule, by the collector's thread alone; 0: not known */
-  double least_ns;      /* the shortest round so far; 0: there was none */
+  double granule_ns[2];  /* what a round took for each granule: the last two that found any; 0: none has */
+  double rescan_ns;      /* of a granule, by the collector's thread alone; 0: not known */
 } gcb_rounds;
 
 void gcb_rounds_armed(gcb_rounds *rounds); /* a cycle's writes are tracked from now on */
