@@ -211,11 +211,11 @@ int gcb_cycle_finish_marking(gcb_cycle *cycle, gcb_pause_kind kind, int failed) 
 static int settle(gcb_cycle *cycle, uint32_t most, uint64_t aim_ns) {
   gcb_world *world = cycle->world;
   gcb_rounds *rounds = &cycle->rounds;
-  if (most > 0 && world->stop_depth == 0) /* not in a prototype's stop, which has been prepared */
-    gcb_prepare_stop(world);
   for (; most > 0 && gcb_rounds_pay(rounds, gcb_now_ns(), aim_ns, world->thread_count); most--) {
     if (rounds->hold_ns)
       gcb_world_ask_to_help(world, rounds->hold_ns);
+    if (world->stop_depth == 0) /* not in a prototype's stop, which has been prepared */
+      gcb_prepare_stop(world);
     if (gcb_cycle_collect(cycle, true, false) < 0) {
       world->prepared = false;
       return -1;
