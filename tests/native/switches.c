@@ -3,8 +3,8 @@
  *
  *     switches WHEN
  *
- * WHEN: never, before (the rounds that go before a remark), stopping (between the request and the safepoint).
- * On stdout: remarks, how many were flagged, and reads of files during remarks. */
+ * WHEN: never (in whole remarks), before (it told), stopping (between the request and the safepoint). On
+ * stdout: stops, how many were flagged, and reads of files during remarks. */
 #include "api.h"
 #include "space.h"
 
@@ -42,7 +42,7 @@ static void mutate(gcb_mutator *m) {
   for (;;) {
     /* It is mostly here, and seldom between the look and the poll. */
     uint32_t attention = 0;
-    for (int turn = 0; turn < TURNS && !(attention & (GCB_STOP | GCB_TELL)); turn++)
+    for (int turn = 0; turn < TURNS && !(attention & GCB_STOP); turn++)
       attention = atomic_load_explicit(&m->attention, memory_order_relaxed);
     if (strcmp(when, "stopping") == 0 && attention & GCB_STOP)
       claimed++;
