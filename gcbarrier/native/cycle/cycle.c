@@ -53,6 +53,7 @@ int gcb_cycle_arm(gcb_cycle *cycle) {
     return -1;
   watch->armed = true;
   gcb_rounds_armed(&cycle->rounds);
+  cycle->switches = gcb_own_switches();
   gcb_oracle_armed(cycle);
   /* Only now: a black object is never visited, so its every store must come after arming. */
   gcb_allocate_black(cycle->world, true);
@@ -206,30 +207,11 @@ int gcb_cycle_finish_marking(gcb_cycle *cycle, gcb_pause_kind kind, int failed) 
   return failed;
 }
 
-/* Rounds as close to the stop as can be, up to `most` and for as long as they pay: what is written between
- * the collector's last call and the stop is not left to the pause. */
-static int settle(gcb_cycle *cycle, uint32_t most, uint64_t aim_ns) {
-  gcb_world *world = cycle->world;
-  gcb_rounds *rounds = &cycle->rounds;
-  for (; most > 0 && gcb_rounds_pay(rounds, gcb_now_ns(), aim_ns, world->thread_count); most--) {
-    if (rounds->hold_ns)
-      gcb_world_ask_to_help(world, rounds->hold_ns);
-    if (world->stop_depth == 0) /* not in a prototype's stop, which has been prepared */
-      gcb_prepare_stop(world);
-    if (gcb_cycle_collect(cycle, true, false) < 0) {
-      world->prepared = false;
-      return -1;
-    }
-    end_round(cycle);
-  }
-  return 0;
-}
-
 /* rounds: at most so many right before the stop; for atomic barriers. */
 int gcb_cycle_remark(gcb_cycle *cycle, uint32_t rounds, uint64_t aim_ns) {
   if (in_cycle(cycle)) /* before the roots are pushed: they would be visited in the next cycle */
     return -1;
-  if (settle(cycle, rounds, aim_ns))
+  if (gcb_cycle_settle(cycle, rounds, aim_ns))
     return -1;
   gcb_stop_world(cycle->world, false);
   mark_roots(cycle);

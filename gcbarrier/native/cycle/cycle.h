@@ -26,6 +26,7 @@ typedef struct gcb_cycle {
   gcb_marking *marking;
   gcb_world *world;
   bool begun;
+  int64_t switches;          /* involuntary ones of the collector's thread when it armed */
   gcb_rounds rounds;         /* what they have been like in this run */
   gcb_child *child;          /* null: the barrier does not fork */
   pid_t child_pid;           /* 0: none, or reaped */
@@ -48,6 +49,9 @@ void gcb_cycle_end(gcb_cycle *cycle);
 int gcb_cycle_finish_marking(gcb_cycle *cycle, gcb_pause_kind kind, int failed);
 /* Marks what the roots refer to; how many there were. */
 uint64_t gcb_cycle_push_roots(gcb_cycle *cycle);
+
+/* settle.c: up to so many rounds, until the stop may come. */
+int gcb_cycle_settle(gcb_cycle *cycle, uint32_t most, uint64_t aim_ns);
 
 /* fork.c */
 void gcb_child_carve(gcb_cycle *cycle, gcb_metadata *metadata);

@@ -45,8 +45,8 @@ typedef struct gcb_mutator {
   char *cursor; /* TLAB: the next free byte, and the first one that is no longer its own */
   char *limit;
   uintptr_t store[4]; /* the barrier's words, for its inline store */
-  /* GCB_STOP: come to a safepoint. GCB_BLACK: mark what you allocate. GCB_HELP: rescan a little. GCB_TELL: how
-   * often you have lost your processor, since a stop may come soon. */
+  /* GCB_STOP: come to a safepoint. GCB_BLACK: mark what you allocate. GCB_HELP: rescan a little. GCB_TELL:
+   * how often you have lost your processor, since a stop may come soon. */
   _Atomic uint32_t attention;
   uint32_t index; /* 0 .. mutators - 1 */
   uint32_t count; /* how many mutators there are */
@@ -88,7 +88,8 @@ _Noreturn void gcb_fail(gcb_mutator *m, const char *format, ...) __attribute__((
 /* Safepoint: returns at once unless the collector has asked for something. */
 static inline void gcb_poll(gcb_mutator *m) {
   /* relaxed: only a hint; gcb_safepoint_slow() synchronises */
-  if (GCB_UNLIKELY(atomic_load_explicit(&m->attention, memory_order_relaxed) & (GCB_STOP | GCB_HELP | GCB_TELL)))
+  if (GCB_UNLIKELY(atomic_load_explicit(&m->attention, memory_order_relaxed) &
+                   (GCB_STOP | GCB_HELP | GCB_TELL)))
     gcb_safepoint_slow(m);
 }
 

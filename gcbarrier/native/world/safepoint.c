@@ -108,6 +108,10 @@ static uint32_t running(gcb_world *world) {
   return count;
 }
 
+bool gcb_world_rests(gcb_world *world) {
+  return running(world) == 0;
+}
+
 static void set_attention(gcb_world *world, uint32_t set, uint32_t clear) {
   for (uint32_t i = 0; i < world->thread_count; i++) {
     _Atomic uint32_t *attention = &world->threads[i].m.attention;

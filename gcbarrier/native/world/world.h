@@ -153,6 +153,7 @@ void gcb_allocate_black(gcb_world *world, bool black);
 void gcb_thread_gone(gcb_thread *t);
 void gcb_world_ask_to_help(gcb_world *world, uint64_t hold_ns); /* 0: no more */
 bool gcb_is_helped(const gcb_world *world);
+bool gcb_world_rests(gcb_world *world); /* no mutator runs; as a hint */
 
 /* switches.c */
 enum { GCB_SWITCHES_UNKNOWN = -1 };
