@@ -292,13 +292,13 @@ class Heap(Space):
         self._check(self._lib.gcb_rescan(self._space))
 
     @property
-    def left_ns(self) -> int:
+    def left_ns(self) -> float:
         """How long the remark's rescan would take now: an estimate from what the rounds of this run have taken.
 
         What has been written since the last round began, at the rate of the time before it, times what a granule took.
-        0 where it is not known yet: a rate takes two rounds of a cycle.
+        Infinite where it is not known yet: a rate takes two rounds of a cycle.
         """
-        return int(self._lib.gcb_left_ns(self._space))
+        return float(self._lib.gcb_left_ns(self._space))
 
     def remark(self, *, rounds: int = 0, aim_ns: int = 0) -> None:
         """The pause: stop, roots, collect, rescan, mark, resume. Then the marks are complete.

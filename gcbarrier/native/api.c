@@ -125,8 +125,8 @@ int gcb_rescan(gcb_space *space) {
   return gcb_cycle_rescan(&space->cycle);
 }
 
-uint64_t gcb_left_ns(const gcb_space *space) {
-  return (uint64_t)gcb_rounds_left_ns(&space->cycle.rounds, gcb_now_ns());
+double gcb_left_ns(const gcb_space *space) {
+  return gcb_rounds_left_ns(&space->cycle.rounds, gcb_now_ns());
 }
 
 int gcb_remark(gcb_space *space, uint32_t rounds, uint64_t aim_ns) {

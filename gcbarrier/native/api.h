@@ -91,8 +91,8 @@ void gcb_ask_to_help(gcb_space *space, uint64_t hold_ns);
 int64_t gcb_collect(gcb_space *space, bool rearm, bool stopped);
 int gcb_rescan(gcb_space *space);
 /* How long rescanning what has been written since the last round would take in a pause, by what this run has
- * seen so far. */
-uint64_t gcb_left_ns(const gcb_space *space);
+ * seen so far; infinite where that is not known yet. */
+double gcb_left_ns(const gcb_space *space);
 /* Right before the pause up to so many rounds, while they pay; 0 where the barrier does not re-arm
  * atomically. If they do only with mutators held up at safepoints, these are, where the rescan in the pause
  * would take longer than aim_ns. */

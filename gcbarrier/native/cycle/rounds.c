@@ -7,6 +7,8 @@
  * long as that takes; unless they would be held up for longer than by the pause itself. */
 #include "cycle/rounds.h"
 
+#include <math.h>
+
 /* Rounds until the rate is known again after it has changed: what the first finds was written before. */
 enum { UNTIL_KNOWN = 2 };
 
@@ -48,7 +50,7 @@ static double granule_ns(const gcb_rounds *rounds) {
 }
 
 double gcb_rounds_left_ns(const gcb_rounds *rounds, uint64_t now_ns) {
-  return written(rounds, now_ns) * rounds->rescan_ns;
+  return rounds->unknown > 0 ? INFINITY : written(rounds, now_ns) * rounds->rescan_ns;
 }
 
 bool gcb_rounds_pay(gcb_rounds *rounds, uint64_t now_ns, uint64_t aim_ns, uint32_t mutators) {

@@ -22,7 +22,8 @@ void gcb_rounds_collected(gcb_rounds *rounds, uint64_t start_ns, uint64_t found)
 /* The rescan of what was collected took so long (0: others took part), and the round ends now. */
 void gcb_rounds_ended(gcb_rounds *rounds, uint64_t rescan_ns, uint64_t now_ns);
 
-/* How long the rescan of what has been written since the last round would take, with the world stopped. */
+/* How long the rescan of what has been written since the last round would take, with the world stopped;
+ * infinite where that is not known yet. */
 double gcb_rounds_left_ns(const gcb_rounds *rounds, uint64_t now_ns);
 
 /* Whether one more round leaves less than it finds. If it does so only where each mutator is held up for some
