@@ -276,7 +276,8 @@ static int mark_concurrently(gcb_space *space, bool rearm_stopped, uint32_t help
     if (pages <= FEW_PAGES)
       break;
   }
-  return gcb_remark(space, rearm_stopped ? 0 : 8, 0);
+  /* With help much is left to the pause, so that stopped mutators help too. */
+  return gcb_remark(space, rearm_stopped || help ? 0 : 8, 0);
 }
 
 static int mark_snapshot(gcb_space *space) {

@@ -231,22 +231,6 @@ MUTANTS = {
         mutators=1,
         sanitizer="tsan",
     ),
-    "a mutator that was asleep runs on into a stop": Mutant(
-        NATIVE / "world/safepoint.c",
-        "      gcb_native_leave(&t->m);\n      return;",
-        "      atomic_store(&t->state, GCB_RUNNING);\n      return;",
-        "",
-        barrier="uffd_wp_log",
-        policy="helped",
-    ),
-    "what a mutator tells is not released": Mutant(
-        NATIVE / "world/switches.c",
-        "  atomic_store_explicit(&t->told, asked, memory_order_release);",
-        "  atomic_store_explicit(&t->told, asked, memory_order_relaxed);",
-        "",
-        policy="helped",
-        sanitizer="tsan",
-    ),
     "remark without a rescan": Mutant(
         NATIVE / "cycle/cycle.c", "  if (!failed) {\n    (void)rescan(cycle);\n", "  if (!failed) {\n"
     ),

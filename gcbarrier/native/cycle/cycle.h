@@ -1,6 +1,7 @@
 /* cycle/: when. gcb_cycle strings together what all the other folders can do: the phases of a collection and
- * its pauses (cycle.c), a child that marks (fork.c), and the truth to check them by (oracle.c). It may
- * include every folder but the bench. Next: space.h, where all of it is one heap. */
+ * its pauses (cycle.c), rounds before the last (settle.c, by the estimates of rounds.h), a child that marks
+ * (fork.c), and the truth to check them by (oracle.c). It may include every folder but the bench. Next:
+ * space.h, where all of it is one heap. */
 #ifndef GCB_CYCLE_H
 #define GCB_CYCLE_H
 

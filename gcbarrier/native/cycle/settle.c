@@ -25,8 +25,10 @@ int gcb_cycle_settle(gcb_cycle *cycle, uint32_t most, uint64_t aim_ns) {
       /* Where processors are so few that this thread has lost its own, mutators may lose theirs as well. */
       if (!rounds->hold_ns && gcb_own_switches() != cycle->switches)
         rounds->hold_ns = aim_ns;
+      if (!rounds->hold_ns)
+        return 0;
       gcb_world_ask_to_help(world, rounds->hold_ns);
-      if (!rounds->hold_ns || at_rest(cycle, aim_ns))
+      if (at_rest(cycle, aim_ns))
         return 0;
     }
     if (rounds->hold_ns)
