@@ -1,7 +1,7 @@
 /* What goes right before a remark, so that little is left to it. */
 #include "cycle/cycle.h"
 
-#include <sched.h>
+#include <time.h>
 
 /* Mutators that are held up are asleep but for a moment: the stop waits for none of them if it comes then.
  * One that has lost its processor meanwhile writes nothing, and is better waited for while the others run.
@@ -10,7 +10,8 @@ static bool at_rest(const gcb_cycle *cycle, uint64_t aim_ns) {
   while (!gcb_world_rests(cycle->world)) {
     if (gcb_rounds_left_ns(&cycle->rounds, gcb_now_ns()) > (double)aim_ns)
       return false;
-    sched_yield(); /* perhaps to that one */
+    /* Perhaps it gets this processor; and whoever has slept is not soon taken his own away. */
+    nanosleep(&(struct timespec){.tv_nsec = (long)cycle->rounds.hold_ns % 1000000000}, NULL);
   }
   return true;
 }
