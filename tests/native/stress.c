@@ -5,7 +5,8 @@
  *     stress POLICY SECONDS MIB MUTATORS SEED MARKERS
  *
  * POLICY: stop (the world, for all of the marking), concurrent (re-arms while mutators run), rearm (re-arms
- * in a pause of its own), helped (the same by turns, and mutators help from the second round on), snapshot
+ * in a pause of its own), helped (the same by turns, mutators help from the second round on, and every other
+ * cycle leaves all of it to its pause), snapshot
  * (for barriers that log what is overwritten). One line on stdout; exit status 1 when an object or a page was
  * lost, with the reason. */
 #include "api.h"
@@ -267,6 +268,10 @@ static uint64_t checksum(gcb_mutator *m) {
 static int mark_concurrently(gcb_space *space, bool rearm_stopped, uint32_t help) {
   if (gcb_arm(space) || gcb_mark(space, true))
     return -1;
+  /* With help much is left to the pause, and all of it by turns, so that stopped mutators help too. */
+  static unsigned turn;
+  if (help && turn++ % 2)
+    return gcb_remark(space, 0, 0);
   for (int round = 0; round < ROUNDS; round++) {
     if (help && round == 1)
       gcb_ask_to_help(space, help * 1000);
@@ -276,7 +281,6 @@ static int mark_concurrently(gcb_space *space, bool rearm_stopped, uint32_t help
     if (pages <= FEW_PAGES)
       break;
   }
-  /* With help much is left to the pause, so that stopped mutators help too. */
   return gcb_remark(space, rearm_stopped || help ? 0 : 8, 0);
 }
 
