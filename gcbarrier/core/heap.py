@@ -304,8 +304,9 @@ class Heap(Space):
         """The pause: stop, roots, collect, rescan, mark, resume. Then the marks are complete.
 
         Over a barrier that re-arms atomically up to so many ``rounds`` go right before it, each while it is expected to
-        leave less than it finds. Where none is and the rescan would take longer than ``aim_ns``, mutators are asked for
-        help, for as long as that needs; where they would be held up longer by that than by the pause, they are not.
+        leave less than it finds. Where that is more than half of it and the rescan would take longer than ``aim_ns``,
+        mutators are asked for help, for as long as leaves half; where they would be held up longer by that than by the
+        pause, they are not.
         """
         self._check(self._lib.gcb_remark(self._space, rounds if self.promises.atomic else 0, aim_ns))
 

@@ -58,15 +58,15 @@ bool gcb_rounds_pay(gcb_rounds *rounds, uint64_t now_ns, uint64_t aim_ns, uint32
     return true;
   double each_ns = granule_ns(rounds), finds = written(rounds, now_ns),
          leaves = rounds->written_per_ns * finds * each_ns, pause_ns = gcb_rounds_left_ns(rounds, now_ns);
-  if (finds - leaves >= 1)
-    return true;
-  if (pause_ns <= (double)aim_ns)
-    return false;
+  bool shrinks = finds - leaves >= 1;
+  if (pause_ns <= (double)aim_ns || (shrinks && (rounds->hold_ns || 2 * leaves <= finds)))
+    return shrinks;
   /* So long that it leaves half of what it finds: by what holding has done so far, or, if nobody is held yet,
-   * as if each mutator wrote one granule and was held again. */
+   * as if each mutator wrote one granule and was held again. Rounds that leave more than half by themselves
+   * take longer in all than such do. */
   double hold_ns = rounds->hold_ns ? (double)rounds->hold_ns * 2 * leaves / finds : 2 * mutators * each_ns;
   if (hold_ns > pause_ns)
-    return false;
+    return shrinks;
   rounds->hold_ns = (uint64_t)hold_ns + 1;
   rounds->unknown = UNTIL_KNOWN;
   return true;

@@ -26,8 +26,9 @@ void gcb_rounds_ended(gcb_rounds *rounds, uint64_t rescan_ns, uint64_t now_ns);
  * infinite where that is not known yet. */
 double gcb_rounds_left_ns(const gcb_rounds *rounds, uint64_t now_ns);
 
-/* Whether one more round leaves less than it finds. If it does so only where each mutator is held up for some
- * time at its safepoints, it says for how long from now on, in rounds->hold_ns. */
+/* Whether one more round leaves less than it finds. If more than half is left without, and the rescan in the
+ * pause would take longer than aim_ns, it says for how long each mutator is held up at its safepoints from
+ * now on, in rounds->hold_ns. */
 bool gcb_rounds_pay(gcb_rounds *rounds, uint64_t now_ns, uint64_t aim_ns, uint32_t mutators);
 
 #endif
