@@ -94,8 +94,8 @@ int gcb_rescan(gcb_space *space);
  * seen so far; infinite where that is not known yet. */
 double gcb_left_ns(const gcb_space *space);
 /* Right before the pause up to so many rounds, while they pay; 0 where the barrier does not re-arm
- * atomically. If they do only with mutators held up at safepoints, these are, where the rescan in the pause
- * would take longer than aim_ns. */
+ * atomically. Where they leave more than half of what they find, and the rescan in the pause would take
+ * longer than aim_ns, mutators are held up at safepoints. */
 int gcb_remark(gcb_space *space, uint32_t rounds, uint64_t aim_ns);
 int gcb_full(gcb_space *space);
 int gcb_sweep(gcb_space *space);
