@@ -22,9 +22,9 @@ class Params(Marking):
     """A round that found more than this share of what the round before it found is followed only by such as are
     expected, from what this run has measured, to leave less than they find."""
     aim_ns: int = field(default=10_000, validator=[validators.ge(0), validators.lt(1 << 63)])
-    """What the rescan in the remark may take. Where it is expected to take longer and a round by itself would leave more
-    than half of what it finds, mutators are held up at their safepoints, to rescan or to write less; not for longer
-    at once than by that rescan."""
+    """What the rescan in the remark may take. Where it is expected to take longer and a round by itself would leave
+    more than half of what it finds, mutators are held up at their safepoints, to rescan or to write less; not for
+    longer at once than by that rescan."""
 
 
 def collect(heap: Heap, params: Params) -> None:
