@@ -28,8 +28,8 @@ EVENT = np.dtype(
 """``gcb_event`` in ``native/include/event.h``. ``thread`` is 0 for the collector's, ``k`` for mutator ``k - 1``."""
 
 PREEMPTED = 1
-"""Flag of a pause: a thread that took part was involuntarily descheduled around it: in it, right before, where a last
-round may go, or right behind."""
+"""Flag of a pause: a thread that took part was involuntarily descheduled around it: the collector's in it, a mutator
+that was waited for from the last round on, or any that was held, until it ran again."""
 FELL_BACK = 2
 """Flag of a collect: the barrier did it in another, slower way than its own."""
 

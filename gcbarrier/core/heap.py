@@ -287,24 +287,37 @@ class Heap(Space):
         stopped = stopped or (rearm and not self.promises.atomic)
         return self._check(self._lib.gcb_collect(self._space, rearm, stopped))
 
-    def ask_for_help(self, granules: int, *, wait_ns: int = 0) -> None:
-        """From now on until the remark has each mutator rescan so many granules at each of its safepoints.
+    def ask_for_help(self, hold_ns: int) -> None:
+        """From now on until the remark each mutator is held up for ``hold_ns`` at each of its safepoints; 0: no more.
 
-        It writes less, and the rescans are over sooner. If no granules wait to be rescanned, it waits for some for up
-        to ``wait_ns``. Stopped mutators help in any case.
+        It rescans meanwhile, so that rescans are over sooner, and where nothing waits to be rescanned it sleeps, so
+        that it writes less. No pause, and none the less a delay: ``Config(timed=True)`` shows it. Stopped mutators help
+        in any case.
         """
-        self._lib.gcb_ask_to_help(self._space, granules, wait_ns)
+        self._lib.gcb_ask_to_help(self._space, hold_ns)
 
     def rescan(self) -> None:
         """Look again at the marked objects on dirty granules and mark from there, while mutators run."""
         self._check(self._lib.gcb_rescan(self._space))
 
-    def remark(self, *, look: bool = False) -> None:
+    @property
+    def left_ns(self) -> float:
+        """How long the remark's rescan would take now: an estimate from what the rounds of this run have taken.
+
+        What has been written since the last round began, at the rate of the time before it, times what a granule took.
+        Infinite where it is not known yet: a rate takes two rounds of a cycle.
+        """
+        return float(self._lib.gcb_left_ns(self._space))
+
+    def remark(self, *, rounds: int = 0, aim_ns: int = 0) -> None:
         """The pause: stop, roots, collect, rescan, mark, resume. Then the marks are complete.
 
-        With ``look``, and over a barrier that re-arms atomically, up to eight more rounds go right before it.
+        Over a barrier that re-arms atomically up to so many ``rounds`` go right before it, each while it is expected to
+        leave less than it finds. Where that is more than half of it and the rescan would take longer than ``aim_ns``,
+        mutators are asked for help, for as long as leaves half; where they would be held up longer by that than by the
+        pause, they are not.
         """
-        self._check(self._lib.gcb_remark(self._space, look and self.promises.atomic))
+        self._check(self._lib.gcb_remark(self._space, rounds if self.promises.atomic else 0, aim_ns))
 
     def full(self) -> None:
         """A pause in which everything is marked."""

@@ -31,7 +31,11 @@ class Pause:
     rounds: int
     """Concurrent rescan rounds that came before it in its cycle."""
     preempted: bool
-    """Whether a thread that took part was involuntarily descheduled around it."""
+    """Whether a thread that took part was involuntarily descheduled around it.
+
+    The collector's in the pause; a mutator that was waited for, from about the last round before it on; any that was
+    held, until it ran again. A mutator in a native region (asleep of its own will, say) holds nothing up.
+    """
     prototype: bool = False
     """Whether Python ran inside it."""
     fell_back: bool = False

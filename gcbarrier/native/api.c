@@ -63,8 +63,8 @@ size_t gcb_take_events(gcb_space *space, void *events, size_t capacity) {
   return gcb_service_take_events(&space->world, events, capacity);
 }
 
-void gcb_ask_to_help(gcb_space *space, uint32_t granules, uint64_t wait_ns) {
-  gcb_world_ask_to_help(&space->world, granules, wait_ns);
+void gcb_ask_to_help(gcb_space *space, uint64_t hold_ns) {
+  gcb_world_ask_to_help(&space->world, hold_ns);
 }
 
 void gcb_stop(gcb_space *space) {
@@ -132,8 +132,12 @@ int gcb_rescan(gcb_space *space) {
   return gcb_cycle_rescan(&space->cycle);
 }
 
-int gcb_remark(gcb_space *space, bool looked) {
-  return gcb_cycle_remark(&space->cycle, looked);
+double gcb_left_ns(const gcb_space *space) {
+  return gcb_rounds_left_ns(&space->cycle.rounds, gcb_now_ns());
+}
+
+int gcb_remark(gcb_space *space, uint32_t rounds, uint64_t aim_ns) {
+  return gcb_cycle_remark(&space->cycle, rounds, aim_ns);
 }
 
 int gcb_full(gcb_space *space) {

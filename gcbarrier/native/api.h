@@ -86,12 +86,19 @@ int gcb_fork(gcb_space *space);
 int gcb_await_child(gcb_space *space, uint64_t timeout_ns);
 int gcb_flip(gcb_space *space);
 int gcb_mark(gcb_space *space, bool roots);
-/* Until the cycle's last stop: granules that each mutator rescans at each safepoint, and how long it waits
- * for some to be there. It slows the mutators down, so that they write less, and the rescans up. */
-void gcb_ask_to_help(gcb_space *space, uint32_t granules, uint64_t wait_ns);
+/* Until the cycle's last stop: for how long each mutator is held up at each safepoint, where it rescans, or
+ * sleeps if there is nothing to rescan. It slows the mutators down, so that they write less, and the rescans
+ * up. */
+void gcb_ask_to_help(gcb_space *space, uint64_t hold_ns);
 int64_t gcb_collect(gcb_space *space, bool rearm, bool stopped);
 int gcb_rescan(gcb_space *space);
-int gcb_remark(gcb_space *space, bool looked);
+/* How long rescanning what has been written since the last round would take in a pause, by what this run has
+ * seen so far; infinite where that is not known yet. */
+double gcb_left_ns(const gcb_space *space);
+/* Right before the pause up to so many rounds, while they pay; 0 where the barrier does not re-arm
+ * atomically. Where they leave more than half of what they find, and the rescan in the pause would take
+ * longer than aim_ns, mutators are held up at safepoints. */
+int gcb_remark(gcb_space *space, uint32_t rounds, uint64_t aim_ns);
 int gcb_full(gcb_space *space);
 int gcb_sweep(gcb_space *space);
 void gcb_end_cycle(gcb_space *space);

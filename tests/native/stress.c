@@ -5,9 +5,9 @@
  *     stress POLICY SECONDS MIB MUTATORS SEED MARKERS EPOCH
  *
  * POLICY: stop (the world, for all of the marking), concurrent (re-arms while mutators run), rearm (re-arms
- * in a pause of its own), helped (the same by turns, and mutators help from the second round on), snapshot
- * (for barriers that log what is overwritten). EPOCH: the heap's first. One line on stdout; exit status 1
- * when an object or a page was lost, with the reason. */
+ * in a pause of its own), helped (the same by turns, mutators help from the second round on, and every other
+ * cycle leaves all of it to its pause), snapshot (for barriers that log what is overwritten). EPOCH: the
+ * heap's first. One line on stdout; exit status 1 when an object or a page was lost, with the reason. */
 #include "api.h"
 #include "space.h"
 
@@ -276,16 +276,20 @@ static int mark_concurrently(gcb_space *space, bool rearm_stopped, uint32_t help
     return -1;
   if (cycles % GIVEN_UP == 0)
     return gcb_full(space);
+  /* With help much is left to the pause, and all of it by turns, so that stopped mutators help too. */
+  static unsigned turn;
+  if (help && turn++ % 2)
+    return gcb_remark(space, 0, 0);
   for (int round = 0; round < ROUNDS; round++) {
     if (help && round == 1)
-      gcb_ask_to_help(space, help, 2000);
+      gcb_ask_to_help(space, help * 1000);
     int64_t pages = gcb_collect(space, true, rearm_stopped || (help && round % 4 == 3));
     if (pages < 0 || gcb_rescan(space) || (way != ALWAYS && gcb_mark(space, true)))
       return -1;
     if (pages <= FEW_PAGES)
       break;
   }
-  return gcb_remark(space, !rearm_stopped);
+  return gcb_remark(space, rearm_stopped || help ? 0 : 8, 0);
 }
 
 static int mark_snapshot(gcb_space *space) {
@@ -294,7 +298,7 @@ static int mark_snapshot(gcb_space *space) {
   for (int round = 0; round < ROUNDS; round++)
     if (gcb_collect(space, true, false) < 0 || gcb_mark(space, false))
       return -1;
-  return gcb_remark(space, false);
+  return gcb_remark(space, 0, 0);
 }
 
 static int mark_by(gcb_space *space, const char *policy) {

@@ -242,4 +242,4 @@ def test_a_core_that_is_wrong_is_found_out(wrong: str, needs) -> None:
     needs(*barriers.promises_of(COLLECTORS[collector][0]).needs)
     company = Company(collector, verify=False, mutant=mutant)
     with pytest.raises(Broken):
-        thoroughly(company, 100)
+        thoroughly(company, 400)

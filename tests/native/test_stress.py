@@ -255,7 +255,7 @@ MUTANTS = {
         sanitizer="tsan",
     ),
     "remark without a rescan": Mutant(
-        NATIVE / "cycle/cycle.c", "  if (!failed) {\n    rescan(cycle);\n", "  if (!failed) {\n"
+        NATIVE / "cycle/cycle.c", "  if (!failed) {\n    (void)rescan(cycle);\n", "  if (!failed) {\n", policy="helped"
     ),
     "remark without roots": Mutant(
         NATIVE / "cycle/cycle.c",

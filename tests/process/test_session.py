@@ -98,9 +98,8 @@ def test_the_number_of_rounds_the_threshold_and_the_trigger_are_obeyed() -> None
             )
         )
 
-    assert {cycle.rounds for cycle in run(rounds=0, look=0).cycles} == {0}
-    assert {cycle.rounds for cycle in run(rounds=3, enough=0, shrink=1, look=0).cycles} <= {1, 2, 3}
-    assert {cycle.rounds for cycle in run(rounds=9, enough=1 << 30, look=0).cycles} == {1}
+    assert {cycle.rounds for cycle in run(rounds=0).cycles} == {0}
+    assert {cycle.rounds for cycle in run(rounds=3, shrink=1, aim_ns=0).cycles} <= {1, 2, 3}
     early, late = run(heap_bytes=32 * MIB, trigger=0.1), run(heap_bytes=32 * MIB, trigger=0.9)
     assert len(early.cycles) / early.allocated_bytes > 2 * len(late.cycles) / late.allocated_bytes
     timed = run(heap_bytes=64 * MIB, trigger=1.0, every_s=0.005)

@@ -67,7 +67,7 @@ def misuse() -> dict[str, Any]:
     attempt("no mutators", lambda space: start(space, 0))
     attempt("more mutators than globals", lambda space: start(space, 257))
     attempt("start in a cycle", lib.gcb_begin_cycle, start)
-    attempt("remark without a cycle", lambda space: lib.gcb_remark(space, False))
+    attempt("remark without a cycle", lambda space: lib.gcb_remark(space, 0, 0))
     attempt("watch with mutators", start, lib.gcb_watch_arm)
     attempt("join while stopped", start, lib.gcb_stop, lib.gcb_stop, join)
     attempt("free while stopped", start, lib.gcb_stop)
@@ -123,8 +123,8 @@ class _Caller:
             "gcb_mark": (truth,),
             "gcb_watch_collect": (truth,),
             "gcb_set_trigger": (number,),
-            "gcb_ask_to_help": (any_of((0, 1, 64)), any_of((0, 1000))),
-            "gcb_remark": (any_of((False, True)),),
+            "gcb_ask_to_help": (any_of((0, 1000)),),
+            "gcb_remark": (any_of((0, 1, 8)), any_of((0, 1000))),
             "gcb_set_markers": (any_of((1, 2, 3, 0, 9)),),
             "gcb_take_events": (new("char[]", capacity * 64) if capacity else null, capacity),
             "gcb_get_operations": (new("uint64_t[]", 4),),

@@ -60,6 +60,8 @@ int gcb_cycle_arm(gcb_cycle *cycle, bool black) {
   if (failed)
     return -1;
   watch->armed = true;
+  gcb_rounds_armed(&cycle->rounds);
+  cycle->switches = gcb_own_switches();
   gcb_oracle_armed(cycle);
   /* Only now: a black object is never visited, so its every store must come after arming. */
   if (black)
@@ -171,12 +173,21 @@ static int64_t collect(gcb_cycle *cycle, bool rearm) {
   return (int64_t)watch->dirty.count;
 }
 
-static void rescan(gcb_cycle *cycle) {
+/* How long it took. */
+static uint64_t rescan(gcb_cycle *cycle) {
   uint64_t start_ns = gcb_now_ns();
   gcb_enter_phase(cycle->world, GCB_IN_RESCAN);
   uint64_t objects = gcb_rescan_dirty(cycle->marking);
   gcb_enter_phase(cycle->world, GCB_IN_CYCLE);
   record(cycle, GCB_EV_RESCAN, start_ns, objects);
+  return gcb_now_ns() - start_ns;
+}
+
+static void end_round(gcb_cycle *cycle) {
+  uint64_t rescan_ns = rescan(cycle);
+  drain(cycle);
+  if (cycle->rounds.start_ns)
+    gcb_rounds_ended(&cycle->rounds, gcb_is_helped(cycle->world) ? 0 : rescan_ns, gcb_now_ns());
 }
 
 /* The pause that begins a cycle over a snapshot barrier: what is reachable now is what will be marked. */
@@ -199,26 +210,28 @@ int gcb_cycle_mark(gcb_cycle *cycle, bool roots) {
 }
 
 int64_t gcb_cycle_collect(gcb_cycle *cycle, bool rearm, bool stopped) {
-  if (!stopped)
-    return collect(cycle, rearm);
-  gcb_stop_world(cycle->world, rearm);
+  uint64_t start_ns = gcb_now_ns();
+  if (stopped)
+    gcb_stop_world(cycle->world, rearm);
   int64_t dirty = collect(cycle, rearm);
-  gcb_resume_world(cycle->world, GCB_PAUSE_REARM);
+  if (stopped)
+    gcb_resume_world(cycle->world, GCB_PAUSE_REARM);
+  if (rearm && dirty >= 0)
+    gcb_rounds_collected(&cycle->rounds, start_ns, (uint64_t)dirty);
   return dirty;
 }
 
 int gcb_cycle_rescan(gcb_cycle *cycle) {
   if (in_cycle(cycle))
     return -1;
-  rescan(cycle);
-  drain(cycle);
+  end_round(cycle);
   return 0;
 }
 
 /* Mutators are stopped. */
 static void flip(gcb_cycle *cycle) {
   gcb_blocks_flip(cycle->blocks, cycle->marking->marker.bytes);
-  gcb_world_ask_to_help(cycle->world, 0, 0);
+  gcb_world_ask_to_help(cycle->world, 0);
   gcb_allocate_black(cycle->world, false);
   cycle->begun = false;
 }
@@ -245,40 +258,17 @@ int gcb_cycle_finish_marking(gcb_cycle *cycle, gcb_pause_kind kind, int failed) 
   return failed;
 }
 
-/* Rounds as close to the stop as can be: what is written between the collector's last call and the stop is
- * not left to the pause. Each leaves what is written while it lasts, so a few of them leave next to nothing.
- */
-static int look(gcb_cycle *cycle) {
-  enum { LOOKS = 8 };
-  if (cycle->world->stop_depth == 0) /* not in a prototype's stop, which has been prepared */
-    gcb_prepare_stop(cycle->world);
-  int64_t before = INT64_MAX;
-  for (int looks = 0; looks < LOOKS; looks++) {
-    int64_t found = collect(cycle, true);
-    if (found < 0) {
-      cycle->world->prepared = false;
-      return -1;
-    }
-    rescan(cycle);
-    drain(cycle);
-    if (found <= 1 || found >= before)
-      break;
-    before = found;
-  }
-  return 0;
-}
-
-/* looked: with rounds right before the stop; for atomic barriers, where few granules are left. */
-int gcb_cycle_remark(gcb_cycle *cycle, bool looked) {
+/* rounds: at most so many right before the stop; for atomic barriers. */
+int gcb_cycle_remark(gcb_cycle *cycle, uint32_t rounds, uint64_t aim_ns) {
   if (in_cycle(cycle)) /* before the roots are pushed: they would be visited in the next cycle */
     return -1;
-  if (looked && look(cycle))
+  if (gcb_cycle_settle(cycle, rounds, aim_ns))
     return -1;
   gcb_stop_world(cycle->world, false);
   mark_roots(cycle);
   int failed = collect(cycle, false) < 0 ? -1 : 0;
   if (!failed) {
-    rescan(cycle);
+    (void)rescan(cycle);
     drain(cycle);
   }
   return gcb_cycle_finish_marking(cycle, GCB_PAUSE_REMARK, failed);

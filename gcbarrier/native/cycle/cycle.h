@@ -1,9 +1,11 @@
 /* cycle/: when. gcb_cycle strings together what all the other folders can do: the phases of a collection and
- * its pauses (cycle.c), a child that marks (fork.c), and the truth to check them by (oracle.c). It may
- * include every folder but the bench. Next: space.h, where all of it is one heap. */
+ * its pauses (cycle.c), rounds before the last (settle.c, by the estimates of rounds.h), a child that marks
+ * (fork.c), and the truth to check them by (oracle.c). It may include every folder but the bench. Next:
+ * space.h, where all of it is one heap. */
 #ifndef GCB_CYCLE_H
 #define GCB_CYCLE_H
 
+#include "cycle/rounds.h"
 #include "heap/blocks.h"
 #include "include/event.h"
 #include "mark/marking.h"
@@ -25,6 +27,8 @@ typedef struct gcb_cycle {
   gcb_marking *marking;
   gcb_world *world;
   bool begun;
+  int64_t switches;          /* involuntary ones of the collector's thread when it armed */
+  gcb_rounds rounds;         /* what they have been like in this run */
   gcb_child *child;          /* null: the barrier does not fork */
   pid_t child_pid;           /* 0: none, or reaped */
   int child_handle;          /* its pidfd, or -1 */
@@ -39,7 +43,7 @@ int gcb_cycle_snapshot(gcb_cycle *cycle);
 int gcb_cycle_mark(gcb_cycle *cycle, bool roots);
 int64_t gcb_cycle_collect(gcb_cycle *cycle, bool rearm, bool stopped);
 int gcb_cycle_rescan(gcb_cycle *cycle);
-int gcb_cycle_remark(gcb_cycle *cycle, bool looked);
+int gcb_cycle_remark(gcb_cycle *cycle, uint32_t rounds, uint64_t aim_ns);
 int gcb_cycle_full(gcb_cycle *cycle);
 int gcb_cycle_sweep(gcb_cycle *cycle);
 void gcb_cycle_end(gcb_cycle *cycle);
@@ -47,6 +51,9 @@ void gcb_cycle_end(gcb_cycle *cycle);
 int gcb_cycle_finish_marking(gcb_cycle *cycle, gcb_pause_kind kind, int failed);
 /* Marks what the roots refer to; how many there were. */
 uint64_t gcb_cycle_push_roots(gcb_cycle *cycle);
+
+/* settle.c: up to so many rounds, until the stop may come. */
+int gcb_cycle_settle(gcb_cycle *cycle, uint32_t most, uint64_t aim_ns);
 
 /* fork.c */
 void gcb_child_carve(gcb_cycle *cycle, gcb_metadata *metadata);

@@ -38,14 +38,15 @@ typedef struct gcb_object {
 } gcb_object;
 typedef gcb_object *gcb_ref;
 
-enum { GCB_STOP = 1, GCB_BLACK = 2, GCB_HELP = 4 }; /* gcb_mutator.attention */
+enum { GCB_STOP = 1, GCB_BLACK = 2, GCB_HELP = 4, GCB_TELL = 8 }; /* gcb_mutator.attention */
 
 /* The part of a mutator that the inline paths touch; the core keeps the rest behind it. */
 typedef struct gcb_mutator {
   char *cursor; /* TLAB: the next free byte, and the first one that is no longer its own */
   char *limit;
   uintptr_t store[4]; /* the barrier's words, for its inline store */
-  /* GCB_STOP: come to a safepoint. GCB_BLACK: mark what you allocate. GCB_HELP: rescan a little. */
+  /* GCB_STOP: come to a safepoint. GCB_BLACK: mark what you allocate. GCB_HELP: rescan a little. GCB_TELL:
+   * how often you have lost your processor, since a stop may come soon. */
   _Atomic uint32_t attention;
   uint32_t index; /* 0 .. mutators - 1 */
   uint32_t count; /* how many mutators there are */
@@ -84,10 +85,11 @@ void gcb_pace_slow(gcb_mutator *m, double per_second);
 void gcb_time_operation(gcb_mutator *m);
 _Noreturn void gcb_fail(gcb_mutator *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Safepoint: returns at once unless the collector has asked for a stop, or for help. */
+/* Safepoint: returns at once unless the collector has asked for something. */
 static inline void gcb_poll(gcb_mutator *m) {
   /* relaxed: only a hint; gcb_safepoint_slow() synchronises */
-  if (GCB_UNLIKELY(atomic_load_explicit(&m->attention, memory_order_relaxed) & (GCB_STOP | GCB_HELP)))
+  if (GCB_UNLIKELY(atomic_load_explicit(&m->attention, memory_order_relaxed) &
+                   (GCB_STOP | GCB_HELP | GCB_TELL)))
     gcb_safepoint_slow(m);
 }
 

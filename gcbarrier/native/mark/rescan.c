@@ -26,9 +26,10 @@ static bool has_room(const gcb_helper *helper) {
   return helper->count + 2 * GCB_GRANULE_REFERENCES <= GCB_FOUND;
 }
 
-/* A mark that is just being set may be missed: then the collector's thread finds it set. */
+/* A mark that is just being set may be missed: then the collector's thread finds it set. What is black need
+ * not be marked: it lives, and the marker would not visit it. */
 static inline void look_up(const gcb_blocks *blocks, gcb_helper *helper, uint32_t granule) {
-  if (GCB_UNLIKELY(!gcb_bit(blocks->mark, granule)))
+  if (GCB_UNLIKELY(!gcb_bit(blocks->mark, granule)) && !gcb_bit(blocks->black, granule))
     helper->found[helper->count++] = granule;
 }
 

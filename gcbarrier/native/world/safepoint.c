@@ -5,54 +5,7 @@
  * elsewhere a spinning mutator would take the collector's. */
 #include "world/world.h"
 
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
-enum { UNKNOWN = -1 };
-
-static int64_t own_switches(void) {
-  struct rusage usage;
-  getrusage(RUSAGE_THREAD, &usage);
-  return usage.ru_nivcsw;
-}
-
-/* Involuntary context switches of a mutator so far; UNKNOWN where the thread does not exist (any more). */
-static int64_t switches_of(gcb_thread *t) {
-  char text[4096];
-  /* acquire: the thread opened its file before it left GCB_GONE */
-  if (atomic_load_explicit(&t->state, memory_order_acquire) == GCB_GONE)
-    return UNKNOWN;
-  ssize_t got = pread(t->status_fd, text, sizeof text - 1, 0);
-  if (got <= 0)
-    return UNKNOWN;
-  text[got] = 0;
-  const char *line = strstr(text, "\nnonvoluntary_ctxt_switches:");
-  return line ? strtoll(strchr(line, ':') + 1, NULL, 10) : UNKNOWN;
-}
-
-/* Reading /proc takes tens of microseconds: done before the request and after the last mutator runs again, so
- * that no pause holds it. */
-void gcb_prepare_stop(gcb_world *world) {
-  if (world->prepared)
-    return;
-  world->prepared = true;
-  for (uint32_t i = 0; i < world->thread_count; i++)
-    world->threads[i].switches_before = switches_of(&world->threads[i]);
-  world->switches_before = own_switches();
-}
-
-/* Whether a thread that took part lost its processor since gcb_prepare_stop(). */
-static bool preempted(gcb_world *world) {
-  bool lost = own_switches() != world->switches_before;
-  for (uint32_t i = 0; i < world->thread_count; i++) {
-    gcb_thread *t = &world->threads[i];
-    int64_t now = switches_of(t);
-    lost |= now != UNKNOWN && t->switches_before != UNKNOWN && now != t->switches_before;
-  }
-  return lost;
-}
+#include <time.h>
 
 static bool stopping(uint32_t stop_count) {
   return stop_count & 1;
@@ -88,36 +41,47 @@ static void run_again(gcb_thread *t, gcb_mutator_state resting) {
      * wake */
     atomic_store_explicit(&t->held_by, stop, memory_order_relaxed);
     arrive(t, resting);
+    t->switches_held = gcb_own_switches();
     /* relaxed: written before the stop that holds this mutator was rung */
     gcb_wait_busily(&world->stop, stop, atomic_load_explicit(&world->held_spin_ns, memory_order_relaxed),
                     idle, t);
     t->awake_ns = gcb_now_ns();
-    /* release: publishes awake_ns */
+    t->switches_released = gcb_own_switches();
+    /* release: publishes what was written here since arrive() */
     atomic_store_explicit(&t->released_by, stop, memory_order_release);
     gcb_ring(&world->awake);
   }
 }
 
-/* Rescans for the collector, which is in a hurry, and waits for work if there is none: a mutator that went on
- * would make some. Not while the collector marks, which may take long and is not sped up. */
+/* Whether the collector is in a hurry. Not while it marks, which may take long and is not sped up. */
+static bool is_wanted(gcb_thread *t) {
+  /* relaxed: hints, both */
+  return (atomic_load_explicit(&t->m.attention, memory_order_relaxed) & (GCB_HELP | GCB_STOP)) == GCB_HELP &&
+         (atomic_load_explicit(&t->world->phase, memory_order_relaxed) & 0xff) != GCB_IN_MARK;
+}
+
+/* Rescans for the collector, and sleeps if there is nothing to rescan: a mutator that went on would make
+ * some. Asleep it leaves its processor to whoever has use for it, the collector not least, and it is in
+ * nobody's way: no stop waits for it, wherever its processor is when that comes. */
 static void help(gcb_thread *t) {
   gcb_world *world = t->world;
-  /* relaxed: hints, all of them */
-  size_t most = atomic_load_explicit(&world->assist, memory_order_relaxed);
-  uint64_t until = gcb_now_ns() + atomic_load_explicit(&world->assist_wait_ns, memory_order_relaxed);
-  for (size_t done = 0;;) {
-    done += world->hooks.idle(t, most - done);
-    if (done >= most || gcb_now_ns() >= until ||
-        (atomic_load_explicit(&t->m.attention, memory_order_relaxed) & (GCB_HELP | GCB_STOP)) != GCB_HELP ||
-        (atomic_load_explicit(&world->phase, memory_order_relaxed) & 0xff) == GCB_IN_MARK)
+  uint64_t now = gcb_now_ns(), until = now + atomic_load_explicit(&world->assist_ns, memory_order_relaxed);
+  for (; now < until && is_wanted(t); now = gcb_now_ns())
+    if (world->hooks.idle(t, 1) == 0) {
+      gcb_native_enter(&t->m);
+      nanosleep(&(struct timespec){.tv_sec = (time_t)((until - now) / 1000000000u),
+                                   .tv_nsec = (long)((until - now) % 1000000000u)},
+                NULL);
+      gcb_native_leave(&t->m);
       return;
-    gcb_relax();
-  }
+    }
 }
 
 void gcb_safepoint_slow(gcb_mutator *m) {
   gcb_thread *t = gcb_thread_of(m);
-  /* relaxed: hints, both */
+  /* relaxed: hints, all of them */
+  if (atomic_load_explicit(&m->attention, memory_order_relaxed) & GCB_TELL)
+    gcb_tell_switches(t);
   if (atomic_load_explicit(&m->attention, memory_order_relaxed) & GCB_HELP)
     help(t);
   if (atomic_load_explicit(&m->attention, memory_order_relaxed) & GCB_STOP)
@@ -144,6 +108,10 @@ static uint32_t running(gcb_world *world) {
   return count;
 }
 
+bool gcb_world_rests(gcb_world *world) {
+  return running(world) == 0;
+}
+
 static void set_attention(gcb_world *world, uint32_t set, uint32_t clear) {
   for (uint32_t i = 0; i < world->thread_count; i++) {
     _Atomic uint32_t *attention = &world->threads[i].m.attention;
@@ -158,6 +126,13 @@ void gcb_allocate_black(gcb_world *world, bool black) {
   set_attention(world, black ? GCB_BLACK : 0, black ? 0 : GCB_BLACK);
 }
 
+void gcb_prepare_stop(gcb_world *world) {
+  world->prepared = true;
+  /* relaxed: see gcb_tell_switches() */
+  atomic_fetch_add_explicit(&world->asked, 1, memory_order_relaxed);
+  set_attention(world, GCB_TELL, 0);
+}
+
 /* `asleep`: mutators give up their processors at once. A processor that runs no thread of the process needs
  * no flush of its TLB when pages are protected; waking the mutators takes longer in turn. */
 void gcb_stop_world(gcb_world *world, bool asleep) {
@@ -165,14 +140,13 @@ void gcb_stop_world(gcb_world *world, bool asleep) {
     return; /* inside gcb_stop(): the phase that wants the world stopped finds it so */
   /* relaxed: gcb_ring(&world->stop) publishes it */
   atomic_store_explicit(&world->held_spin_ns, asleep ? 0 : world->spin_ns, memory_order_relaxed);
-  gcb_prepare_stop(world);
-  world->prepared = false;
+  gcb_note_switches(world);
   world->events.pause = ++world->pauses;
   atomic_store_explicit(&world->phase, world->pauses << 8 | GCB_IN_PAUSE, memory_order_relaxed);
   world->request_ns = gcb_now_ns();
   uint32_t waited_for = running(world);
   gcb_ring(&world->stop);
-  set_attention(world, GCB_STOP, 0);
+  set_attention(world, GCB_STOP, GCB_TELL);
   for (;;) {
     uint32_t seen = gcb_heard(&world->arrivals);
     if (running(world) == 0)
@@ -221,19 +195,16 @@ void gcb_resume_world(gcb_world *world, gcb_pause_kind kind) {
   event.start_ns = world->request_ns;
   event.kind = GCB_EV_PAUSE;
   event.value = (uint64_t)kind;
-  event.flags = preempted(world) ? GCB_EVF_PREEMPTED : 0;
+  event.flags = gcb_lost_processor(world, stop) ? GCB_EVF_PREEMPTED : 0;
   gcb_events_add(&world->events, event);
   world->events.pause = 0;
 }
 
 bool gcb_is_helped(const gcb_world *world) {
-  return atomic_load_explicit(&world->assist, memory_order_relaxed) > 0; /* this thread writes it */
+  return atomic_load_explicit(&world->assist_ns, memory_order_relaxed) > 0; /* this thread writes it */
 }
 
-void gcb_world_ask_to_help(gcb_world *world, uint32_t granules, uint64_t wait_ns) {
-  atomic_store_explicit(&world->assist, granules, memory_order_relaxed);
-  /* Where there are more threads than processors, a mutator that waits may keep the collector from its own.
-   */
-  atomic_store_explicit(&world->assist_wait_ns, world->spin_ns ? wait_ns : 0, memory_order_relaxed);
-  set_attention(world, granules ? GCB_HELP : 0, granules ? 0 : GCB_HELP);
+void gcb_world_ask_to_help(gcb_world *world, uint64_t hold_ns) {
+  atomic_store_explicit(&world->assist_ns, hold_ns, memory_order_relaxed);
+  set_attention(world, hold_ns ? GCB_HELP : 0, hold_ns ? 0 : GCB_HELP);
 }

@@ -170,7 +170,8 @@ int gcb_world_admit(gcb_world *world, uint32_t mutators, uint64_t seed, const ui
   world->spin_ns = room ? SPIN_NS : 0;
   for (uint32_t i = 0; i < mutators; i++) {
     gcb_thread *t = &world->threads[i];
-    *t = (gcb_thread){.world = world, .state = GCB_GONE, .status_fd = -1};
+    *t = (gcb_thread){
+        .world = world, .state = GCB_GONE, .status_fd = -1, .switches_before = GCB_SWITCHES_UNKNOWN};
     t->m.index = i;
     t->m.count = mutators;
     t->m.random_state = mix(seed + i);

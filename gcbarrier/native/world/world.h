@@ -39,8 +39,12 @@ typedef struct gcb_thread {
   _Atomic uint32_t state;                /* gcb_mutator_state */
   _Atomic uint32_t held_by, released_by; /* the last stop (its odd count) that held it, and that let it go */
   uint64_t awake_ns;
-  int64_t switches_before; /* its involuntary context switches when the last stop was asked for */
-  int status_fd;           /* /proc/self/task/TID/status */
+  /* Its involuntary context switches: as it told when it was asked to for the `told`th time; as the last stop
+   * found it, and let it go; and as the collector's thread knew it before. */
+  _Atomic uint32_t told;
+  int64_t switches_told, switches_held, switches_released, switches_before;
+  bool waited_for; /* by the last stop: it ran when that was asked for */
+  int status_fd;   /* /proc/self/task/TID/status */
   uint64_t cpu_ns, minor_faults;
   bool failed;
   jmp_buf unwind; /* the thread's start */
@@ -76,11 +80,11 @@ typedef struct gcb_world {
   _Atomic uint64_t held_spin_ns; /* of the mutators, before they sleep */
   uint64_t request_ns;
   int64_t switches_before; /* involuntary context switches of the collector's thread */
+  _Atomic uint32_t asked;  /* so often mutators were asked to tell theirs */
   uint32_t stop_depth;     /* stops that were asked for and not yet lifted */
   bool prepared;           /* for the next of them */
   uint32_t pauses;
-  _Atomic uint32_t assist; /* granules that a mutator rescans at a safepoint; 0: it isn't asked to help */
-  _Atomic uint64_t assist_wait_ns;
+  _Atomic uint64_t assist_ns; /* for so long a mutator helps at a safepoint; 0: it isn't asked to */
 
   /* the service between mutators and the collector's thread (service.c) */
   pthread_mutex_t lock;
@@ -140,15 +144,24 @@ static inline int gcb_world_each_root(gcb_world *world,
 }
 
 /* safepoint.c */
-/* What takes time in a stop and can be done before. It may be left to the stop. */
+/* A stop may come soon, so mutators tell what it wants to know of them; again, so that it is of late. It may
+ * be left to the stop, which then takes its time before the request. */
 void gcb_prepare_stop(gcb_world *world);
 /* `asleep`: mutators give up their processors at once. */
 void gcb_stop_world(gcb_world *world, bool asleep);
 void gcb_resume_world(gcb_world *world, gcb_pause_kind kind);
 void gcb_allocate_black(gcb_world *world, bool black);
 void gcb_thread_gone(gcb_thread *t);
-void gcb_world_ask_to_help(gcb_world *world, uint32_t granules, uint64_t wait_ns);
+void gcb_world_ask_to_help(gcb_world *world, uint64_t hold_ns); /* 0: no more */
 bool gcb_is_helped(const gcb_world *world);
+bool gcb_world_rests(gcb_world *world); /* no mutator runs; as a hint */
+
+/* switches.c */
+enum { GCB_SWITCHES_UNKNOWN = -1 };
+int64_t gcb_own_switches(void);        /* of the calling thread, involuntary ones */
+void gcb_tell_switches(gcb_thread *t); /* by the mutator */
+void gcb_note_switches(gcb_world *world);
+bool gcb_lost_processor(gcb_world *world, uint32_t stop);
 
 /* pace.c */
 void gcb_announce_armed(gcb_world *world); /* or that the run is over: wakes gcb_await_armed() */
