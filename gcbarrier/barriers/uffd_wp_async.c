@@ -6,8 +6,12 @@ static int open_barrier(gcb_barrier *barrier) {
   return gcb_pagetables_open(barrier) ? gcb_uffd_register(barrier) : -1;
 }
 
-/* With UFFDIO_WRITEPROTECT, not with a scan: on 6.12 a scan neither reports nor arms empty page tables. */
+/* With UFFDIO_WRITEPROTECT, not with a scan: on 6.12 a scan neither reports nor arms empty page tables. A
+ * heap of which only some pages are watched has none that are empty, and most of those are armed already. */
 static int arm(gcb_barrier *barrier) {
+  if (barrier->armed)
+    return gcb_pagemap_scan(barrier, GCB_PAGE_IS_WRITTEN, GCB_SCAN_CHECK_WPASYNC | GCB_SCAN_WP_MATCHING,
+                            NULL);
   return gcb_uffd_protect(barrier, 0, barrier->range.bytes >> GCB_PAGE_SHIFT);
 }
 

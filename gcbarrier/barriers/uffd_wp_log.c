@@ -175,10 +175,23 @@ static int measure_scans(gcb_barrier *barrier) {
   return measure(barrier, 1, 16, &f->part_ns) || measure(barrier, pages_of(barrier), 3, &f->all_ns) ? -1 : 0;
 }
 
+static int collect_and_rearm(gcb_barrier *barrier, gcb_dirty_set *dirty) {
+  fault_log *f = barrier->state;
+  if (drain(barrier))
+    return rearm_open(barrier, dirty);
+  if (scan(barrier, 0, pages_of(barrier), true, dirty))
+    return -1;
+  gcb_dirty_clear(&f->open); /* the scan saw these too, since it began after the drain */
+  f->owed = GCB_NO_GAP;
+  return 0;
+}
+
 /* From the second time on only what isn't armed already. A record that is still to come is of a page that was
  * opened before this returned: it stays open, and the next collect reports it. */
 static int arm(gcb_barrier *barrier) {
   fault_log *f = barrier->state;
+  if (barrier->armed)
+    return collect_and_rearm(barrier, NULL);
   if (!f->armed) /* however much was lost of the building: all will be armed */
     (void)gcb_fault_threads_read(&f->threads, &barrier->range, &f->open, false);
   else if (drain(barrier))
@@ -225,17 +238,6 @@ static void add_open(const fault_log *f, gcb_dirty_set *dirty) {
   for (size_t word = 0; (word = gcb_dirty_word(&f->open, word)) != SIZE_MAX; word++)
     for (uint64_t bits = f->open.words[word]; bits; bits &= bits - 1)
       gcb_dirty_add(dirty, (word << 6) + (size_t)__builtin_ctzll(bits), 1);
-}
-
-static int collect_and_rearm(gcb_barrier *barrier, gcb_dirty_set *dirty) {
-  fault_log *f = barrier->state;
-  if (drain(barrier))
-    return rearm_open(barrier, dirty);
-  if (scan(barrier, 0, pages_of(barrier), true, dirty))
-    return -1;
-  gcb_dirty_clear(&f->open); /* the scan saw these too, since it began after the drain */
-  f->owed = GCB_NO_GAP;
-  return 0;
 }
 
 static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {

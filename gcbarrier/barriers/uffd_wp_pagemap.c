@@ -11,7 +11,11 @@ static int open_barrier(gcb_barrier *barrier) {
 }
 
 static int arm(gcb_barrier *barrier) {
-  return gcb_uffd_protect(barrier, 0, barrier->range.bytes >> GCB_PAGE_SHIFT);
+  size_t pages = barrier->range.bytes >> GCB_PAGE_SHIFT;
+  for (size_t at = 0, first, end; gcb_next_armed(barrier->armed, &at, pages, &first, &end);)
+    if (gcb_uffd_protect(barrier, first, end - first))
+      return -1;
+  return 0;
 }
 
 /* The next run of pages in the set, from page *end on, which becomes the run's end; false: there is none. */

@@ -126,24 +126,43 @@ static void rearmed(gcb_barrier *barrier) {
   gcb_rescan_early(cycle->marking);
 }
 
-/* With what is young: armed before the report that has it, or laid open beside it. */
-static int collect_all(gcb_cycle *cycle, bool rearm) {
+/* What is young is armed before the report that has it. In the first of a cycle, the rest of the report tells
+ * how much of what was armed has been written while all was marked. */
+static int collect_and_arm(gcb_cycle *cycle) {
   gcb_watch *watch = cycle->watch;
-  bool chosen = watch->armed_pages;
-  if (chosen && rearm) {
-    if (gcb_young_arm(cycle->marking))
-      return -1;
-    gcb_oracle_chosen(cycle);
-    gcb_dirty_clear(&watch->pending);
-  }
-  if (watch->ops->collect(&watch->barrier, rearm, &watch->dirty))
+  bool first = !cycle->marking->logs_visits;
+  size_t armed = first ? gcb_ranges_count(watch) : 0;
+  if (gcb_young_arm(cycle->marking))
+    return -1;
+  gcb_oracle_chosen(cycle);
+  gcb_dirty_clear(&watch->pending);
+  size_t chosen = first ? gcb_ranges_count(watch) - armed : 0;
+  if (watch->ops->collect(&watch->barrier, true, &watch->dirty))
+    return -1;
+  if (first)
+    watch->hot = watch->dirty.count > chosen + armed / 2;
+  return 0;
+}
+
+/* What isn't armed is laid open beside the report. */
+static int collect_and_expose(gcb_cycle *cycle) {
+  if (cycle->watch->ops->collect(&cycle->watch->barrier, false, &cycle->watch->dirty))
     return -1;
   gcb_oracle_collected(cycle);
-  if (chosen && !rearm) {
-    gcb_young_expose(cycle->marking);
-    gcb_oracle_exposed(cycle);
-  }
+  gcb_young_expose(cycle->marking);
+  gcb_oracle_exposed(cycle);
   return 0;
+}
+
+static int collect_all(gcb_cycle *cycle, bool rearm) {
+  gcb_watch *watch = cycle->watch;
+  if (watch->armed_pages && !rearm)
+    return collect_and_expose(cycle);
+  int failed = watch->armed_pages ? collect_and_arm(cycle)
+                                  : watch->ops->collect(&watch->barrier, rearm, &watch->dirty);
+  if (!failed)
+    gcb_oracle_collected(cycle);
+  return failed;
 }
 
 static int64_t collect(gcb_cycle *cycle, bool rearm) {

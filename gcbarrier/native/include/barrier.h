@@ -196,10 +196,10 @@ typedef struct gcb_barrier_ops {
    * it has ended, by the collector's thread, also where attach() failed. */
   int (*attach)(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator);
   void (*detach)(gcb_barrier *barrier, uintptr_t *words, uint32_t mutator);
-  /* Both or neither; a barrier without them is armed as a whole by arm(), and one that has them isn't, where
-   * the core keeps `armed`. Mutators may be running.
-   * arm_range(): the granules, which have their bits since just now, count as written: the next
-   * collect(rearm = true) arms and reports them. */
+  /* Both or neither; a barrier without them is armed as a whole by arm(), and one that has them only where
+   * `armed` says, if the core keeps that. Mutators may be running.
+   * arm_range(): the granules, which have their bits since just now, count as written: the next arm() arms
+   * them, or the next collect(rearm = true), which reports them too. */
   int (*arm_range)(gcb_barrier *barrier, size_t first, size_t granules);
   /* They have lost their bits, and will be written: opens them ahead of the first stores, where that is
    * cheaper than a fault for each. */

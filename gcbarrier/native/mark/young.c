@@ -80,12 +80,18 @@ static void add_block(const alive *a, const gcb_watch *watch, size_t block, size
   add(a, watch, block * BLOCK_PAGES, to < end ? to : end, pages);
 }
 
-static void open_all(gcb_marking *marking) {
-  gcb_blocks *blocks = marking->blocks;
-  for (size_t block = 0; block < blocks->blocks; block++)
-    if (gcb_kind(atomic_load_explicit(&blocks->block_state[block], memory_order_relaxed)) != GCB_FREE)
-      gcb_open_block(blocks, block);
-  marking->unlogged = false;
+/* All blocks, where it is not known what was marked on pages that aren't armed. */
+static void add_all(const alive *a, const gcb_watch *watch, gcb_dirty_set *pages) {
+  add(a, watch, 0, a->blocks->bytes / GCB_PAGE, pages);
+}
+
+static void keep_living(const alive *a, const gcb_watch *watch, gcb_dirty_set *pages) {
+  for (size_t word = 0; (word = gcb_dirty_word(pages, word)) != SIZE_MAX; word++)
+    for (uint64_t bits = pages->words[word]; bits; bits &= bits - 1) {
+      size_t page = (word << 6) + (size_t)__builtin_ctzll(bits);
+      if (is_armed(watch, page) || !page_lives(a, page))
+        pages->words[word] &= ~(UINT64_C(1) << (page & 63));
+    }
 }
 
 /* Leaves in `pending` the pages that live and aren't armed, of it and of the opened blocks; of those in which
@@ -96,14 +102,10 @@ static void look(gcb_marking *marking, bool all) {
   const alive marked = {blocks, blocks->mark, blocks->black};
   gcb_dirty_set *pending = &watch->pending;
   if (marking->unlogged)
-    open_all(marking);
+    add_all(&marked, watch, pending);
+  marking->unlogged = false;
   marking->logs_visits = true;
-  for (size_t word = 0; (word = gcb_dirty_word(pending, word)) != SIZE_MAX; word++)
-    for (uint64_t bits = pending->words[word]; bits; bits &= bits - 1) {
-      size_t page = (word << 6) + (size_t)__builtin_ctzll(bits);
-      if (is_armed(watch, page) || !page_lives(&marked, page))
-        pending->words[word] &= ~(UINT64_C(1) << (page & 63));
-    }
+  keep_living(&marked, watch, pending);
   for (size_t word = 0; word < GCB_WORDS(blocks->blocks); word++) {
     if (!atomic_load_explicit(&blocks->opened[word], memory_order_relaxed))
       continue;
@@ -122,6 +124,7 @@ static void look(gcb_marking *marking, bool all) {
 
 int gcb_young_begin(gcb_marking *marking) {
   gcb_watch *watch = marking->watch;
+  const alive live = {marking->blocks, marking->blocks->live, marking->blocks->live};
   watch->barrier.running = true;
   int failed = watch->ops->collect(&watch->barrier, false, &watch->dirty);
   watch->barrier.running = false;
@@ -130,13 +133,23 @@ int gcb_young_begin(gcb_marking *marking) {
   gcb_ranges_forget(watch, &watch->dirty);
   gcb_dirty_join(&watch->pending, &watch->dirty);
   gcb_dirty_clear(&watch->dirty);
-  return 0;
+  if (marking->unlogged)
+    add_all(&live, watch, &watch->pending);
+  marking->unlogged = false;
+  if (watch->hot)
+    return 0;
+  /* Nothing is marked yet, so nothing need be looked at again: cheaper than to arm them late. What is on them
+   * and doesn't live by `live` was allocated since, in opened blocks. */
+  keep_living(&live, watch, &watch->pending);
+  if (gcb_ranges_arm(watch, &watch->pending))
+    return -1;
+  gcb_dirty_clear(&watch->pending);
+  return watch->ops->arm(&watch->barrier);
 }
 
 int gcb_young_arm(gcb_marking *marking) {
-  gcb_watch *watch = marking->watch;
   look(marking, false);
-  return gcb_ranges_arm(watch, &watch->pending);
+  return gcb_ranges_arm(marking->watch, &marking->watch->pending);
 }
 
 void gcb_young_expose(gcb_marking *marking) {

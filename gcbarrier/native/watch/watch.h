@@ -16,9 +16,13 @@ typedef struct gcb_watch {
   gcb_barrier barrier;        /* first: a gcb_barrier * is a gcb_watch * */
   const gcb_barrier_ops *ops; /* null: there is no barrier */
   gcb_dirty_set dirty;
-  bool armed;                   /* in this cycle */
-  uint64_t *armed_pages;        /* ranges.c: a bit for each that is watched; null: all are, once armed */
-  gcb_dirty_set pending;        /* not armed, and something may live there: armed and looked at before long */
+  bool armed;            /* in this cycle */
+  uint64_t *armed_pages; /* ranges.c: a bit for each that is watched; null: all are, once armed */
+  /* Not armed, and something may live there: armed and looked at before long. */
+  gcb_dirty_set pending;
+  /* More than half of what was armed was written while the last cycle marked: such pages are armed when the
+   * marker is done, since each would cost a fault before. */
+  bool hot;
   bool managed;                 /* mutators write here, and what was written is their collector's business */
   struct gcb_cycle *cycle;      /* theirs: gcb_grey() and rearmed() are told of the barrier alone */
   struct gcb_watcher *watchers; /* alone.c: threads that were told of; under the lock */
