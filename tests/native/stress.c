@@ -274,8 +274,6 @@ static int mark_concurrently(gcb_space *space, bool rearm_stopped, uint32_t help
     return -1;
   if (way == LATE && gcb_allocate_black_from_now(space))
     return -1;
-  if (cycles % GIVEN_UP == 0)
-    return gcb_full(space);
   /* With help much is left to the pause, and all of it by turns, so that stopped mutators help too. */
   static unsigned turn;
   if (help && turn++ % 2)
@@ -286,6 +284,8 @@ static int mark_concurrently(gcb_space *space, bool rearm_stopped, uint32_t help
     int64_t pages = gcb_collect(space, true, rearm_stopped || (help && round % 4 == 3));
     if (pages < 0 || gcb_rescan(space) || (way != ALWAYS && gcb_mark(space, true)))
       return -1;
+    if (cycles % GIVEN_UP == 0) /* when some of what is young has been armed, and the rest found dead */
+      return gcb_full(space);
     if (pages <= FEW_PAGES)
       break;
   }
