@@ -35,7 +35,8 @@ class Triggered:
     """What all collectors of the core's heap have; their ``Params`` inherit it."""
 
     trigger: float = field(default=0.5, validator=[validators.gt(0), validators.le(1)])
-    """A cycle begins when this share of what the last one left free has been allocated."""
+    """A cycle begins when this share of what the last one left free has been allocated; sooner, though not before a
+    quarter of that, where the rest would not last for what mutators have allocated during one of the last cycles."""
     every_s: float = field(default=0.0, validator=validators.ge(0))
     """It also begins so many seconds after the last one ended; 0: only when memory asks for it."""
 

@@ -8,6 +8,8 @@ import gc
 import io
 import resource
 import time
+from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,10 @@ from gcbarrier.session import foreign, oracle
 from gcbarrier.session.program import Program
 
 _LONG_S = 3600.0
+# Cycles whose allocation says what the next one will need.
+_REMEMBERED = 4
+# Of what the trigger says: where cycle follows upon cycle nothing is won by beginning sooner.
+_SOONEST = 0.25
 _NEVER = 1 << 63
 
 
@@ -75,6 +81,17 @@ def run(job: SessionJob) -> Measured:
     return session.measured(error)
 
 
+def trigger_bytes(trigger: float, free_bytes: int, allocated_meanwhile: Iterable[int]) -> int:
+    """After how much allocation the next cycle begins, so that the rest lasts while it marks.
+
+    ``trigger`` is the share of ``free_bytes`` after which it does at the latest, and ``allocated_meanwhile`` what
+    mutators have allocated, in bytes, during each of the last cycles.
+    """
+    latest = int(trigger * free_bytes)
+    lasting = free_bytes - max(allocated_meanwhile, default=0)
+    return max(min(latest, lasting), int(latest * _SOONEST), 1)
+
+
 class _Session:
     def __init__(self, job: SessionJob) -> None:
         self._job = job
@@ -89,6 +106,7 @@ class _Session:
         self._facts: dict[str, Scalar] = {}
         self._results: dict[str, Any] = {}
         self._built_ns = 0
+        self._allocated_meanwhile: deque[int] = deque(maxlen=_REMEMBERED)
         self._collector_cpu_ns = 0
         self._slow = np.empty(0, times.SLOW)
 
@@ -210,7 +228,9 @@ class _Session:
         self._causes[len(self._causes) + 1] = cause if self._built_ns else "build"
         heap.begin_cycle()
         if self._built_ns:
+            before = heap.allocated_bytes
             self._collect(heap, self._params)
+            self._allocated_meanwhile.append(heap.allocated_bytes - before)
         else:
             # Nobody measures the building, and a full collection is the surest.
             heap.full()
@@ -223,7 +243,7 @@ class _Session:
 
     def _await_next(self, heap: Heap, *, live_bytes: int) -> None:
         free_bytes = max(heap.size_bytes - live_bytes, 0)
-        heap.set_trigger(max(int(self._params.trigger * free_bytes), 1))
+        heap.set_trigger(trigger_bytes(self._params.trigger, free_bytes, self._allocated_meanwhile))
 
     def _pauses(self, seen: NDArray[Any]) -> tuple[Pause, ...]:
         python_in_it = barriers.of(self._config).prototype is not None
