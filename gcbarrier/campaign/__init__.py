@@ -1,7 +1,8 @@
 """A whole experiment, or a few configurations: every invocation on its machine, in order, into one run directory.
 
-``plans`` is what an experiment hands over, ``settings`` what a user changed about it. ``experiments`` runs it here and,
-for what this kernel can't do, in the lab: ``places`` are these machines, ``lacking`` is what each can't do of it, and
+``plans`` is what an experiment hands over, ``settings`` what a user changed about it, and ``matching`` what goes with
+what. ``experiments`` runs it here and, for what this kernel can't do, in the lab: ``places`` are these machines,
+``lacking`` is what each can't do of it, ``minheap`` finds the smallest heap of which others are multiples, and
 ``runner`` orders the invocations and has each taken in a fresh process. ``availability`` tries on a machine what a plan
 asks of it, ``shipping`` takes compiled files to one without a compiler, ``watching`` is who is told how it comes along,
 and ``saving`` keeps what :func:`gcbarrier.measure` returned. May import every room below: ``session`` and ``bench`` are

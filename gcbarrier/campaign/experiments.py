@@ -18,9 +18,11 @@ from gcbarrier.campaign.lacking import (
     require_lab,
     without,
 )
+from gcbarrier.campaign.matching import check
+from gcbarrier.campaign.minheap import Minheap, sized
 from gcbarrier.campaign.places import NATIVE, Place, guest_for, this_machine
 from gcbarrier.campaign.plans import Plan
-from gcbarrier.campaign.settings import MACHINES, Settings, check
+from gcbarrier.campaign.settings import MACHINES, Settings
 from gcbarrier.campaign.watching import UNWATCHED, Watch
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
@@ -57,13 +59,18 @@ def run(
     build.compiler()
     seed = secrets.randbelow(1 << 31) if settings.seed is None else settings.seed
     plans: dict[str, Plan] = {}
+    minheaps: dict[str, dict[str, Minheap]] = {}
     machines: dict[str, dict[str, object]] = {}
     target = out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     with RunWriter(target, or_next=out is None) as writer:
 
         def on(place: Place, plan: Plan, lacking: Mapping[str, Unavailable], only: int | None = None) -> None:
-            plans[place.machine.name] = plan
-            machines[place.machine.name] = {**place.manifest(), "lacking": as_told(lacking)}
+            name, found = place.machine.name, minheaps.setdefault(place.machine.name, {})
+            plan = _sized(plan, place, found, seed, watch)
+            plans[name] = plan
+            machines[name] = {**place.manifest(), "lacking": as_told(lacking)}
+            if found:
+                machines[name]["minheaps"] = converter.unstructure(tuple(found.values()))
             for measured in _measure(place, plan, seed, watch, only):
                 writer.add(measured)
 
@@ -149,6 +156,7 @@ def measure(
         absent, lacking = absent_collectors(plan, place), lacking_barriers(plan, place.executor, watch)
         for missing in (*absent.values(), *lacking.values()):
             raise missing
+        plan = _sized(plan, place, {}, seed, watch)
         records = [measured.record for measured in _measure(place, plan, seed, watch)]
         return tuple(record for record in records if isinstance(record, Outcome))
 
@@ -176,6 +184,14 @@ def _measure(place: Place, plan: Plan, seed: int, watch: Watch, only: int | None
     yield from runner.run(
         steps, place.executor, machine=place.machine.name, has_compiler=place.has_compiler, on_done=watch.done
     )
+
+
+def _sized(plan: Plan, place: Place, known: dict[str, Minheap], seed: int, watch: Watch) -> Plan:
+    """The plan with heaps in bytes. Raises GcBarrierError where one of those that were multiples is too large here."""
+    found = sized(plan, place, known, seed=seed, watch=watch)
+    if found != plan and place.machine == NATIVE:
+        _fit(found)
+    return found
 
 
 def _fit(plan: Plan) -> None:

@@ -1,6 +1,7 @@
 """Machines that are up: this one, and the lab's guest."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any
@@ -13,7 +14,7 @@ from gcbarrier.campaign.watching import Watch
 from gcbarrier.core import build
 from gcbarrier.machines import host, lab
 from gcbarrier.machines.fresh import FreshExecutor
-from gcbarrier.model import Machine
+from gcbarrier.model import Config, Machine, Probe
 
 NATIVE = Machine(name="native")
 
@@ -53,7 +54,7 @@ def guest_for(plans: Sequence[Plan], watch: Watch) -> Iterator[Place]:
     """The lab's guest with memory for the largest heap of ``plans``; it counts instructions if they ask for that."""
     verify = any(config.verify for plan in plans for config in plan.configs)
     memory_bytes = int(largest_bytes(*plans) * _GUEST_SHARE) + _GUEST_BYTES + verify * _ORACLE_BYTES
-    huge_bytes = max((one.heap_bytes for plan in plans for one in plan.parts if one.memory == "hugetlb"), default=0)
+    huge_bytes = max((_most_bytes(one) for plan in plans for one in plan.parts if one.memory == "hugetlb"), default=0)
     memory_bytes += huge_bytes
     counted = any(plan.counted for plan in plans)
     watch.note("booting the lab's guest")
@@ -68,4 +69,10 @@ def guest_for(plans: Sequence[Plan], watch: Watch) -> Iterator[Place]:
 
 def largest_bytes(*plans: Plan) -> int:
     """Of the heaps and of the memory that is probed."""
-    return max(one.heap_bytes for plan in plans for one in plan.parts)
+    return max(_most_bytes(one) for plan in plans for one in plan.parts)
+
+
+def _most_bytes(one: Config | Probe) -> int:
+    """Of its heap; where that is a multiple of the smallest, which is not known yet, it is no more than this."""
+    waits = isinstance(one, Config) and one.heap_times and not one.minheap_bytes
+    return math.ceil(one.heap_bytes * one.heap_times) if isinstance(one, Config) and waits else one.heap_bytes

@@ -62,8 +62,13 @@ class Step:
 def steps(plan: Plan, *, seed: int, accelerator: str, only: int | None = None) -> tuple[Step, ...]:
     """Compile what ``plan`` needs and put its invocations in order; of the probes' just the ``only`` one, if given.
 
-    Raises GcBarrierError as compiling does.
+    Raises GcBarrierError as compiling does, and where a heap is a multiple of a smallest one not yet looked for.
     """
+    for config in plan.configs:
+        if config.heap_times and not config.minheap_bytes:
+            raise GcBarrierError(
+                f"{config.label}: how large {config.heap_times:g} times the smallest heap is, isn't known"
+            )
     return (*_sessions(plan, seed, accelerator), *_probes(plan, seed, only))
 
 
@@ -123,7 +128,7 @@ def _sessions(plan: Plan, seed: int, accelerator: str) -> Iterator[Step]:
         shuffle.shuffle(ready)
         for job in ready:
             config = job.invocation.config
-            invocation = Invocation(config=config, index=index, seed=seed + index)
+            invocation = Invocation(config=config, index=index, seed=seed + index, operations=config.operations)
             estimate_s = _OVERHEAD_S[accelerator] + config.duration_s * (2.5 if config.verify else 1.0)
             moved = evolve(job, invocation=invocation)
             yield Step(job=moved, estimate_s=estimate_s, deadline_s=60 + 10 * estimate_s)
@@ -154,6 +159,9 @@ def _program(config: Config, made: dict[str, programs.Program]) -> programs.Prog
     own_memory = collectors.of(config).runtime is not None
     collector = config.collector if own_memory else ""
     alike = evolve(config, collector=collector, collector_params={}, memory="shmem", duration_s=1.0)
+    if config.minheap_bytes:
+        # Its program is the same in a heap of any size.
+        alike = evolve(alike, heap_bytes=config.minheap_bytes, heap_times=1.0)
     if barriers.of(config).store_header is None:
         alike = evolve(alike, barrier="", barrier_params={})
     key = to_json(alike)

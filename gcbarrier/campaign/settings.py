@@ -2,9 +2,11 @@
 
 =============================  ==============================================================================
 ``heap=a,b``                   these heaps in place of the plan's
+``heap=2x,4x``                 heaps of so many times the smallest that each program runs in (``gcbarrier minheap``)
 ``barrier=a,b``                these barriers in place of the plan's; the baseline ``none`` stays
 ``collector=a,b``              these collectors in place of the plan's; the baseline's stays
-``heap_bytes=1GiB``            and likewise ``duration_s``, ``mutators``, ``memory``: that field of every configuration
+``heap_bytes=1GiB``            and likewise ``duration_s``, ``operations``, ``mutators``, ``memory``: that field of
+                               every configuration; with multiples, the heap that automatic sizes are made for
 ``graph_edits.rate_per_s=0``   a parameter of a heap, a barrier or a collector
 ``invocations=5``              fresh processes for each configuration
 ``seed=1``                     of the mutators and of the order of invocations
@@ -12,6 +14,7 @@
 =============================  ==============================================================================
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -19,9 +22,10 @@ import attrs
 from attrs import field, frozen
 
 from gcbarrier import barriers, collectors
+from gcbarrier.campaign.matching import check
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.model import MEMORY_TYPES, Config, Probe, Scalar, evolve, parse_bytes
+from gcbarrier.model import MEMORY_TYPES, MOST_TIMES, Config, Probe, Scalar, evolve, parse_bytes
 from gcbarrier.plugins import discovery
 from gcbarrier.plugins import params as parameters
 from gcbarrier.plugins.discovery import nearest
@@ -33,17 +37,13 @@ MACHINES = ("native", "lab")
 
 _CHOICES = {"heap": "heaps", "barrier": "barriers", "collector": "collectors"}
 _LONGEST_S = 86_400.0
-_FIELDS = ("heap_bytes", "duration_s", "mutators", "memory")
+_FIELDS = ("heap_bytes", "duration_s", "operations", "mutators", "memory")
 _PROBED = ("heap_bytes", "memory")
 """Those that probes have as well."""
+_SIZE = re.compile(r"[\d.]")
+"""What a word begins with that is a size and no name."""
 _WHOLE = ("invocations", "seed")
-_MOST = {"invocations": 10_000, "seed": (1 << 63) - 1, "mutators": 64}
-# By a barrier's ``snapshot`` and ``fork``: what it reports, and a collector for that.
-_PAIRS = {
-    (False, False): ("where stores write", "mostly-concurrent"),
-    (True, False): ("what stores overwrite", "snapshot-concurrent"),
-    (True, True): ("nothing and leaves the marking to a forked child", "fork-snapshot"),
-}
+_MOST = {"invocations": 10_000, "seed": (1 << 63) - 1, "mutators": 64, "operations": (1 << 63) - 1}
 
 
 @frozen(kw_only=True)
@@ -57,6 +57,8 @@ class Settings:
     invocations: int | None = None
     seed: int | None = None
     machine: str = ""
+    times: tuple[float, ...] = ()
+    """Multiples of the smallest heap."""
 
     def apply(self, plan: Plan, *, verify: bool = False) -> Plan:
         """``plan`` with these settings. Raises GcBarrierError where it can't be run like that."""
@@ -66,6 +68,8 @@ class Settings:
         configs: list[Config] = list(plan.configs)
         for kind, names in self.choices.items():
             configs = _unique(each for name in names for each in _chosen(configs, kind, name))
+        if self.times:
+            configs = _unique(evolve(each, heap_times=times) for times in self.times for each in configs)
         changed = [self._changed(config, verify) for config in configs]
         if not (changed or probes):
             raise GcBarrierError("the experiment plans nothing: its plan needs configs or probes")
@@ -91,7 +95,7 @@ class Settings:
     def _refuse_ignored(self, verify: bool) -> None:
         """What would be set without effect on a plan that has no sessions."""
         ignored = [f"{key}=" for key in (*self.choices, *self.fields) if key not in ("barrier", *_PROBED)]
-        ignored += ["--verify"] * verify
+        ignored += ["heap="] * bool(self.times) + ["--verify"] * verify
         if ignored:
             raise GcBarrierError(
                 f"this experiment looks at barriers by themselves, without heap, mutators and collector, so "
@@ -130,6 +134,7 @@ def read(pairs: Iterable[str]) -> Settings:
     params: dict[str, dict[str, Scalar]] = {}
     whole: dict[str, int] = {}
     machine = ""
+    times: tuple[float, ...] = ()
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key or not value:
@@ -140,9 +145,14 @@ def read(pairs: Iterable[str]) -> Settings:
             params.setdefault(owner, {})[name] = parameters.parse(value)
         elif key in _CHOICES:
             names = tuple(dict.fromkeys(word.strip() for word in value.split(",")))
+            if key == "heap":
+                sizes = [word for word in names if word not in discovery.names("heaps") and _SIZE.match(word)]
+                times = tuple(map(_times, sizes)) or times
+                names = tuple(word for word in names if word not in sizes)
             for each in names:
                 discovery.find(_CHOICES[key], each)
-            choices[key] = names
+            if names:
+                choices[key] = names
         elif key in _FIELDS:
             fields[key] = _field(key, value)
         elif key in _WHOLE:
@@ -158,34 +168,7 @@ def read(pairs: Iterable[str]) -> Settings:
                 f"{key!r} can't be set; {nearest(key, known)}there are {', '.join(known)}, "
                 "and parameters as HEAP.NAME, BARRIER.NAME or COLLECTOR.NAME"
             )
-    return Settings(choices=choices, fields=fields, params=params, machine=machine, **whole)
-
-
-def check(config: Config) -> None:
-    """Raises GcBarrierError where this heap, barrier and collector can't be run together or a parameter is wrong."""
-    collector = collectors.of(config)
-    chosen = barriers.of(config)
-    barrier = chosen.promises
-    if collector.runtime is not None and (config.barrier, config.memory) != ("none", MEMORY_TYPES[0]):
-        raise GcBarrierError(
-            f"the collector {config.collector} brings its own memory, which {config.barrier} on {config.memory} memory "
-            f"does not watch: choose the barrier none and {MEMORY_TYPES[0]}"
-        )
-    chosen.require_memory(config.memory)
-    wanted, promised = (collector.needs_snapshot, collector.needs_fork), (barrier.snapshot, barrier.fork)
-    if collector.needs_tracking and barrier.tracks and wanted != promised:
-        reports, partner = _PAIRS[promised]
-        raise GcBarrierError(
-            f"the collector {config.collector} can't run over {config.barrier}, which reports {reports}: "
-            f"choose {partner} or another barrier"
-        )
-    if collector.needs_tracking and not barrier.tracks:
-        raise GcBarrierError(
-            f"the collector {config.collector} marks while mutators run and needs a barrier that tracks, and "
-            f"{config.barrier} does not: choose another barrier, or the collector stop-the-world"
-        )
-    collectors.params_of(config)
-    programs.resolved(config)
+    return Settings(choices=choices, fields=fields, params=params, machine=machine, times=times, **whole)
 
 
 def _chosen(configs: Sequence[Config], kind: str, name: str) -> list[Config]:
@@ -246,6 +229,21 @@ def _known_owner(owner: str, name: str) -> None:
         raise GcBarrierError(
             f"the {kinds[0][:-1]} {owner} has no parameter {name!r}; {hint}it has {', '.join(known) or 'none'}"
         )
+
+
+def _times(word: str) -> float:
+    """A multiple of the smallest heap."""
+    number = word.removesuffix("x")
+    try:
+        times = float(number)
+    except ValueError:
+        times = 0.0
+    if number == word or not 1 <= times <= MOST_TIMES:
+        raise GcBarrierError(
+            f"heap={word}: it takes names of heaps, or a number of times the smallest heap, from 1x to {MOST_TIMES}x; "
+            f"a size in bytes is set with heap_bytes="
+        )
+    return times
 
 
 def _field(key: str, value: str) -> Scalar:

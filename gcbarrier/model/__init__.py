@@ -9,6 +9,7 @@ from attrs import evolve
 
 from gcbarrier.model.asked import (
     MEMORY_TYPES,
+    MOST_TIMES,
     PAGE_BYTES,
     Barrier,
     Config,
@@ -44,6 +45,7 @@ from gcbarrier.model.seen import (
 
 __all__ = [
     "MEMORY_TYPES",
+    "MOST_TIMES",
     "PAGE_BYTES",
     "PHASES",
     "Barrier",

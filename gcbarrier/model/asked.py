@@ -21,6 +21,9 @@ split at its first tracked store. ``hugetlb``: from the pool of huge pages that 
 never split, and tracked as a whole.
 """
 
+MOST_TIMES = 1024
+"""A heap of more times the smallest would hardly ever be collected."""
+
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -53,6 +56,12 @@ def whole(_record: object, attribute: "Attribute[Any]", value: object) -> None:
         raise TypeError(f"{attribute.name} must be a whole number, not {value!r:.40}")
 
 
+def _multiple(_record: object, attribute: "Attribute[Any]", value: float) -> None:
+    """0, or a number of times; nothing runs in less than the smallest heap."""
+    if value and not 1 <= value <= MOST_TIMES:
+        raise ValueError(f"{attribute.name} must be from 1 to {MOST_TIMES}, or 0 for heap_bytes as it is, not {value}")
+
+
 def _scalars(_record: object, attribute: "Attribute[Any]", value: object) -> None:
     fits = isinstance(value, Mapping) and all(
         isinstance(name, str) and isinstance(each, Scalar) for name, each in value.items()
@@ -81,11 +90,26 @@ class Config:
     verify: bool = False
     timed: bool = False
     """Time each operation: ``Outcome.operation_times``. It costs the mutators some tens of nanoseconds each."""
+    operations: int = field(default=0, validator=[whole, validators.ge(0), validators.lt(1 << 63)])
+    """Each mutator ends after so many, however long they take: runs that do the same compare in what they cost. 0: when
+    ``duration_s`` is over."""
+    heap_times: float = field(default=0.0, validator=_multiple)
+    """The heap is so many times the smallest that its program runs in, rounded up to whole MiB. ``heap_bytes`` is then
+    the heap that the program's automatic sizes are made for, until the smallest is found before the run. 0: it is of
+    ``heap_bytes``."""
+    minheap_bytes: int = field(default=0, validator=[whole, validators.ge(0)])
+    """That smallest heap, once it is found: ``heap_bytes`` is the multiple from then on. 0: nobody has looked."""
 
     @heap_bytes.validator
     def _whole_pages(self, _attribute: object, value: int) -> None:
         if value % (1 << 20):
             raise ValueError(f"heap_bytes must be a whole number of MiB, not {value}")
+
+    @property
+    def size(self) -> str:
+        """Of its heap in words: ``64 MiB``, ``102 MiB (2 times the smallest)``."""
+        times = f" ({self.heap_times:g} times the smallest)" if self.minheap_bytes else ""
+        return format_bytes(self.heap_bytes) + times
 
     @property
     def label(self) -> str:

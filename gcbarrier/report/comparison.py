@@ -6,7 +6,6 @@ from functools import partial
 from attrs import evolve, frozen
 from matplotlib.figure import Figure
 
-from gcbarrier.model import format_bytes
 from gcbarrier.report import keys
 from gcbarrier.report.bars import Colour, draw_cost, draw_phases, row_label, rows_height, words
 from gcbarrier.report.distribution import draw_distribution, time_limits
@@ -144,7 +143,7 @@ _FAULTS = Measure("faults", COUNT, lambda cell: cell.each(lambda outcome: 1000 *
 def _describe(work: Workload, works: Sequence[Workload]) -> str:
     """Heap and size, and more only where that does not tell two rows apart."""
     config = work.config
-    text = f"{config.heap}, {format_bytes(config.heap_bytes)}"
+    text = f"{config.heap}, {config.size}"
     if config.mutators > 1:
         text += f", {config.mutators} mutators"
     same = [one.config for one in works if one.config.heap == config.heap]

@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gcbarrier.model import Config, Scalar, format_bytes
+from gcbarrier.model import Config, Scalar
 from gcbarrier.report.looks import sort_key
 from gcbarrier.report.units import DASH, format_number
 from gcbarrier.results import Cell, cells, percentile, spread
@@ -29,7 +29,7 @@ def counted_table(run: Run) -> RenderableType | None:
     for cell in every:
         config = cell.config
         key = (cell.machine, config.heap, config.heap_bytes, sort_key(config.barrier), config.collector)
-        heap = f"{config.heap}, {format_bytes(config.heap_bytes)}"
+        heap = f"{config.heap}, {config.size}"
         where = (
             *(cell.machine, _with(heap, config.heap_params, varied)),
             _with(config.barrier, config.barrier_params, varied),

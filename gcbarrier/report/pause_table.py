@@ -10,7 +10,6 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from gcbarrier.model import format_bytes
 from gcbarrier.report.grammar import Names
 from gcbarrier.report.looks import sort_key
 from gcbarrier.report.text import fold
@@ -71,7 +70,7 @@ class _WorkloadTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         config = self._work.config
-        title = f"{self._work.machine} · {config.heap}, {format_bytes(config.heap_bytes)}"
+        title = f"{self._work.machine} · {config.heap}, {config.size}"
         if config.heap_params:
             title += f" ({', '.join(f'{key}={value}' for key, value in config.heap_params.items())})"
         yield Text(title, style="bold" if console.is_terminal else "")

@@ -5,7 +5,6 @@ from rich.table import Table
 from rich.text import Text
 
 from gcbarrier.errors import Unavailable
-from gcbarrier.model import format_bytes
 from gcbarrier.report.looks import sort_key
 from gcbarrier.results import cells
 from gcbarrier.results.run import Run
@@ -23,7 +22,7 @@ def verification_table(run: Run) -> RenderableType | None:
             lost = sum(each.lost_granules for each in found)
             config = cell.config
             key = (cell.machine, config.heap, config.heap_bytes, sort_key(config.barrier), config.collector)
-            name = f"{config.heap}, {format_bytes(config.heap_bytes)}"
+            name = f"{config.heap}, {config.size}"
             # No oracle looks into the memory that a collector has brought with it.
             whose = f"{config.collector}: checksums alone" if cell.foreign else config.collector
             rows.append((key, (cell.machine, name, config.barrier, whose, *(f"{n:,}" for n in counts), str(lost))))

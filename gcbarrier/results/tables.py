@@ -96,7 +96,10 @@ def _settings(around: Around) -> str:
     return json.dumps({name: config[name] for name in _REST}, sort_keys=True)
 
 
-_REST = ("heap_params", "barrier_params", "collector_params", "mutators", "duration_s", "verify", "timed")
+_REST = (
+    *("heap_params", "barrier_params", "collector_params", "mutators", "duration_s", "verify", "timed"),
+    *("operations", "heap_times", "minheap_bytes"),
+)
 
 _MACHINE = Column("machine", str, attrgetter("record.machine"), around=True)
 _EXPERIMENT = Column("experiment", str, attrgetter("experiment"), around=True)
@@ -116,7 +119,8 @@ _TAIL = (
 """What it ends with.
 
 ``failed``: the invocation did not end well, and no statistic counts it. ``settings``: the rest of the configuration
-(parameters, mutators, duration, verify, timed) as JSON, which tells rows apart that are otherwise alike.
+(parameters, mutators, duration, verify, timed, operations, multiple) as JSON, which tells rows apart that are otherwise
+alike.
 """
 
 # New columns go to the end of a table: other people's scripts count on these.

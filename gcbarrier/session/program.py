@@ -3,6 +3,7 @@
 ``heap.py`` has a docstring, whose first line is its summary, and a frozen attrs class ``Params``. It may have::
 
     def resolve(params, *, heap_bytes, mutators) -> Params     # automatic values made concrete; C sees only these
+                                                               # and what is concrete stays, in a heap of any size
     def check(params, *, heap_bytes, mutators) -> None         # GcBarrierError where that can't be run
     def blob(params, *, heap_bytes, mutators) -> bytes         # data for gcb_build(), as bytes or a numpy array
 
@@ -19,7 +20,7 @@ import numpy as np
 from gcbarrier import barriers, collectors
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.model import Config
+from gcbarrier.model import Config, evolve
 from gcbarrier.plugins import discovery
 from gcbarrier.plugins import params as parameters
 
@@ -55,9 +56,21 @@ def resolved(config: Config) -> Any:
             what = f"resolve() must return Params, not {concrete!r:.40}"
             raise discovery.misshapen("heaps", config.heap, what, "resolve")
         parameters.fitting("heaps", config.heap, concrete, "resolve():", "resolve")
-        if hasattr(module, "check"):
+        # Of a multiple of the smallest heap it is known that the program runs in it: that was found by running.
+        if hasattr(module, "check") and not config.minheap_bytes:
             module.check(concrete, **size)
     return concrete
+
+
+def fixed(config: Config) -> Config:
+    """The configuration with its heap's automatic parameters made concrete: the same program in a heap of any size.
+
+    Raises GcBarrierError as :func:`resolved` does.
+    """
+    concrete, plain = resolved(config), heap_module(config.heap).Params()
+    values = {each.name: getattr(concrete, each.name) for each in attrs.fields(type(concrete))}
+    told = {name: value for name, value in values.items() if value != getattr(plain, name)}
+    return evolve(config, heap_params={**config.heap_params, **told})
 
 
 def prepare(config: Config, *, ours: bool = False) -> Program:
