@@ -86,7 +86,7 @@ def search(config: Config, attempt: Attempt, *, attempts: int = 1) -> Minheap:
         for index in range(attempts):
             started = monotonic()
             error = attempt(evolve(same, heap_bytes=size), index, patience_s).error
-            if error and monotonic() - started >= patience_s:
+            if error and monotonic() - started > patience_s:
                 error = f"it took more than {PATIENCE:g} times as long as in {format_bytes(config.heap_bytes)}"
             if error:
                 break

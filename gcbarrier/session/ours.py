@@ -107,6 +107,7 @@ class _Session:
         self._results: dict[str, Any] = {}
         self._built_ns = 0
         self._allocated_meanwhile: deque[int] = deque(maxlen=_REMEMBERED)
+        self._built_cpu_ns = 0
         self._collector_cpu_ns = 0
         self._slow = np.empty(0, times.SLOW)
 
@@ -171,9 +172,10 @@ class _Session:
             blob=job.program.blob,
             operations=[limit] * config.mutators if limit else (),
         )
-        cpu_ns = _collector_cpu_ns()
+        before_ns = _collector_cpu_ns() + heap.markers_cpu_ns
         self._serve(heap)
-        self._collector_cpu_ns = _collector_cpu_ns() - cpu_ns + heap.markers_cpu_ns
+        # The clock starts when the heap is built, for the collector as for the mutators.
+        self._collector_cpu_ns = _collector_cpu_ns() + heap.markers_cpu_ns - (self._built_cpu_ns or before_ns)
         self._results["checksum"] = heap.join()
         if config.timed:
             self._results["operation_times"] = times.histograms(heap.operation_times())
@@ -198,7 +200,7 @@ class _Session:
             if wanted is Wanted.ENDED:
                 return
             if wanted is Wanted.BUILT:
-                self._built_ns = now_ns
+                self._built_ns, self._built_cpu_ns = now_ns, _collector_cpu_ns() + heap.markers_cpu_ns
                 if not self._job.invocation.operations:
                     finish_ns = now_ns + int(self._config.duration_s * 1e9)
                 self._await_next(heap, live_bytes=heap.allocated_bytes)
@@ -218,7 +220,7 @@ class _Session:
             if cause := _cause(wanted, over=over, due=due_ns is not None and now_ns >= due_ns):
                 self._cycle(heap, cause)
                 cycles += self._built_ns > 0
-                due_ns = self._due_ns(time.monotonic_ns()) if finish_ns is not None else None
+                due_ns = self._due_ns(time.monotonic_ns()) if self._built_ns and not finished else None
 
     def _due_ns(self, now_ns: int) -> int | None:
         every_s = self._params.every_s

@@ -1,5 +1,5 @@
-/* What the heaps that edit an object graph have in common: the mix of operations and its pace, the choice of
- * the page that is written, the ring of fresh objects, and what a checksum needs.
+/* What the heaps that edit an object graph have in common: the mix of operations and its pace, the ring of
+ * fresh objects; the choice of the page that is written is in sampler.h, what a checksum needs in checksum.h.
  *
  * Every mutator edits a part of the heap that nobody else writes, and picks by its own random numbers, never
  * by an address or a clock: so the graph at the end depends on the seed and the number of operations alone.
@@ -11,9 +11,10 @@
 #define GCB_EDITS_H
 
 #include "gcb_params.h"
-#include "gcbarrier.h"
 
-#include <math.h>
+#include "checksum.h"
+#include "sampler.h"
+
 #include <stdlib.h>
 
 /* Globals, one of each for every mutator: its part of the graph, its ring, its cell (edits_hand_over). */
@@ -21,14 +22,6 @@ enum { EDITS_MUTATORS = 64, EDITS_ROOT = 0, EDITS_RING = EDITS_MUTATORS, EDITS_C
 enum { EDITS_LIST = 8 };                /* fresh objects in a row of which each refers to the one before */
 enum { EDITS_LARGEST_BYTES = 1 << 20 }; /* of a movable object: what the heaps' heap.py allow */
 #define EDITS_FRESH (UINT64_C(1) << 63) /* in the id of an object that was made as garbage */
-
-/* Which pages are written how often. Rank 0 is the hottest of `hot` pages, which lie evenly spread over all
- * `pages`. Pages are counted in allocation order: an address would make the run depend on the collector. */
-typedef struct edits_sampler {
-  uint32_t pages, hot, stride;
-  uint64_t spacing; /* pages from one hot page to the next, as a 32.32 fixed-point number */
-  double exponent, first, last, shortcut;
-} edits_sampler;
 
 typedef struct edits {
   edits_sampler sampler;
@@ -42,71 +35,6 @@ static inline void *edits_malloc(gcb_mutator *m, size_t count, size_t bytes) {
   if (!memory)
     gcb_fail(m, "no memory for the mutator's own table of %zu entries", count);
   return memory;
-}
-
-/* -- Zipf ranks: rejection-inversion, W. Hoermann and G. Derflinger, "Rejection-inversion to generate
- * variates from monotone discrete distributions", ACM TOMACS 6(3), 1996. No table, for any exponent and any
- * number of pages: a table of the hot pages would itself take the cache that the mutator is measured with. */
-
-/* (exp(x) - 1) / x and log(1 + x) / x, good near 0, where the exponent is near 1 */
-static inline double edits_exp_ratio(double x) {
-  return fabs(x) > 1e-8 ? expm1(x) / x : 1 + x / 2;
-}
-static inline double edits_log_ratio(double x) {
-  return fabs(x) > 1e-8 ? log1p(x) / x : 1 - x / 2;
-}
-/* The density x^-exponent, its integral from 1, and that one's inverse. */
-static inline double edits_density(double exponent, double x) {
-  return exp(-exponent * log(x));
-}
-static inline double edits_integral(double exponent, double x) {
-  double logarithm = log(x);
-  return edits_exp_ratio((1 - exponent) * logarithm) * logarithm;
-}
-static inline double edits_inverse(double exponent, double area) {
-  double scaled = area * (1 - exponent);
-  return exp(edits_log_ratio(scaled < -1 ? -1 : scaled) * area); /* rounding may go below -1 */
-}
-
-static inline uint32_t edits_zipf_rank(gcb_mutator *m, const edits_sampler *s) {
-  for (;;) {
-    double area = s->last + gcb_random_unit(m) * (s->first - s->last);
-    double x = edits_inverse(s->exponent, area), k = floor(x + 0.5);
-    k = k < 1 ? 1 : k > s->hot ? s->hot : k;
-    if (k - x <= s->shortcut || area >= edits_integral(s->exponent, k + 0.5) - edits_density(s->exponent, k))
-      return (uint32_t)k - 1;
-  }
-}
-
-static inline uint32_t edits_common_divisor(uint32_t a, uint32_t b) {
-  while (b) {
-    uint32_t rest = a % b;
-    a = b;
-    b = rest;
-  }
-  return a;
-}
-
-static inline void edits_sampler_start(edits_sampler *s, uint32_t pages, double hot_share, double exponent) {
-  double hot = ceil(hot_share * pages);
-  s->pages = pages;
-  s->hot = hot < 1 ? 1 : hot > pages ? pages : (uint32_t)hot;
-  s->spacing = ((uint64_t)pages << 32) / s->hot;
-  /* Neighbours in rank must not be neighbours in the heap: a step near the golden section, without a divisor
-   * in common so that every page has one rank. */
-  s->stride = (uint32_t)(0.6180339887498949 * s->hot) | 1;
-  while (edits_common_divisor(s->hot, s->stride) != 1)
-    s->stride++;
-  s->exponent = exponent;
-  s->first = edits_integral(exponent, 1.5) - 1;
-  s->last = edits_integral(exponent, s->hot + 0.5);
-  s->shortcut = 2 - edits_inverse(exponent, edits_integral(exponent, 2.5) - edits_density(exponent, 2));
-}
-
-static inline uint32_t edits_page(gcb_mutator *m, const edits_sampler *s) {
-  uint64_t at =
-      s->exponent > 0 ? (uint64_t)edits_zipf_rank(m, s) * s->stride % s->hot : gcb_random_below(m, s->hot);
-  return (uint32_t)((at * s->spacing) >> 32);
 }
 
 /* An entry of a table that is sorted by page: those of page p are starts[p] to starts[p + 1]. The heap may be
@@ -200,22 +128,6 @@ static inline __attribute__((always_inline)) void edits_run(gcb_mutator *m, edit
     for (e->owed += p->garbage_per_edit; e->owed >= 1; e->owed--)
       make_garbage(m);
   }
-}
-
-/* -- Checksums. They must survive what they are to find: a header is believed only if it is the one expected,
- * a reference is followed only if it could be one. */
-static inline void edits_mix(uint64_t *sum, uint64_t value) {
-  uint64_t x = (*sum ^ value) * UINT64_C(0x9e3779b97f4a7c15);
-  *sum = x ^ (x >> 29);
-}
-static inline uint64_t edits_header(uint32_t references, size_t raw_bytes) {
-  return (uint64_t)references << 32 | gcb_size(references, raw_bytes) / GCB_GRANULE;
-}
-/* Whether a reference has the alignment of an object and lies no further from another than a heap is large.
- */
-static inline bool edits_plausible(gcb_ref reference, gcb_ref near) {
-  uintptr_t a = (uintptr_t)reference, b = (uintptr_t)near;
-  return a && b && a % GCB_GRANULE == 0 && (a > b ? a - b : b - a) >> 36 == 0;
 }
 
 #endif

@@ -24,18 +24,21 @@ class Params:
     """References of an object; -1: all of it but the header. The rest is raw."""
     live_share: float = field(default=0.25, validator=[validators.gt(0), validators.le(0.8)])
     """Share of the heap that the live objects take, all mutators' together."""
+    live_bytes: int = field(default=0, validator=[validators.ge(0), validators.lt(1 << 40)])
+    """Bytes that they take, whatever the heap's size; 0: ``live_share`` of it."""
     gap: int = field(default=1, validator=[validators.ge(0), validators.le(64)])
     """Objects that are dropped between two that live."""
     batch: int = field(default=1000, validator=[validators.ge(1), validators.le(1 << 20)])
     """Allocations of an operation."""
     tables: int = field(default=0, validator=[validators.ge(0), validators.lt(1 << 31)])
-    """Of live objects, for each mutator; 0: as many as take ``live_share``."""
+    """Of live objects, for each mutator; 0: as many as take ``live_bytes``."""
 
 
 def resolve(params: Params, *, heap_bytes: int, mutators: int) -> Params:
     """The parameters with the automatic numbers made concrete."""
     references = params.object_bytes // 8 - 1 if params.references < 0 else params.references
-    tables = params.tables or max(int(params.live_share * heap_bytes) // (_table_bytes(params) * mutators), 1)
+    live_bytes = params.live_bytes or int(params.live_share * heap_bytes)
+    tables = params.tables or max(live_bytes // (_table_bytes(params) * mutators), 1)
     return evolve(params, references=references, tables=tables)
 
 

@@ -33,6 +33,9 @@ class Params:
 
     live_share: float = field(default=0.35, validator=[validators.gt(0), validators.le(0.8)])
     """Share of the heap that the long-lived trees and arrays take, where their sizes are automatic."""
+    live_bytes: int = field(default=0, validator=[validators.ge(0), validators.lt(1 << 40)])
+    """Bytes that they take, whatever the heap's size; 0: ``live_share`` of it. All automatic sizes are then those of a
+    heap of which so many bytes are ``live_share``."""
     stretch_depth: int = field(default=0, validator=_DEPTH)
     """Depth of the tree that is built first and dropped; 0: the deepest that takes no more than half the heap."""
     long_lived_depth: int = field(default=0, validator=_DEPTH)
@@ -53,13 +56,14 @@ class Params:
 
 def resolve(params: Params, *, heap_bytes: int, mutators: int) -> Params:
     """The parameters with every 0 that means "automatic" replaced by what it comes to."""
-    share = heap_bytes / mutators
+    made_for = params.live_bytes / params.live_share if params.live_bytes else heap_bytes
+    share = made_for / mutators
     live = params.live_share * share
     long_lived = params.long_lived_depth or _deepest(0.75 * live, 1)
     least = max(2, int(live - _tree_bytes(long_lived)) // 8)
     return evolve(
         params,
-        stretch_depth=params.stretch_depth or _deepest(heap_bytes / 2, params.min_depth),
+        stretch_depth=params.stretch_depth or _deepest(made_for / 2, params.min_depth),
         long_lived_depth=long_lived,
         array_doubles=params.array_doubles or least,
         max_depth=params.max_depth or _deepest(share / 16, params.min_depth),

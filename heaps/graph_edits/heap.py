@@ -34,8 +34,10 @@ class Params:
 
     live_share: float = field(default=0.4, validator=[validators.gt(0), validators.le(0.8)])
     """Share of the heap that the graph takes, where ``nodes`` is automatic."""
+    live_bytes: int = field(default=0, validator=[validators.ge(0), validators.lt(1 << 40)])
+    """Bytes that it takes then, whatever the heap's size; 0: ``live_share`` of it."""
     nodes: int = field(default=0, validator=[validators.ge(0), validators.lt(1 << 31)])
-    """Objects of the graph, all mutators' together; 0: as many as take ``live_share`` of the heap."""
+    """Objects of the graph, all mutators' together; 0: as many as take ``live_bytes``."""
     object_bytes: int = field(default=64, validator=[validators.ge(32), validators.le(1 << 20)])
     """Size of an object with its header, a multiple of 16 bytes."""
     references: int = field(default=4, validator=[validators.ge(2), validators.le(1 << 16)])
@@ -58,7 +60,8 @@ class Params:
 
 def resolve(params: Params, *, heap_bytes: int, mutators: int) -> Params:
     """The parameters with the automatic number of nodes made concrete: the same number for each mutator."""
-    nodes = params.nodes or int(params.live_share * heap_bytes) // _in_heap(1, params.object_bytes)
+    live_bytes = params.live_bytes or int(params.live_share * heap_bytes)
+    nodes = params.nodes or live_bytes // _in_heap(1, params.object_bytes)
     return evolve(params, nodes=nodes // mutators * mutators)
 
 

@@ -57,8 +57,10 @@ class Params:
     """Path of a .graph.npz that `gcbarrier import` made; empty: the shipped one of the TypeScript compiler."""
     live_share: float = field(default=0.4, validator=[validators.gt(0), validators.le(0.8)])
     """Share of the heap that the copies of the graph take, where ``copies`` is automatic."""
+    live_bytes: int = field(default=0, validator=[validators.ge(0), validators.lt(1 << 40)])
+    """Bytes that they take then, whatever the heap's size; 0: ``live_share`` of it."""
     copies: int = field(default=0, validator=[validators.ge(0), validators.le(1 << 20)])
-    """Copies of the graph, all mutators' together; 0: as many as fit into ``live_share`` of the heap, at least one."""
+    """Copies of the graph, all mutators' together; 0: as many as fit into ``live_bytes``, at least one."""
     rate_per_s: float = field(default=100_000.0, validator=validators.ge(0))
     """Operations per second and mutator; 0: as fast as it can."""
     move_share: float = field(default=0.1, validator=[validators.ge(0), validators.le(1)])
@@ -104,7 +106,8 @@ class Plan:
 
 def resolve(params: Params, *, heap_bytes: int, mutators: int) -> Params:  # noqa: ARG001 - one signature for all heaps
     """The parameters with the automatic number of copies made concrete."""
-    fitting = int(params.live_share * heap_bytes) // _plan(params).heap_bytes
+    live_bytes = params.live_bytes or int(params.live_share * heap_bytes)
+    fitting = live_bytes // _plan(params).heap_bytes
     return evolve(params, copies=params.copies or max(1, fitting))
 
 

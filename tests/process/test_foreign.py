@@ -33,9 +33,17 @@ HEAPS = {
     "graph_edits": {"heap_bytes": 16 * MIB, "heap_params": {"rate_per_s": 0}},
     "snapshot": {"heap_bytes": 96 * MIB, "heap_params": {"rate_per_s": 0}},
     "allocate": {"heap_bytes": 16 * MIB},
+    "requests": {"heap_bytes": 16 * MIB},
     "ring": {"heap_bytes": 4 * MIB},
 }
-OPERATIONS = {"gcbench": 300, "graph_edits": 200_000, "snapshot": 100_000, "allocate": 2_000, "ring": 100_000}
+OPERATIONS = {
+    "gcbench": 300,
+    "graph_edits": 200_000,
+    "snapshot": 100_000,
+    "allocate": 2_000,
+    "requests": 8_000,
+    "ring": 100_000,
+}
 
 
 @pytest.fixture(autouse=True)

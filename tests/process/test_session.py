@@ -1,16 +1,20 @@
 """Whole invocations: phases and cycles, what obeys which setting, running out of memory, a sanitizer's finding."""
 
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from places import PLUGINS
 from verified import HEAPS, one, to_verify
 
 from gcbarrier import barriers, measure
-from gcbarrier.core import build
+from gcbarrier.campaign import runner
+from gcbarrier.campaign.plans import Plan
+from gcbarrier.core import build, events
 from gcbarrier.core.events import PAUSE_KINDS
 from gcbarrier.machines.fresh import FreshExecutor
-from gcbarrier.model import Config, Outcome, evolve
+from gcbarrier.model import Config, Measured, Outcome, evolve
 from gcbarrier.plugins import discovery
 
 MIB = 1 << 20
@@ -104,6 +108,72 @@ def test_the_number_of_rounds_the_threshold_and_the_trigger_are_obeyed() -> None
     assert len(early.cycles) / early.allocated_bytes > 2 * len(late.cycles) / late.allocated_bytes
     timed = run(heap_bytes=64 * MIB, trigger=1.0, every_s=0.005)
     assert "time" in {cycle.cause for cycle in timed.cycles}, timed.cycles
+
+
+def taken(config: Config) -> Measured:
+    """One invocation with its raw events."""
+    (step,) = runner.steps(Plan(configs=(config,), invocations=1), seed=5, accelerator="native")
+    with FreshExecutor(environment=build.preload()) as executor:
+        measured: Measured = executor.submit(runner.take, step.job, {}).result()
+    assert measured.record.error == ""
+    return measured
+
+
+_WASTEFUL = """
+#include "gcb_params.h"
+#include "gcbarrier.h"
+enum { LIVE = 200000, GARBAGE = 4000000 };
+void gcb_build(gcb_mutator *m) {
+  gcb_ref table = gcb_alloc(m, LIVE, 0);
+  gcb_set_global(m, 0, table);
+  for (uint32_t i = 0; i < LIVE; i++)
+    gcb_store(m, table, i, gcb_alloc(m, 1, 48));
+  for (uint32_t i = 0; i < GARBAGE; i++)
+    (void)gcb_alloc(m, 1, 48);
+}
+void gcb_mutate(gcb_mutator *m) {
+  while (gcb_next(m))
+    gcb_poll(m);
+}
+uint64_t gcb_checksum(gcb_mutator *m) {
+  return gcb_global(m, 0) != NULL;
+}
+"""
+
+
+def test_what_building_takes_is_not_the_collectors(tmp_path: Path) -> None:
+    heap = tmp_path / "heaps" / "wasteful"
+    heap.mkdir(parents=True)
+    heap.joinpath("heap.py").write_text(
+        '"""Drops much while it is built."""\n'
+        "import attrs\n@attrs.frozen(kw_only=True)\nclass Params:\n    none: int = 0\n"
+    )
+    heap.joinpath("mutator.c").write_text(_WASTEFUL)
+    discovery.add_path(tmp_path)
+    config = Config(heap="wasteful", barrier="none", collector="stop-the-world", heap_bytes=32 * MIB, operations=1)
+    measured = taken(config)
+    outcome = measured.record
+    assert isinstance(outcome, Outcome)
+    assert (outcome.operations, outcome.cycles, outcome.pauses) == (1, (), ())
+    recorded = np.load(io.BytesIO(measured.events))
+    building = recorded[recorded["kind"] == events.Kind.PAUSE]
+    assert len(building) > 5, "nothing was collected while the heap was built"
+    assert 0 < outcome.collector_cpu_ns < (building["end_ns"] - building["start_ns"]).sum() / 20
+
+
+def test_a_number_of_operations_ends_the_mutators_and_not_the_cycles() -> None:
+    config = Config(
+        heap="ring",
+        barrier="none",
+        collector="stop-the-world",
+        heap_bytes=64 * MIB,
+        collector_params={"trigger": 1.0, "every_s": 0.002},
+        operations=1_000_000,
+        mutators=2,
+    )
+    outcome = one(config)
+    assert outcome.operations == 2_000_000
+    assert [cycle.cause for cycle in outcome.cycles].count("time") > 1
 
 
 def test_operations_are_counted_and_the_same_seed_ends_the_same() -> None:

@@ -10,6 +10,7 @@ HEAPS = {
     "bursts": {"heap_bytes": 16 * MIB, "collector_params": {"every_s": 0.01}},
     "gcbench": {"heap_bytes": 16 * MIB},
     "graph_edits": {"heap_bytes": 16 * MIB, "heap_params": {"rate_per_s": 0}},
+    "requests": {"heap_bytes": 16 * MIB},
     "snapshot": {"heap_bytes": 64 * MIB, "heap_params": {"rate_per_s": 0}},
     "ring": {"heap_bytes": 4 * MIB},
 }

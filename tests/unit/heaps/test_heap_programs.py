@@ -18,11 +18,13 @@ from gcbarrier.graphs.graphfile import Graph
 from gcbarrier.plugins import discovery
 
 MIB = 1 << 20
-HEAPS = ("bursts", "gcbench", "graph_edits", "snapshot")
+HEAPS = ("allocate", "bursts", "gcbench", "graph_edits", "requests", "snapshot")
 AUTOMATIC = {
+    "allocate": ("references", "tables"),
     "bursts": ("groups",),
     "gcbench": ("stretch_depth", "long_lived_depth", "array_doubles", "max_depth"),
     "graph_edits": ("nodes",),
+    "requests": ("records",),
     "snapshot": ("copies",),
 }
 
@@ -121,6 +123,23 @@ def test_given_values_stay(name: str) -> None:
         given_values |= {"groups": 1000, "pages": 100}
     params = made(name, heap_mib=512, **given_values)
     assert {field: getattr(params, field) for field in given_values} == given_values
+
+
+@pytest.mark.parametrize("name", [name for name in HEAPS if name != "bursts"])
+@pytest.mark.parametrize("mutators", [1, 2])
+def test_live_bytes_make_the_same_program_in_a_heap_of_any_size(name: str, mutators: int) -> None:
+    live_bytes = 50 * MIB
+    small = made(name, heap_mib=150, mutators=mutators, live_bytes=live_bytes)
+    assert made(name, heap_mib=1024, mutators=mutators, live_bytes=live_bytes) == small
+    share = heap(name).Params().live_share
+    by_share = made(name, heap_mib=1024, mutators=mutators, live_share=live_bytes / (1024 * MIB))
+    assert made(name, heap_mib=1024, mutators=mutators) != small
+    # What lives is what a share of so many bytes would be; of gcbench the other trees follow too.
+    differing = {field for field in AUTOMATIC[name] if getattr(small, field) != getattr(by_share, field)}
+    assert differing <= {"stretch_depth", "max_depth"}
+    whole = made(name, heap_mib=round(live_bytes / share / MIB), mutators=mutators)
+    for field in AUTOMATIC[name]:
+        assert getattr(whole, field) == pytest.approx(getattr(small, field), rel=0.01), field
 
 
 @pytest.mark.parametrize("share", [0.1, 0.35, 0.7])
