@@ -19,6 +19,7 @@ from gcbarrier.report.units import COUNT, RATIO, TIMES
 from gcbarrier.results import (
     Cell,
     Workload,
+    all_cpu_ns_per_operation,
     cpu_ns_per_operation,
     faults_per_operation,
     operations_per_second,
@@ -37,10 +38,12 @@ class Comparison:
     """What sessions measured on one machine, as a whole figure.
 
     A row for each workload (heap, size, parameters), with the whole pause distributions, the phases of the median
-    pause, throughput and processor time against ``none``, and faults. What all rows measure in the same unit has the
+    pause, and their bill: throughput against ``none``, the mutators' processor time and that of the mutators and the
+    collector together, and faults. What all rows measure in the same unit has the
     same axis in all rows. Failed invocations are named at the foot.
 
-    The panels' labels are ``distribution``, ``phases``, ``throughput``, ``cpu`` and ``faults`` (``get_label()``).
+    The panels' labels are ``distribution``, ``phases``, ``throughput``, ``cpu``, ``all-cpu`` and ``faults``
+    (``get_label()``).
     """
 
     def figure(self, view: View, title: str, remarks: Sequence[str]) -> Figure:
@@ -98,7 +101,7 @@ class _Drawing:
         return figure
 
     def _columns(self) -> tuple[list[float], float]:
-        """Where each of the five panels begins, and the width of the figure."""
+        """Where each of the panels begins, and the width of the figure."""
         names = text_width(
             (line for cell in self._cells for line in row_label(cell).split("\n")), RC["ytick.labelsize"]
         )
@@ -106,12 +109,12 @@ class _Drawing:
         first = MARGIN + _Y_LABEL
         second = first + _DISTRIBUTION + _GAP + names
         third = second + _BARS + 0.12 + said + _GAP
-        lefts = [first, second, *(third + (_COST + _GAP) * column for column in range(3))]
+        lefts = [first, second, *(third + (_COST + _GAP) * column for column in range(_COSTS))]
         return lefts, lefts[-1] + _COST + _GAP
 
     def _draw_work(self, figure: Figure, work: Workload, lefts: Sequence[float], top: float, height: float) -> None:
         panels = {}
-        for name, left, width in zip(_PANELS, lefts, (_DISTRIBUTION, _BARS, _COST, _COST, _COST), strict=True):
+        for name, left, width in zip(_PANELS, lefts, (_DISTRIBUTION, _BARS, *[_COST] * _COSTS), strict=True):
             panels[name] = place(figure, left, top, width, height)
             panels[name].set_label(name)
         draw_distribution(panels["distribution"], work.cells, self._colour, time_limits(self._cells))
@@ -126,15 +129,21 @@ class _Drawing:
         draw_cost(panels["faults"], work.cells, self._colour, _FAULTS)
 
 
-_PANELS = ("distribution", "phases", "throughput", "cpu", "faults")
+_PANELS = ("distribution", "phases", "throughput", "cpu", "all-cpu", "faults")
+_COSTS = len(_PANELS) - 2
 _HEADS = (
     "",  # its axes are labelled
     "the median pause and its phases\n[lowest and highest invocation]",
     f"throughput, stops\nincluded, {TIMES} none's",
-    f"CPU per operation\n{TIMES} that of none",
+    f"CPU per operation,\nmutators, {TIMES} none's",
+    "the whole bill: with\nthe collector's CPU",
     "minor faults per\n1000 operations",
 )
-_RATIOS = {"throughput": operations_per_second, "cpu": cpu_ns_per_operation}
+_RATIOS = {
+    "throughput": operations_per_second,
+    "cpu": cpu_ns_per_operation,
+    "all-cpu": all_cpu_ns_per_operation,
+}
 
 
 _FAULTS = Measure("faults", COUNT, lambda cell: cell.each(lambda outcome: 1000 * faults_per_operation(outcome)))

@@ -18,6 +18,7 @@ from gcbarrier.results import (
     Cell,
     Spread,
     Workload,
+    all_cpu_ns_per_operation,
     cpu_ns_per_operation,
     faults_per_operation,
     operations_per_second,
@@ -38,7 +39,8 @@ class Pauses:
 
     As in the figure, times are medians over the invocations of each one's median, and ``stopped/cycle`` is the time
     that all pauses of a cycle take together; ``p95`` and ``worst`` are of all pauses of the kind. Throughput and
-    processor time are geometric means over invocations against those of ``none``.
+    processor time, the mutators' and ``all``, with the collector's, are geometric means over invocations against those
+    of ``none``.
 
     Where it does not fit into a terminal's width, it becomes a list with the same numbers.
     """
@@ -106,6 +108,7 @@ _HEADS = (
     "worst stall",
     "ops/s vs none",
     "CPU/op vs none",
+    "all CPU/op vs none",
     "faults/1k ops",
 )
 
@@ -164,6 +167,7 @@ def _whole(cell: Cell, baseline: Cell | None) -> tuple[str, ...]:
         format_ns(cell.stalls_ns.max()) if len(cell.stalls_ns) else DASH,
         word(relative(cell, baseline, operations_per_second)),
         word(relative(cell, baseline, cpu_ns_per_operation)),
+        word(relative(cell, baseline, all_cpu_ns_per_operation)),
         format_number(faults.centre),
     )
 

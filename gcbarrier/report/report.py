@@ -33,11 +33,24 @@ def sessions(run: Run, machine: str) -> Sequence[Any]:
     return cells(run.on(machine)) or points(run, machine)
 
 
-def _whole(what: Whole | Panel | Drawing | Sequence[Panel | Drawing]) -> Whole:
+Row = Panel | Drawing | Sequence[Panel | Drawing]
+"""A panel, or several side by side."""
+
+
+def _whole(what: Whole | Row | Sequence[Sequence[Panel | Drawing]]) -> Whole:
     if isinstance(what, Whole):
         return what
     many = what if isinstance(what, Sequence) else (what,)
-    return Sheet([one if isinstance(one, Panel) else Drawn(one) for one in many])
+    rows = [each for each in many if isinstance(each, Sequence)]
+    return Sheet(
+        [_row(each) for each in rows]
+        if rows
+        else [_row([one for one in many if callable(one) or isinstance(one, Panel)])]
+    )
+
+
+def _row(panels: Sequence[Panel | Drawing]) -> Sequence[Panel]:
+    return [one if isinstance(one, Panel) else Drawn(one) for one in panels]
 
 
 def _tables(what: Tabled | Written | Sequence[Tabled | Written]) -> Sequence[Tabled]:
@@ -55,7 +68,8 @@ class Report:
     title: Sentence
     """Of each figure: what it answers. ``{heap_bytes}`` and other paths are filled in from the cells."""
     _figure: Whole = field(converter=_whole)
-    """A panel, several side by side, or what draws a whole figure; a panel may be any function of axes and cells."""
+    """A panel, several side by side, rows of these, or what draws a whole figure; a panel may be any function of axes
+    and cells."""
     _table: Sequence[Tabled] = field(converter=_tables)
     """One table or several; one may be any function of the machine's name and the cells."""
     closing: Sentence | Sequence[Sentence] = ()

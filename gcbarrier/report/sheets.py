@@ -1,4 +1,4 @@
-"""A figure of panels side by side."""
+"""A figure of panels side by side, in one row or several."""
 
 from collections.abc import Sequence
 
@@ -15,34 +15,37 @@ _HEADINGS, _X_LABEL, _RIGHT = 0.42, 0.52, 0.3
 
 @frozen
 class Sheet:
-    """Panels from left to right, as high as the highest wants to be; the keys of all of them above."""
+    """Rows of panels, each from left to right and as high as its highest wants to be; the keys of all of them above."""
 
-    panels: Sequence[Panel] = field()
+    rows: Sequence[Sequence[Panel]] = field()
 
     def figure(self, view: View, title: str, remarks: Sequence[str]) -> Figure:
         """The figure of one machine."""
-        rooms = [panel.rooms(view) for panel in self.panels]
-        height = max((panel.height(view) for panel in self.panels), default=1.0)
-        width = sum(room.left + room.width + room.right for some in rooms for room in some)
-        captions = [caption for panel in self.panels for caption in panel.captions(view)]
-        own = [handle for panel in self.panels for handle in panel.handles(view)]
+        panels = [panel for row in self.rows for panel in row]
+        heights = [max((panel.height(view) for panel in row), default=1.0) for row in self.rows]
+        rooms = [[panel.rooms(view) for panel in row] for row in self.rows]
+        widths = [sum(room.left + room.width + room.right for some in row for room in some) for row in rooms]
+        captions = [caption for panel in panels for caption in panel.captions(view)]
+        own = [handle for panel in panels for handle in panel.handles(view)]
         figure, down = page(
             view.run,
             view.machine,
             title,
-            width=MARGIN + width + _RIGHT,
-            height=_HEADINGS + height + _X_LABEL,
+            width=MARGIN + max(widths, default=0.0) + _RIGHT,
+            height=sum(_HEADINGS + height + _X_LABEL for height in heights),
             handles=[_once(own)] if own else [],
             # One paragraph: sentences that panels share are said once.
             remarks=[" ".join(dict.fromkeys([*captions, *remarks]))] if captions or remarks else [],
         )
-        at = MARGIN
-        for panel, some in zip(self.panels, rooms, strict=True):
-            axes: list[Axes] = []
-            for room in some:
-                axes.append(_axes(figure, at, down + _HEADINGS, room, height))
-                at += room.left + room.width + room.right
-            panel.draw(axes, view)
+        for row, wanted, height in zip(self.rows, rooms, heights, strict=True):
+            at = MARGIN
+            for panel, some in zip(row, wanted, strict=True):
+                axes: list[Axes] = []
+                for room in some:
+                    axes.append(_axes(figure, at, down + _HEADINGS, room, height))
+                    at += room.left + room.width + room.right
+                panel.draw(axes, view)
+            down += _HEADINGS + height + _X_LABEL
         return figure
 
 

@@ -15,7 +15,18 @@ door in ``report``.
 """
 
 from gcbarrier.results.cells import Cell, Workload, cells, workloads
-from gcbarrier.results.cost import Cost, cpu_ns_per_operation, faults_per_operation, operations_per_second, relative
+from gcbarrier.results.cost import (
+    Cost,
+    all_cpu_ns_per_operation,
+    cpu_ns_per_operation,
+    faults_per_operation,
+    lower_bound,
+    operations_per_second,
+    over_bound,
+    relative,
+    running_ns_per_operation,
+    wall_ns_per_operation,
+)
 from gcbarrier.results.operations import IN_CYCLE, Histogram, cause, causes, histogram
 from gcbarrier.results.pauses import PAUSE_PHASES, pauses, phase_split, stopped_per_cycle
 from gcbarrier.results.spread import Spread, geometric_mean, percentile, spread, tail
@@ -28,6 +39,7 @@ __all__ = [
     "Histogram",
     "Spread",
     "Workload",
+    "all_cpu_ns_per_operation",
     "cause",
     "causes",
     "cells",
@@ -35,13 +47,17 @@ __all__ = [
     "faults_per_operation",
     "geometric_mean",
     "histogram",
+    "lower_bound",
     "operations_per_second",
+    "over_bound",
     "pauses",
     "percentile",
     "phase_split",
     "relative",
+    "running_ns_per_operation",
     "spread",
     "stopped_per_cycle",
     "tail",
+    "wall_ns_per_operation",
     "workloads",
 ]

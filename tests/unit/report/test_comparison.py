@@ -20,7 +20,7 @@ from gcbarrier.results import Cell
 from gcbarrier.results.run import Run
 
 LAB = "lab-6.12.95-tcg"
-PANELS = ["distribution", "phases", "throughput", "cpu", "faults"]
+PANELS = ["distribution", "phases", "throughput", "cpu", "all-cpu", "faults"]
 
 
 def config(heap: str, barrier: str, **fields: object) -> Config:
@@ -194,11 +194,12 @@ def test_cost_is_a_dot_per_invocation_relative_to_none(run: Run, figure: Figure)
         value = {
             "throughput": lambda one: one.operations / one.wall_ns,
             "cpu": lambda one: one.mutator_cpu_ns / one.operations,
+            "all-cpu": lambda one: (one.mutator_cpu_ns + one.collector_cpu_ns) / one.operations,
         }[cost]
         base = [value(one) for one in run.on("native") if one.invocation.config.barrier == "none"]
         return [value(one) / np.prod(base) ** (1 / len(base)) for one in cell.good]
 
-    for cost in ("throughput", "cpu"):
+    for cost in ("throughput", "cpu", "all-cpu"):
         axes = panel(figure, cost)
         for cell in results.cells(run.on("native")):
             expected = ratios(cost, cell)
@@ -218,7 +219,7 @@ def test_a_barrier_stands_in_one_row_of_all_panels_and_has_one_colour(run: Run, 
     for cell, kind in cells(run):
         row = order.index(cell.config.barrier)
         assert lines(panel(figure, "distribution"))[f"{cell.label} {kind}"].get_color() == colours[cell.config.barrier]
-        for name in ("throughput", "cpu", "faults"):
+        for name in ("throughput", "cpu", "all-cpu", "faults"):
             dots = lines(panel(figure, name))[cell.label]
             assert set(dots.get_ydata()) == {row}
             assert dots.get_color() == colours[cell.config.barrier]
@@ -260,13 +261,13 @@ def test_failed_invocations_are_named_with_dollar_signs_as_they_are(figures: dic
 
 def test_what_is_missing_is_said_in_its_place(figures: dict[str, Figure]) -> None:
     single, quiet, wrecked = (
-        dict(zip(PANELS, figures[f"pause_times-{LAB}"].axes[start : start + 5], strict=True)) for start in (0, 5, 10)
+        dict(zip(PANELS, figures[f"pause_times-{LAB}"].axes[start : start + 6], strict=True)) for start in (0, 6, 12)
     )
 
     def said(axes: Axes) -> list[str]:
         return [text.get_text() for text in axes.texts]
 
-    assert said(single["throughput"]) == said(single["cpu"]) == ["no baseline\n(none)"]
+    assert said(single["throughput"]) == said(single["cpu"]) == said(single["all-cpu"]) == ["no baseline\n(none)"]
     assert said(quiet["distribution"]) == ["no pauses recorded"]
     assert said(quiet["phases"]) == ["no pauses recorded"] * 2
     assert said(wrecked["phases"]) == ["failed: see below"]

@@ -147,6 +147,7 @@ UNITS: dict[str, dict[str, tuple[Unit | None, Unit | None]]] = {
         "phases": (None, None),
         "throughput": (RATIO, None),
         "cpu": (RATIO, None),
+        "all-cpu": (RATIO, None),
         "faults": (COUNT, None),
     },
     "dirty_rate": {

@@ -14,7 +14,7 @@ from synthetic import make_outcome, make_outcomes, make_run
 
 from gcbarrier import report, results
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.model import Config, evolve
+from gcbarrier.model import Config, Outcome, evolve
 from gcbarrier.report import Comparison, Pauses, Report
 from gcbarrier.report.looks import sort_key
 from gcbarrier.report.text import fold
@@ -115,10 +115,15 @@ def run() -> Run:
     return make_run([*outcomes, make_outcome(PAGEMAP, 3, error="lost: [red]no[/red] answer")])
 
 
+def _all_cpu(outcome: Outcome) -> float:
+    return (outcome.mutator_cpu_ns + outcome.collector_cpu_ns) / outcome.operations
+
+
 def numbers(run: Run) -> dict[tuple[str, str], list[str]]:
     """What the row of a barrier and kind of pause must show, worked out from the pauses themselves."""
     base = np.prod([o.operations / o.wall_ns for o in run.outcomes[::3] if not o.error]) ** (1 / 3)
     cpu = np.prod([o.mutator_cpu_ns / o.operations for o in run.outcomes[::3] if not o.error]) ** (1 / 3)
+    bill = np.prod([_all_cpu(o) for o in run.outcomes[::3] if not o.error]) ** (1 / 3)
     rows: dict[tuple[str, str], list[str]] = {}
     for cell in sorted(results.cells(run.outcomes), key=lambda cell: sort_key(cell.config.barrier)):
         for row, kind in enumerate(cell.kinds):
@@ -142,6 +147,7 @@ def numbers(run: Run) -> dict[tuple[str, str], list[str]]:
                 shown += [str(len(stalls)), format_ns(max(stalls)) if stalls else DASH]
                 shown.append(f"{np.prod([o.operations / o.wall_ns / base for o in good]) ** (1 / 3):.3f}")
                 shown.append(f"{np.prod([o.mutator_cpu_ns / o.operations / cpu for o in good]) ** (1 / 3):.3f}")
+                shown.append(f"{np.prod([_all_cpu(o) / bill for o in good]) ** (1 / 3):.3f}")
                 shown.append(format_number(np.median([1000 * o.minor_faults / o.operations for o in good])))
             rows[cell.config.barrier, kind] = shown
     return rows
