@@ -39,8 +39,8 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Find it, say it."""
     discovery.find("heaps", args.heap)
-    if args.out is not None and args.out.exists():
-        raise GcBarrierError(f"{args.out} is there already: name a new file")
+    if args.out is not None:
+        _require_new(args.out)
     chosen = settings.read(args.pairs)
     config = _config(args.heap, chosen)
     attempts, machine = chosen.invocations or 1, chosen.machine or "native"
@@ -50,15 +50,17 @@ def run(args: argparse.Namespace) -> int:
         )
     told = json.dumps(converter.unstructure(found), indent=2)
     if args.out is not None:
-        try:
-            with args.out.open("x", encoding="utf-8") as file:
-                file.write(told + "\n")
-        except FileExistsError:
-            raise GcBarrierError(f"{args.out} is there already: name a new file") from None
-        except FileNotFoundError:
-            raise GcBarrierError(f"{args.out.parent} is no folder: name a file in one") from None
+        _require_new(args.out)
+        args.out.write_text(told + "\n", encoding="utf-8")
     print(told if args.json else _words(found))
     return 0
+
+
+def _require_new(path: Path) -> None:
+    if path.exists():
+        raise GcBarrierError(f"{path} is there already: name a new file")
+    if not path.parent.is_dir():
+        raise GcBarrierError(f"{path.parent} is no folder: name a file in one")
 
 
 def _config(heap: str, chosen: settings.Settings) -> Config:

@@ -107,8 +107,8 @@ class Config:
 
     @property
     def size(self) -> str:
-        """Of its heap in words: ``64 MiB``, ``102 MiB (2 times the smallest)``."""
-        times = f" ({self.heap_times:g} times the smallest)" if self.minheap_bytes else ""
+        """Of its heap in words: ``64 MiB``, ``68 MiB (2x)``, which is twice the smallest."""
+        times = f" ({self.heap_times:g}x)" if self.minheap_bytes else ""
         return format_bytes(self.heap_bytes) + times
 
     @property

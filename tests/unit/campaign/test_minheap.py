@@ -222,7 +222,7 @@ def test_a_configuration_refuses_what_is_none(fields: dict[str, float], said: st
 def test_a_configuration_says_what_its_size_is() -> None:
     assert CONFIG.size == "64 MiB"
     known = evolve(CONFIG, heap_times=1.25, minheap_bytes=20 * MIB, heap_bytes=25 * MIB)
-    assert known.size == "25 MiB (1.25 times the smallest)"
+    assert known.size == "25 MiB (1.25x)"
 
 
 def test_programs_that_differ_in_what_they_compare_are_one() -> None:

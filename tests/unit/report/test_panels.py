@@ -167,6 +167,21 @@ def test_a_panel_may_be_any_function_of_axes_and_cells() -> None:
     assert [cell.config.barrier for cell in seen[0]] == ["cards"]
 
 
+def test_panels_may_stand_in_rows() -> None:
+    run = small_run(rated("cards"), rated("none", collector="never"))
+    stops = Measure("all stops", NS, lambda cell: cell.stopped())
+    one = Curves(x=RATE, y=(REMARK, stops), width=2.0, tall=2.0)
+    figure = drawn([[one], [Curves(x=RATE, y=stops, width=2.0, tall=1.0)]], run)
+    first, second, below = figure.axes
+    assert [axes.get_label() for axes in figure.axes] == [REMARK.title, "all stops", "all stops"]
+    assert first.get_position().y0 == second.get_position().y0 > below.get_position().y1
+    assert first.get_position().x0 == below.get_position().x0 < second.get_position().x0
+    assert keys(figure) == ["none", "cards"], "each once"
+    alone = drawn(one, run)
+    assert alone.get_size_inches()[0] == figure.get_size_inches()[0]
+    assert alone.get_size_inches()[1] < figure.get_size_inches()[1]
+
+
 def test_probes_points_are_cells_too() -> None:
     probe = Probe(function="f:f", barrier="cards")
     read = tuple(

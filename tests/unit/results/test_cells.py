@@ -157,8 +157,29 @@ def test_throughput_is_relative_to_the_baseline() -> None:
     )
 
 
+def test_the_lower_bound_is_the_least_median_of_any_cell() -> None:
+    dear = [outcome(NONE, at, operations=10, mutator_cpu_ns=cpu, collector_cpu_ns=5) for at, cpu in ((0, 90), (1, 500))]
+    cheap = [outcome(ASYNC, at, operations=10, mutator_cpu_ns=100, collector_cpu_ns=300) for at in (0, 1, 2)]
+    found = results.cells([*dear, *cheap])
+    bound = results.lower_bound(found, results.cpu_ns_per_operation)
+    assert bound == 10, "a single lucky invocation is no bound"
+    (cell,) = (one for one in found if one.config.barrier == "uffd-wp-async")
+    assert results.over_bound(cell, bound, results.all_cpu_ns_per_operation).each == (4.0,) * 3
+    assert math.isnan(results.lower_bound([], results.cpu_ns_per_operation))
+    assert not results.over_bound(cell, float("nan"), results.cpu_ns_per_operation)
+
+
+def test_stops_of_the_world_are_taken_out_of_wall_time_and_nothing_else_is() -> None:
+    one = outcome(NONE, 0, pause(30), pause(20, cycle=1), operations=10, wall_ns=150)
+    assert results.wall_ns_per_operation(one) == 15
+    assert results.running_ns_per_operation(one) == 10
+
+
 def test_an_invocation_without_operations_has_no_rate() -> None:
     idle = outcome(ASYNC, 0, operations=0, wall_ns=0)
     assert math.isnan(results.operations_per_second(idle))
     assert math.isnan(results.cpu_ns_per_operation(idle))
+    assert math.isnan(results.all_cpu_ns_per_operation(idle))
+    assert math.isnan(results.wall_ns_per_operation(idle))
+    assert math.isnan(results.running_ns_per_operation(idle))
     assert np.isnan(results.faults_per_operation(idle))
