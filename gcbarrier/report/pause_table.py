@@ -108,7 +108,7 @@ _HEADS = (
     "worst stall",
     "ops/s vs none",
     "CPU/op vs none",
-    "all CPU/op vs none",
+    "all CPU vs none",
     "faults/1k ops",
 )
 
