@@ -17,12 +17,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from attrs import frozen
+from matplotlib.axes import Axes
 
 from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.model import Config, Machine, format_bytes
 from gcbarrier.plugins import discovery
 from gcbarrier.report import NS, RATIO, Across, Axis, Curves, Look, Measure, Names, Report, Unit
 from gcbarrier.report.looks import barrier_look
+from gcbarrier.report.style import FAINT
 from gcbarrier.report.units import DASH, TIMES, format_number
 from gcbarrier.results import (
     Cell,
@@ -205,6 +207,13 @@ def _table(measure: Measure) -> Across:
     )
 
 
+def _at_one(axes: Axes, _found: Sequence[Billed]) -> None:
+    """The bound, which every curve lies above."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.9), high)
+    axes.axhline(1.0, color=FAINT, linewidth=0.7, zorder=1)
+
+
 _OVER = f"{TIMES} the lower bound"
 FACTOR = Axis(
     f"heap, {TIMES} the smallest",
@@ -226,13 +235,13 @@ LATENCIES = [_latency(q) for q in (50, 99, 99.9, 99.99)]
 REPORT = Report(
     title="The bill: what collectors and barriers cost over the distilled lower bound.",
     figure=[
-        [Curves(x=FACTOR, y=PROCESSOR, per=PROGRAM, width=2.7, tall=2.6)],
-        [Curves(x=FACTOR, y=WALL, per=PROGRAM, width=2.7, tall=2.6)],
+        [Curves(x=FACTOR, y=PROCESSOR, per=PROGRAM, over=_at_one, width=2.7, tall=2.6)],
+        [Curves(x=FACTOR, y=WALL, per=PROGRAM, over=_at_one, width=2.7, tall=2.6)],
         [Curves(x=FACTOR, y=LATENCIES, width=2.7, tall=2.2)],
     ],
     table=[_table(each) for each in (PROCESSOR, MUTATORS, WALL, *LATENCIES)],
     remarks=[
-        "Processor time is that of mutators and collector together. The lower panels: how long a request takes.",
+        "Processor time is that of mutators and collector together. In the last row: how long a request takes.",
         _bounds,
     ],
     by=WHO,

@@ -240,8 +240,8 @@ def _times(word: str) -> float:
         times = 0.0
     if number == word or not 1 <= times <= MOST_TIMES:
         raise GcBarrierError(
-            f"heap={word}: it takes names of heaps, or a number of times the smallest heap, from 1x to {MOST_TIMES}x; "
-            f"a size in bytes is set with heap_bytes="
+            f"heap={word[:40]!r}: it takes names of heaps, or a number of times the smallest heap, from 1x to {MOST_TIMES}x; "
+            "a size in bytes is set with heap_bytes="
         )
     return times
 

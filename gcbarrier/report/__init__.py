@@ -44,10 +44,10 @@ Of a cell:
 A unit (``NS``, ``PER_S``, ``COUNT``, ``BYTES``, ``RATIO``, ``PERCENT``, ``SHARE``, ``INSTRUCTIONS``; ``NS.linear``,
 ``COUNT.log``) decides an axis' scale and ticks, and how a table writes it.
 
-Panels, of which a figure has one or several side by side: :class:`Curves` against an axis, :class:`Rows` of marks,
-:class:`Tails` of whole distributions, a :class:`Grid` of verdicts; or any function of axes and cells, as it is or with
-the room it wants (:class:`Drawn`). ``per`` gives each value of an axis its own. :class:`Comparison` is a whole figure:
-pauses, their phases and what mutators paid, a row for each workload.
+Panels, of which a figure has one, several side by side, or rows of these (``[[...], [...]]``): :class:`Curves` against
+an axis, :class:`Rows` of marks, :class:`Tails` of whole distributions, a :class:`Grid` of verdicts; or any function of
+axes and cells, as it is or with the room it wants (:class:`Drawn`). ``per`` gives each value of an axis its own.
+:class:`Comparison` is a whole figure: pauses, their phases and their bill, a row for each workload.
 
 Tables: :class:`Lines`, one for each cell; :class:`Across`, one name by another; :class:`Pauses`, the comparison's
 numbers; or any function of the machine's name and the cells.

@@ -192,7 +192,7 @@ def test_settings_take_multiples_beside_names() -> None:
 
 @pytest.mark.parametrize("word", ["2", "64MiB", "0.5x", "0x", "1e9x", "x2", "nanx", "1x2x"])
 def test_what_is_no_multiple_is_told(word: str) -> None:
-    with pytest.raises(GcBarrierError, match=rf"heap={word}: it takes|no heap is called"):
+    with pytest.raises(GcBarrierError, match=rf"heap='{word}': it takes|no heap is called"):
         read([f"heap={word}"])
 
 
