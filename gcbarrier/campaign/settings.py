@@ -177,7 +177,21 @@ def _chosen(configs: Sequence[Config], kind: str, name: str) -> list[Config]:
         own = [config for config in configs if config.heap == name]
         first = [config for config in configs if config.heap == configs[0].heap]
         return own or [_with(config, kind, name) for config in first]
+    if kind == "barrier":
+        return [one for config in configs for one in _over(config, name, configs)]
     return [_with(config, kind, name) for config in configs]
+
+
+def _over(config: Config, name: str, configs: Sequence[Config]) -> list[Config]:
+    """What takes its place over this barrier: where the plan has some of its own, those, whose collectors go with it."""
+    if not barriers.promises_of(config.barrier).tracks:
+        return [config]
+    own = [one for one in configs if one.barrier == name and _workload(one) == _workload(config)]
+    return own or [_with(config, "barrier", name)]
+
+
+def _workload(config: Config) -> Config:
+    return evolve(config, barrier="", barrier_params={}, collector="", collector_params={})
 
 
 def _with(config: Config, kind: str, name: str) -> Config:
@@ -193,7 +207,7 @@ def _with(config: Config, kind: str, name: str) -> Config:
         return evolve(changed, barrier="none", barrier_params={}, memory=MEMORY_TYPES[0]) if own_memory else changed
     if kind == "collector":
         return config
-    return config if config.barrier == name else evolve(config, barrier=name, barrier_params={})
+    return evolve(config, barrier=name, barrier_params={})
 
 
 def _unique(each: Iterable[T]) -> list[T]:
@@ -240,7 +254,8 @@ def _times(word: str) -> float:
         times = 0.0
     if number == word or not 1 <= times <= MOST_TIMES:
         raise GcBarrierError(
-            f"heap={word[:40]!r}: it takes names of heaps, or a number of times the smallest heap, from 1x to {MOST_TIMES}x; "
+            f"heap={word[:40]!r}: it takes names of heaps, or a number of times the smallest heap, from 1x to "
+            f"{MOST_TIMES}x; "
             "a size in bytes is set with heap_bytes="
         )
     return times

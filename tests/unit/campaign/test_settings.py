@@ -2,7 +2,7 @@
 
 import pytest
 
-from gcbarrier.campaign.plans import Plan
+from gcbarrier.campaign.plans import Plan, product
 from gcbarrier.campaign.settings import read
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config
@@ -39,6 +39,23 @@ def test_names_take_the_place_of_the_plans_and_the_baseline_stays() -> None:
         "graph_edits/uffd-wp-async/stop-the-world",
         "gcbench/uffd-wp-async/stop-the-world",
     ]
+
+
+def test_a_barrier_of_the_plan_keeps_the_collectors_that_the_plan_runs_over_it() -> None:
+    pairs = [
+        ("none", "stop-the-world"),
+        ("satb", "snapshot-concurrent"),
+        ("cards", "mostly-concurrent", {"rounds": 3}),
+        ("cards", "mostly-concurrent", {"rounds": 4}),
+    ]
+    plan = Plan(configs=product(heap=("graph_edits", "gcbench"), pairs=pairs))
+    chosen = read(["barrier=cards"]).apply(plan).configs
+    assert chosen == tuple(config for config in plan.configs if config.barrier != "satb")
+    assert read(["barrier=satb"]).apply(plan).configs == tuple(
+        config for config in plan.configs if config.barrier != "cards"
+    )
+    with pytest.raises(GcBarrierError, match="snapshot-concurrent can't run over log"):
+        read(["barrier=log"]).apply(plan)
 
 
 def test_fields_and_parameters_reach_every_configuration_they_belong_to() -> None:
