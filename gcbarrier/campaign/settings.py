@@ -183,7 +183,7 @@ def _chosen(configs: Sequence[Config], kind: str, name: str) -> list[Config]:
 
 
 def _over(config: Config, name: str, configs: Sequence[Config]) -> list[Config]:
-    """What takes its place over this barrier: where the plan has some of its own, those, whose collectors go with it."""
+    """What takes its place over this barrier: where the plan has some of its own, those: their collectors suit it."""
     if not barriers.promises_of(config.barrier).tracks:
         return [config]
     own = [one for one in configs if one.barrier == name and _workload(one) == _workload(config)]
