@@ -92,7 +92,7 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
     """Every program under every pair, in heaps of every size; less of it where the machine is emulated."""
     at = choose(machine, quick)
     factors = at(full=FACTORS, quick=(1.25, 2.0, 6.0), emulated=(1.5, 3.0, 6.0), emulated_quick=(2.0,))
-    share = at(full=1.0, quick=0.25, emulated=0.03, emulated_quick=0.01)
+    share = at(full=1.0, quick=0.25, emulated=0.1, emulated_quick=0.04)
     configs: list[Config] = []
     for program in PROGRAMS:
         made = program.made(at(full=32, emulated=24) * MIB, share)
