@@ -72,31 +72,31 @@ def search(config: Config, attempt: Attempt, *, attempts: int = 1) -> Minheap:
     began = monotonic()
     first = attempt(config, 0, _DEADLINE_S)
     patience_s = PATIENCE * (monotonic() - began)
-    if first.error:
-        raise GcBarrierError(
-            f"{config.heap} does not run in {format_bytes(config.heap_bytes)}, so a smallest heap can't be looked for "
-            f"below that: {first.error}; set a larger heap_bytes"
-        )
     operations = config.operations or max(first.operations // config.mutators, 1)
     same = evolve(config, operations=operations)
-    trials = [Trial(heap_bytes=config.heap_bytes)]
 
-    def runs(size: int) -> bool:
-        error = ""
-        for index in range(attempts):
+    def error_in(size: int, indices: range) -> str:
+        """Of the first of these invocations that does not end well."""
+        for index in indices:
             started = monotonic()
             error = attempt(evolve(same, heap_bytes=size), index, patience_s).error
             if error and monotonic() - started > patience_s:
-                error = f"it took more than {PATIENCE:g} times as long as in {format_bytes(config.heap_bytes)}"
+                return f"it took more than {PATIENCE:g} times as long as in {format_bytes(config.heap_bytes)}"
             if error:
-                break
-        trials.append(Trial(heap_bytes=size, error=error))
-        return not error
+                return error
+        return ""
 
+    if error := first.error or error_in(config.heap_bytes, range(1, attempts)):
+        raise GcBarrierError(
+            f"{config.heap} does not run in {format_bytes(config.heap_bytes)}, so a smallest heap can't be looked for "
+            f"below that: {error}; set a larger heap_bytes"
+        )
+    trials = [Trial(heap_bytes=config.heap_bytes)]
     least, most = 0, config.heap_bytes // MIB
     while most - least > 1:
         middle = (least + most) // 2
-        least, most = (least, middle) if runs(middle * MIB) else (middle, most)
+        trials.append(Trial(heap_bytes=middle * MIB, error=error_in(middle * MIB, range(attempts))))
+        least, most = (middle, most) if trials[-1].error else (least, middle)
     return Minheap(config=config, operations=operations, minheap_bytes=most * MIB, trials=tuple(trials))
 
 
@@ -105,7 +105,11 @@ def find(config: Config, place: Place, *, seed: int = 0, attempts: int = 1) -> M
 
     Raises GcBarrierError as :func:`search` does, and as compiling does.
     """
-    whole = evolve(programs.fixed(config), heap_times=0.0, minheap_bytes=0, memory="shmem", verify=False, timed=False)
+    if config.memory == "hugetlb":
+        raise GcBarrierError(
+            "the smallest heap is looked for in steps of 1 MiB, and huge pages have 2: set other memory"
+        )
+    whole = evolve(programs.fixed(config), heap_times=0.0, minheap_bytes=0, verify=False, timed=False)
     plan = Plan(configs=(whole,), invocations=attempts)
     steps = runner.steps(plan, seed=seed, accelerator=place.machine.accelerator)
 

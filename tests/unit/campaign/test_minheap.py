@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import make_outcome
 
@@ -33,7 +33,7 @@ class Program:
         self.asked.append((config.heap_bytes // MIB, index, config.operations))
         least = self.least_mib * (2 if index in self.unlucky else 1)
         error = "" if config.heap_bytes >= least * MIB else "out of memory"
-        return evolve(make_outcome(config, index, error=error), operations=5000)
+        return evolve(make_outcome(config, index, error=error, cycles=0), operations=5000)
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +41,7 @@ def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(minheap, "monotonic", lambda: 0.0)
 
 
+@settings(deadline=None)
 @given(least=st.integers(1, 200), most=st.integers(1, 200))
 def test_bisection_finds_the_smallest(least: int, most: int) -> None:
     config, program = evolve(CONFIG, heap_bytes=most * MIB), Program(least)
@@ -72,6 +73,8 @@ def test_every_trial_does_what_the_first_run_did() -> None:
 def test_all_attempts_must_end_well() -> None:
     assert search(CONFIG, Program(20, unlucky=(2,)), attempts=2).minheap_bytes == 20 * MIB
     assert search(CONFIG, Program(20, unlucky=(2,)), attempts=3).minheap_bytes == 40 * MIB
+    with pytest.raises(GcBarrierError, match="graph_edits does not run in 64 MiB"):
+        search(CONFIG, Program(40, unlucky=(2,)), attempts=3)
 
 
 def test_a_run_that_does_nothing_but_collect_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,6 +164,11 @@ def test_a_multiple_of_huge_pages_is_a_whole_number_of_them(place: Place, looked
     (found,) = sized(Plan(configs=(config,)), place, {}, seed=5).configs
     assert found.heap_bytes == 28 * MIB
     assert looked[0].memory == "shmem"
+
+
+def test_huge_pages_have_no_single_mebibytes(place: Place) -> None:
+    with pytest.raises(GcBarrierError, match="huge pages have 2: set other memory"):
+        minheap.find(evolve(CONFIG, memory="hugetlb"), place)
 
 
 def test_a_guest_has_memory_for_the_largest_multiple() -> None:
