@@ -190,14 +190,15 @@ static int collect_and_rearm(gcb_barrier *barrier, gcb_dirty_set *dirty) {
  * opened before this returned: it stays open, and the next collect reports it. */
 static int arm(gcb_barrier *barrier) {
   fault_log *f = barrier->state;
-  if (barrier->armed)
-    return collect_and_rearm(barrier, NULL);
   if (!f->armed) /* however much was lost of the building: all will be armed */
     (void)gcb_fault_threads_read(&f->threads, &barrier->range, &f->open, false);
+  else if (barrier->armed)
+    return collect_and_rearm(barrier, NULL);
   else if (drain(barrier))
     return rearm_open(barrier, NULL);
   count(barrier, WHOLE_ARMS);
-  if (gcb_uffd_protect(barrier, 0, pages_of(barrier)))
+  if (barrier->armed ? scan(barrier, 0, pages_of(barrier), true, NULL)
+                     : gcb_uffd_protect(barrier, 0, pages_of(barrier)))
     return -1;
   gcb_dirty_clear(&f->open);
   f->owed = GCB_NO_GAP;

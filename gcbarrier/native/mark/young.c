@@ -126,7 +126,7 @@ int gcb_young_begin(gcb_marking *marking) {
   gcb_watch *watch = marking->watch;
   const alive live = {marking->blocks, marking->blocks->live, marking->blocks->live};
   watch->barrier.running = true;
-  int failed = watch->ops->collect(&watch->barrier, false, &watch->dirty);
+  int failed = gcb_ranges_count(watch) ? watch->ops->collect(&watch->barrier, false, &watch->dirty) : 0;
   watch->barrier.running = false;
   if (failed)
     return -1;

@@ -1,0 +1,150 @@
+"""Whose bill is the lower: page barriers' or software ones', beside stopping the world without any?
+
+Two programs that allocate and write as fast as they can: gcbench, which fills fresh memory and writes old objects
+little, and graph_edits without a rate limit, which writes old objects all over the heap. Under each pair of barrier and
+collector: the processor time of mutators for an operation, that of mutators and collector together, both relative to
+stop-the-world without a barrier in the same run; how many page faults an operation takes; and, since a bill without its
+pauses says as little as a pause without its bill, what nine in ten of all stops and waits for memory are shorter than.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from gcbarrier.campaign.plans import Plan, choose, product
+from gcbarrier.model import Config, Machine
+from gcbarrier.plugins import discovery
+from gcbarrier.report import NS, RATIO, Across, Look, Measure, Names, Report, Rows, Unit
+from gcbarrier.report.looks import barrier_look
+from gcbarrier.report.units import format_number
+from gcbarrier.results import (
+    Cell,
+    Spread,
+    all_cpu_ns_per_operation,
+    cells,
+    cpu_ns_per_operation,
+    faults_per_operation,
+    percentile,
+    relative,
+)
+from gcbarrier.results.run import Run
+
+MIB = 1 << 20
+STOPPED, BOEHM, GENERATIONAL = "stop-the-world", "bdwgc", "generational"
+PAIRS: tuple[tuple[Any, ...], ...] = (
+    ("none", STOPPED),
+    ("satb", "snapshot-concurrent"),
+    ("cards", "mostly-concurrent"),
+    ("uffd-wp-log", "mostly-concurrent"),
+    ("uffd-wp-async", "mostly-concurrent"),
+    ("mprotect", "mostly-concurrent"),
+)
+YOUNG = ("cards", "uffd-wp-log", "uffd-wp-async")
+"""What a generational collector runs over."""
+
+
+def plan(*, machine: Machine, quick: bool) -> Plan:
+    """Both programs under every pair; small ones where the machine is emulated."""
+    at = choose(machine, quick)
+    pairs = [*PAIRS, *_young(), ("none", BOEHM)]
+    sizes = {"gcbench": at(full=128, emulated=32) * MIB, "graph_edits": at(full=256, quick=128, emulated=32) * MIB}
+    configs: list[Config] = []
+    for heap, heap_bytes in sizes.items():
+        params = {"rate_per_s": 0.0} if heap == "graph_edits" else {}
+        configs += product(
+            heap=heap,
+            heap_bytes=heap_bytes,
+            heap_params=params,
+            pairs=pairs,
+            duration_s=at(full=2.0, quick=1.0, emulated=4.0, emulated_quick=2.0),
+        )
+    return Plan(configs=configs, invocations=at(full=10, quick=1, emulated=3, emulated_quick=1))
+
+
+def _young() -> Iterator[tuple[str, str]]:
+    if GENERATIONAL in discovery.names("collectors"):
+        yield from ((barrier, GENERATIONAL) for barrier in YOUNG)
+
+
+@frozen(kw_only=True)
+class Billed:
+    """A cell, and what it cost over stop-the-world without a barrier, of the same program in the same run."""
+
+    cell: Cell
+    mutators: Spread
+    together: Spread
+
+    @property
+    def config(self) -> Config:
+        """Of the cell."""
+        return self.cell.config
+
+
+def billed(run: Run, machine: str) -> Sequence[Billed]:
+    """The cells of a machine with the bill of each."""
+    found = cells(run.on(machine))
+    bases = {_program(cell): cell for cell in found if cell.config.collector == STOPPED}
+    return [
+        Billed(
+            cell=cell,
+            mutators=relative(cell, bases.get(_program(cell)), cpu_ns_per_operation),
+            together=relative(cell, bases.get(_program(cell)), all_cpu_ns_per_operation),
+        )
+        for cell in found
+    ]
+
+
+def _program(one: Any) -> str:
+    return str(one.config.heap)
+
+
+def who(one: Any) -> str:
+    """What is compared: the barrier, and the collector where that says more."""
+    config = one.config
+    if config.barrier == "none":
+        return "Boehm, generational" if config.collector == BOEHM else str(config.collector)
+    plain = {name: pair for name, pair, *_ in PAIRS}
+    return config.barrier if plain.get(config.barrier) == config.collector else f"{config.barrier}, {config.collector}"
+
+
+def _held_up(one: Billed) -> Spread:
+    """Nine in ten of the stops and waits for memory are shorter, in each invocation."""
+    return one.cell.each(
+        lambda outcome: percentile(
+            [pause.pause_ns for pause in outcome.pauses] + [stall.stall_ns for stall in outcome.stalls], 90
+        )
+    )
+
+
+COUNT = Unit("", lambda value, digits=2: format_number(value, digits), scale="linear")
+PROGRAM = Names("program", _program, order=["gcbench", "graph_edits"])
+WHO = Names(
+    "",
+    who,
+    order=[STOPPED, *(barrier for barrier, *_ in PAIRS[1:])],
+    looks={STOPPED: barrier_look("none"), "Boehm, generational": Look(colour="#332288", marker="*", dashed=True)}
+    | {barrier: barrier_look(barrier) for barrier, *_ in PAIRS[1:]},
+)
+MUTATORS = Measure("mutators", RATIO.log, lambda one: one.mutators)
+TOGETHER = Measure("mutators and collector", RATIO.log, lambda one: one.together)
+FAULTS = Measure("faults an operation", COUNT, lambda one: one.cell.each(faults_per_operation))
+HELD_UP = Measure("90th percentile\nof stops and waits", NS, _held_up)
+MEASURES = (MUTATORS, TOGETHER, HELD_UP)
+
+
+def _table(measure: Measure) -> Across:
+    return Across(
+        rows=WHO, columns=PROGRAM, value=measure.ranged, title=measure.title.replace("\n", " "),
+        keep=lambda one: bool(measure.value(one)),
+    )  # fmt: skip
+
+
+REPORT = Report(
+    title="The bill: processor time for an operation, relative to stop-the-world without a barrier.",
+    figure=[[Rows(rows=WHO, x=MEASURES, per=PROGRAM, words=True)]],
+    table=[_table(each) for each in (MUTATORS, TOGETHER, FAULTS, HELD_UP)],
+    by=WHO,
+    cells=billed,
+)
+figures, table = REPORT.figures, REPORT.table
