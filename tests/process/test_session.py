@@ -102,9 +102,11 @@ def test_the_number_of_rounds_the_threshold_and_the_trigger_are_obeyed() -> None
             )
         )
 
+    stopped = Config(heap="ring", barrier="none", collector="stop-the-world", duration_s=0.3, heap_bytes=32 * MIB)
     assert {cycle.rounds for cycle in run(rounds=0).cycles} == {0}
     assert {cycle.rounds for cycle in run(rounds=3, shrink=1, aim_ns=0).cycles} <= {1, 2, 3}
-    early, late = run(heap_bytes=32 * MIB, trigger=0.1), run(heap_bytes=32 * MIB, trigger=0.9)
+    # With the world stopped nothing is allocated during a cycle, and none begins before its time.
+    early, late = (one(evolve(stopped, collector_params={"trigger": trigger})) for trigger in (0.1, 0.9))
     assert len(early.cycles) / early.allocated_bytes > 2 * len(late.cycles) / late.allocated_bytes
     timed = run(heap_bytes=64 * MIB, trigger=1.0, every_s=0.005)
     assert "time" in {cycle.cause for cycle in timed.cycles}, timed.cycles

@@ -95,8 +95,9 @@ def test_bursts_dirty_exactly_as_many_pages(needs) -> None:
             (found,) = measure(config)
             assert found.error == ""
             remarks = [pause.dirty_granules for pause in found.pauses if pause.kind == "remark"]
-            # A mutator that was not woken in time leaves fewer, and none leaves more.
-            assert max(remarks) == 100, (barrier, mutators)
+            # A mutator that was not woken in time leaves fewer, and none leaves more; but the first remark also looks
+            # at what the building has begun to fill.
+            assert max(remarks[1:]) == 100, (barrier, mutators)
 
 
 def test_bursts_are_a_function_of_seed_and_number_alone() -> None:

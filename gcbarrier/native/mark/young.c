@@ -122,6 +122,26 @@ static void look(gcb_marking *marking, bool all) {
   }
 }
 
+/* What was built before there was any cycle is not taken for young: nobody knows yet what of it lives, and
+ * most of it may. */
+static void add_built(gcb_marking *marking, gcb_dirty_set *pages) {
+  gcb_blocks *blocks = marking->blocks;
+  for (size_t block = 0; block < blocks->blocks; block++) {
+    uint64_t bit = UINT64_C(1) << (block & 63);
+    /* acquire: see enter() in heap/alloc.c */
+    if (!(atomic_fetch_and_explicit(&blocks->opened[block >> 6], ~bit, memory_order_acq_rel) & bit))
+      continue;
+    size_t first = block * BLOCK_PAGES, end = first + BLOCK_PAGES, from = gcb_allocated_from(blocks, block);
+    if (from != SIZE_MAX)
+      gcb_open_block(blocks, block);
+    gcb_block_kind kind = gcb_kind(atomic_load_explicit(&blocks->block_state[block], memory_order_acquire));
+    if (kind == GCB_HEAD)
+      gcb_open_block(blocks, block); /* looked at as a whole, once it is known to live */
+    else if (from > first)
+      gcb_dirty_add(pages, first, (from < end ? from : end) - first);
+  }
+}
+
 int gcb_young_begin(gcb_marking *marking) {
   gcb_watch *watch = marking->watch;
   const alive live = {marking->blocks, marking->blocks->live, marking->blocks->live};
@@ -141,6 +161,9 @@ int gcb_young_begin(gcb_marking *marking) {
   /* Nothing is marked yet, so nothing need be looked at again: cheaper than to arm them late. What is on them
    * and doesn't live by `live` was allocated since, in opened blocks. */
   keep_living(&live, watch, &watch->pending);
+  if (!watch->ever_armed)
+    add_built(marking, &watch->pending);
+  watch->ever_armed = true;
   if (gcb_ranges_arm(watch, &watch->pending))
     return -1;
   gcb_dirty_clear(&watch->pending);

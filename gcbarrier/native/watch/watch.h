@@ -22,7 +22,7 @@ typedef struct gcb_watch {
   gcb_dirty_set pending;
   /* More than half of what was armed was written while the last cycle marked: such pages are armed when the
    * marker is done, since each would cost a fault before. */
-  bool hot;
+  bool hot, ever_armed;
   bool managed;                 /* mutators write here, and what was written is their collector's business */
   struct gcb_cycle *cycle;      /* theirs: gcb_grey() and rearmed() are told of the barrier alone */
   struct gcb_watcher *watchers; /* alone.c: threads that were told of; under the lock */
