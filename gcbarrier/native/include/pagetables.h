@@ -182,9 +182,9 @@ static inline int gcb_pagemap_rearm_chosen(gcb_barrier *barrier, size_t first_pa
   for (size_t at = first_page, stop = first_page + pages, from, to; !failed;) {
     bool more = gcb_next_armed(p->written.words, &at, stop, &from, &to);
     size_t gap_from, gap_end = end, watched = end;
-    if (more && end > first && from - end <= BRIDGED)
-      (void)gcb_next_armed(barrier->armed, &gap_end, from, &gap_from, &watched);
-    bool bridged = more && end > first && from - end <= BRIDGED && gap_from == end && watched == from;
+    bool bridged = more && end > first && from - end <= BRIDGED &&
+                   gcb_next_armed(barrier->armed, &gap_end, from, &gap_from, &watched) && gap_from == end &&
+                   watched == from;
     if (!bridged) {
       if (end > first)
         failed = gcb_pagemap_scan_run(barrier, first, end - first, category, flags, dirty);
