@@ -1,9 +1,9 @@
 /* Asynchronous write-protection, and the kernel's log of the faults: the dirty set as a list.
  *
- * `open` (as in: open to writing) holds the pages that are known not to be armed. A page that isn't armed is
- * in there, or its record is in a ring, or its fault is just being handled: so whoever drains the rings knows
- * all of them, unless the rings have a gap (fault_threads.h); then the page tables are asked, all of them,
- * and until that has succeeded it is owed.
+ * `open` (as in: open to writing) holds the watched pages that are known not to be armed. One that isn't
+ * armed is in there, or its record is in a ring, or its fault is just being handled: so whoever drains the
+ * rings knows all of them, unless the rings have a gap (fault_threads.h); then the page tables are asked, all
+ * of them, and until that has succeeded it is owed.
  *
  * The log says where to look, and PAGEMAP_SCAN looks: re-arming scans, in each 2 MiB that has a logged page,
  * from its first to its last. What the scan re-arms it reports, in one step, whatever the log knew of it; and
@@ -265,6 +265,7 @@ static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
     return -1;
   f->owed = GCB_NO_GAP;
   add_open(f, dirty);
+  gcb_dirty_keep_armed(dirty, barrier->armed);
   return 0;
 }
 

@@ -49,7 +49,7 @@ int main(void) {
     return 1;
   while (gcb_wait(space, UINT64_C(10000000000)) != 3) /* built */
     ;
-  if (gcb_begin_cycle(space) || gcb_arm(space) || gcb_mark(space, true))
+  if (gcb_begin_cycle(space) || gcb_arm(space, true) || gcb_mark(space, true))
     return 1;
   while (!filled)
     usleep(100);

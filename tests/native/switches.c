@@ -60,7 +60,7 @@ static uint64_t checksum(gcb_mutator *m) {
 
 static int cycle(gcb_space *space, uint32_t *read) {
   enum { ROUNDS = 8, AIM_NS = 1000000000 };
-  if (gcb_begin_cycle(space) || gcb_arm(space) || gcb_mark(space, true))
+  if (gcb_begin_cycle(space) || gcb_arm(space, true) || gcb_mark(space, true))
     return -1;
   uint32_t before = reads;
   if (gcb_remark(space, ROUNDS, AIM_NS))

@@ -63,7 +63,8 @@ int gcb_cycle_arm(gcb_cycle *cycle, bool black) {
   gcb_rounds_armed(&cycle->rounds);
   cycle->switches = gcb_own_switches();
   gcb_oracle_armed(cycle);
-  /* Only now: a black object is never visited, so its every store must come after arming. */
+  /* Only now: a black object is never visited, so its every store must come after arming, or lie on a page
+   * that is not armed and will be looked at. */
   if (black)
     gcb_allocate_black(cycle->world, true);
   record(cycle, GCB_EV_ARM, start_ns, watch->dirty.granules);
@@ -135,12 +136,14 @@ static int collect_and_arm(gcb_cycle *cycle) {
   if (gcb_young_arm(cycle->marking))
     return -1;
   gcb_oracle_chosen(cycle);
-  gcb_dirty_clear(&watch->pending);
   size_t chosen = first ? gcb_ranges_count(watch) - armed : 0;
   if (watch->ops->collect(&watch->barrier, true, &watch->dirty))
     return -1;
   if (first)
     watch->hot = watch->dirty.count > chosen + armed / 2;
+  /* Whatever is reported: a page that was armed before without need, and not written since, would not be. */
+  gcb_dirty_join(&watch->dirty, &watch->pending);
+  gcb_dirty_clear(&watch->pending);
   return 0;
 }
 
@@ -177,7 +180,9 @@ static int64_t collect(gcb_cycle *cycle, bool rearm) {
   watch->barrier.fell_back = false;
   gcb_enter_phase(world, GCB_IN_COLLECT);
   watch->barrier.rearmed = rearm && world->stop_depth == 0 && gcb_is_helped(world) ? rearmed : NULL;
+  watch->barrier.running = world->stop_depth == 0;
   int failed = collect_all(cycle, rearm);
+  watch->barrier.running = false;
   watch->barrier.rearmed = NULL;
   gcb_enter_phase(world, GCB_IN_CYCLE);
   if (failed)
@@ -325,7 +330,8 @@ int gcb_cycle_sweep(gcb_cycle *cycle) {
   for (size_t block = 0, end; block < blocks && !failed; block = end) {
     end = blocks - block > PART ? block + PART : blocks;
     freed += gcb_sweep_blocks(cycle->blocks, block, end);
-    if (cycle->watch->armed_pages)
+    /* Not in mid-cycle: what lives now is not yet in `live`. */
+    if (cycle->watch->armed_pages && !cycle->begun)
       failed = gcb_young_release(cycle->marking, block, end);
   }
   gcb_enter_phase(cycle->world, GCB_IN_CYCLE);

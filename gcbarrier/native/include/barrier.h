@@ -166,7 +166,7 @@ typedef struct gcb_barrier {
   void *state;            /* the barrier's own, between open() and close() */
   uint32_t threads;       /* so many will attach; 0: nobody knows. Set before the first attach() */
   unsigned granule_shift; /* log2 of a granule's bytes: GCB_PAGE_SHIFT, unless open() sets 4 to 12 */
-  bool running;           /* mutators may store during this collect() */
+  bool running;           /* set by the core of a heap: mutators may store during this collect() */
   bool fell_back;         /* by collect(): this one was done in another, slower way than the barrier's own */
   /* Null, or collect(rearm = true) may call it, as often as it likes: what it has added to the set so far has
    * been re-armed, and may be read and taken out from now on. */

@@ -107,7 +107,7 @@ void gcb_mark_together(gcb_marking *marking); /* region by region, until little 
 void gcb_crew_free(gcb_marking *marking);
 
 /* young.c: what is armed and what is not, for barriers that leave it to the core. The collector's thread
- * only. What was allocated or written since it was last armed is pending from now on. */
+ * only. At the beginning of a cycle: what is old is armed, or pending where it is written all the time. */
 int gcb_young_begin(gcb_marking *marking);
 /* Pages that are not armed and on which something lives are watched from the next collect(rearm = true) on;
  * the caller empties `pending`, where they are. */

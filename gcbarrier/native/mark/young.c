@@ -2,7 +2,7 @@
  * no fault, and what dies young is never armed at all. When the marker is done, the pages on which something
  * lives are armed, in runs, and looked at once after that; from then on they are like any other.
  *
- * What holds whenever a cycle begins: a page that holds objects is armed, or is pending, or its block is
+ * What holds whenever a cycle begins: a page that holds references is armed, or is pending, or its block is
  * opened.
  * - allocation opens a block before it hands out memory there (heap/alloc.c);
  * - what was written and not armed again is pending;

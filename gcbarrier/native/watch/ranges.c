@@ -11,7 +11,7 @@ static size_t words_of(const gcb_watch *watch) {
 /* Huge pages of the tracked view are armed as a whole or not at all, whatever part of them is asked for. */
 static bool may_choose(const gcb_watch *watch, const gcb_view *view) {
   const gcb_barrier_ops *ops = watch->ops;
-  return ops && ops->tracks && ops->arm_range && ops->release_range &&
+  return ops && ops->tracks && !ops->snapshot && ops->arm_range && ops->release_range &&
          watch->barrier.granule_shift == GCB_PAGE_SHIFT &&
          (view->memory == GCB_SHMEM || view->memory == GCB_ANONYMOUS);
 }
