@@ -27,6 +27,8 @@ typedef struct gcb_rescan_list {
   gcb_helper own;      /* of the collector's thread */
   gcb_helper *helpers; /* one for each mutator; null: there are none yet */
   uint32_t helper_count;
+  uint64_t found;  /* references to what was not marked, ever */
+  bool remembered; /* the granules are a remembered set: only what is old is looked at */
 } gcb_rescan_list;
 
 /* References into one region that nobody has looked up yet (parcels.c). */
@@ -59,6 +61,7 @@ typedef struct gcb_marker {
   uint32_t spare[GCB_SPARE], spares; /* free parcels of its own */
   size_t region;                     /* that it is visiting */
   uint64_t objects, bytes;           /* visited since the cycle began */
+  uint64_t aged;                     /* bytes of those that were live when it began, if anybody asks */
 } gcb_marker;
 
 typedef struct gcb_marking {
@@ -69,8 +72,9 @@ typedef struct gcb_marking {
   bool spilled;
   /* What is visited on a page that isn't armed makes it pending (young.c). `unlogged`: not all of it did. */
   bool logs_visits, unlogged;
-  bool forks; /* a child marks in this memory, and keeps no count of grey bits for us */
-  bool spins; /* every thread has a processor of its own, so that whoever waits may spin */
+  bool arms_all; /* what lives is armed whether or not somebody allocates there: mutators are stopped */
+  bool forks;    /* a child marks in this memory, and keeps no count of grey bits for us */
+  bool spins;    /* every thread has a processor of its own, so that whoever waits may spin */
   gcb_region *regions;
   size_t region_count;
   unsigned region_shift; /* log2 of a region's granules */
@@ -84,6 +88,12 @@ typedef struct gcb_marking {
   gcb_rescan_list rescan;
   size_t metadata_bytes; /* beside what was carved */
 } gcb_marking;
+
+/* Whether the bytes of an object that is visited count as aged: it is old once it has lived through another
+ * cycle, and was there when this one began. */
+static inline bool gcb_ages(const gcb_blocks *blocks, size_t granule) {
+  return GCB_UNLIKELY(blocks->survivals > 1) && gcb_bit(blocks->live, granule);
+}
 
 /* By the heap's size; then its parts of the metadata, which without memory only counts; then the rest. */
 void gcb_marking_lay_out(gcb_marking *marking, gcb_blocks *blocks, gcb_watch *watch);

@@ -171,7 +171,7 @@ int gcb_young_begin(gcb_marking *marking) {
 }
 
 int gcb_young_arm(gcb_marking *marking) {
-  look(marking, false);
+  look(marking, marking->arms_all);
   return gcb_ranges_arm(marking->watch, &marking->watch->pending);
 }
 
