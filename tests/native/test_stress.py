@@ -402,7 +402,7 @@ MUTANTS = {
     ),
     "the last collect of a cycle lets the barrier go": Mutant(
         NATIVE / "cycle/cycle.c",
-        "collect(cycle, gcb_sticks(cycle)) < 0",
+        "collect(cycle, gcb_stays_armed(cycle)) < 0",
         "collect(cycle, false) < 0",
         barrier="log",
         policy="minor",
@@ -415,8 +415,28 @@ MUTANTS = {
     ),
     "black before the remembered set is taken": Mutant(
         NATIVE / "cycle/minor.c",
-        "  int64_t dirty = gcb_cycle_collect(cycle, true, stopped);\n",
-        "  gcb_allocate_black(cycle->world, true);\n  int64_t dirty = gcb_cycle_collect(cycle, true, stopped);\n",
+        "  if (known || cycle->sticky.minor) {\n",
+        "  gcb_allocate_black(cycle->world, true);\n  if (known || cycle->sticky.minor) {\n",
+        barrier="cards",
+        policy="minor",
+    ),
+    "a stopped cycle arms no page on which somebody allocates": Mutant(
+        NATIVE / "cycle/minor.c", "  cycle->marking->arms_all = true;\n", "", LOST, policy="minor"
+    ),
+    "what a cycle leaves pending is not remembered": Mutant(
+        NATIVE / "cycle/minor.c",
+        "  gcb_blocks_keep_marks(cycle->blocks);\n",
+        "  gcb_blocks_keep_marks(cycle->blocks);\n  if (cycle->watch->pending.words)\n"
+        "    gcb_dirty_clear(&cycle->watch->pending);\n",
+        LOST,
+        policy="minor",
+    ),
+    "a full cycle arms nothing at its end": Mutant(
+        NATIVE / "cycle/cycle.c",
+        "  if (!failed)\n    failed = gcb_sticky_rearm(cycle);\n",
+        "",
+        LOST,
+        barrier="cards",
         policy="minor",
     ),
     "old is who was live when the last cycle began": Mutant(

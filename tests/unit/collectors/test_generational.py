@@ -35,7 +35,7 @@ class Played:
         self.calls.append("collect")
         return next(self._dirty)
 
-    def remark(self, *, rounds: int, aim_ns: int) -> None:
+    def remark(self, *, rounds: int, aim_ns: int) -> None:  # noqa: ARG002
         self.calls.append(f"remark after {rounds}")
 
     def note(self, name: str, value: float) -> None:
