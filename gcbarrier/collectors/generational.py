@@ -74,6 +74,12 @@ def _mark_concurrently(heap: Heap, params: Params) -> None:
     heap.remember()
     if params.black == "always":
         heap.allocate_black()
+    elif params.rounds:
+        # What is reported once something is black the next cycle looks at again: so pages that are armed for the first
+        # time come before.
+        heap.mark()
+        heap.collect(rearm=True)
+        heap.rescan()
     mostly_concurrent.mark(heap, params)
 
 

@@ -389,7 +389,7 @@ MUTANTS = {
     ),
     "the remembered set is forgotten": Mutant(
         NATIVE / "cycle/minor.c",
-        "  seen->objects = gcb_rescan_dirty(cycle->marking);\n",
+        "  seen->objects = gcb_rescan_remembered(cycle->marking);\n",
         "  gcb_dirty_clear(&cycle->watch->dirty);\n",
         policy="minor",
     ),

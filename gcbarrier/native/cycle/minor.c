@@ -136,10 +136,7 @@ static void scan_remembered(gcb_cycle *cycle) {
     return;
   }
   gcb_enter_phase(cycle->world, GCB_IN_RESCAN);
-  /* Written and read while nobody takes granules: see gcb_rescan_dirty(). */
-  cycle->marking->rescan.remembered = true;
-  seen->objects = gcb_rescan_dirty(cycle->marking);
-  cycle->marking->rescan.remembered = false;
+  seen->objects = gcb_rescan_remembered(cycle->marking);
   gcb_enter_phase(cycle->world, GCB_IN_CYCLE);
   seen->references = cycle->marking->rescan.found - before;
   gcb_record(&cycle->world->events, GCB_EV_RESCAN, start_ns, seen->objects);

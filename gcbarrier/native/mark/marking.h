@@ -17,6 +17,10 @@ typedef struct gcb_helper {
   uint32_t found[GCB_FOUND]; /* granules that were not marked */
   size_t count;
   uint64_t objects;
+  /* Of a remembered set the block that was looked into last, and whether anything is old there: most of what
+   * is young lies in blocks of its own, and is written all over. */
+  size_t block;
+  bool old_there;
 } gcb_helper;
 
 /* Granules to be rescanned, for whoever takes them. */
@@ -134,8 +138,9 @@ void gcb_rescan_close(gcb_rescan_list *rescan);
 int gcb_rescan_admit(gcb_rescan_list *rescan, uint32_t mutators);            /* once */
 size_t gcb_help_rescan(gcb_marking *marking, uint32_t mutator, size_t most); /* by a mutator; granules */
 /* The collector's thread only: */
-uint64_t gcb_rescan_dirty(gcb_marking *marking); /* empties the dirty set; objects looked at */
-void gcb_rescan_early(gcb_marking *marking);     /* hands out what the dirty set holds, during a collect */
-void gcb_rescan_drop(gcb_marking *marking);      /* forgets what was handed out */
+uint64_t gcb_rescan_dirty(gcb_marking *marking);      /* empties the dirty set; objects looked at */
+uint64_t gcb_rescan_remembered(gcb_marking *marking); /* the same, of what is old alone */
+void gcb_rescan_early(gcb_marking *marking); /* hands out what the dirty set holds, during a collect */
+void gcb_rescan_drop(gcb_marking *marking);  /* forgets what was handed out */
 
 #endif

@@ -83,6 +83,18 @@ static uint64_t live_word(const gcb_marking *marking, size_t word) {
   return gcb_word(blocks->mark, word) | gcb_word(blocks->black, word);
 }
 
+/* Asked for each granule, and found out for each block. */
+static bool anything_old(const gcb_marking *marking, gcb_helper *helper, size_t block) {
+  if (helper->block == block)
+    return helper->old_there;
+  uint64_t any = 0;
+  for (size_t word = block * GCB_BLOCK_WORDS; !any && word < (block + 1) * GCB_BLOCK_WORDS; word++)
+    any = live_word(marking, word);
+  helper->block = block;
+  helper->old_there = any;
+  return any;
+}
+
 /* The last live object of the block that starts before bit `at` of the bitmap; SIZE_MAX: none. */
 static size_t last_before(const gcb_marking *marking, size_t at, size_t block_word) {
   size_t word = at >> 6;
@@ -109,6 +121,8 @@ static uint64_t rescan_range(const gcb_marking *marking, gcb_helper *helper, siz
     scan_slots(blocks, helper, head, from, to);
     return 1;
   }
+  if (marking->rescan.remembered && !anything_old(marking, helper, block))
+    return 0;
   uint64_t objects = 0;
   size_t spanning = last_before(marking, first, block * GCB_BLOCK_WORDS);
   if (spanning != SIZE_MAX) {
@@ -246,6 +260,19 @@ uint64_t gcb_rescan_dirty(gcb_marking *marking) {
     if (is_open(rescan))
       objects += close(marking);
   }
+  return objects;
+}
+
+/* What is remembered is seen by all who take granules: they begin when the first of these are handed out, and
+ * are done before gcb_rescan_dirty() returns. */
+uint64_t gcb_rescan_remembered(gcb_marking *marking) {
+  gcb_rescan_list *rescan = &marking->rescan;
+  rescan->own.block = GCB_NO_BLOCK;
+  for (uint32_t i = 0; i < rescan->helper_count; i++)
+    rescan->helpers[i].block = GCB_NO_BLOCK;
+  rescan->remembered = true;
+  uint64_t objects = gcb_rescan_dirty(marking);
+  rescan->remembered = false;
   return objects;
 }
 
