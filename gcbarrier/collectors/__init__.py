@@ -40,9 +40,9 @@ class Triggered:
     every_s: float = field(default=0.0, validator=validators.ge(0))
     """It also begins so many seconds after the last one ended; 0: only when memory asks for it."""
 
-    def due_bytes(self, free_bytes: int) -> int:
-        """After so much allocation a cycle begins, where the last one left ``free_bytes``."""
-        return int(self.trigger * free_bytes)
+    def due_bytes(self, latest: int) -> int:
+        """After how much allocation the next cycle begins: ``latest``, by the trigger, unless it is to be sooner."""
+        return latest
 
 
 @frozen(kw_only=True)

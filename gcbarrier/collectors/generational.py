@@ -40,10 +40,9 @@ class Params(mostly_concurrent.Params):
     concurrent: bool = True
     """Mark while mutators run; False: minor cycles and full ones are a pause each."""
 
-    def due_bytes(self, free_bytes: int) -> int:
-        """The nursery, if so much is free."""
-        share = super().due_bytes(free_bytes)
-        return min(self.nursery_bytes, share) if self.nursery_bytes else share
+    def due_bytes(self, latest: int) -> int:
+        """The nursery."""
+        return min(self.nursery_bytes, latest) if self.nursery_bytes else latest
 
 
 def collect(heap: Heap, params: Params) -> None:

@@ -44,7 +44,11 @@ int gcb_cycle_begin(gcb_cycle *cycle) {
 /* Where the barrier lets the core choose, what was armed stays armed from cycle to cycle. */
 static int arm(gcb_cycle *cycle) {
   gcb_watch *watch = cycle->watch;
-  return watch->armed_pages ? gcb_young_begin(cycle->marking) : watch->ops->arm(&watch->barrier);
+  if (!watch->armed_pages)
+    return watch->ops->arm(&watch->barrier);
+  /* In a stop all that lives is armed when everything is marked. */
+  bool early = !watch->hot && cycle->world->stop_depth == 0;
+  return gcb_young_begin(cycle->marking, early, gcb_sticks(cycle) ? &watch->dirty : NULL);
 }
 
 static void allocate_black(gcb_cycle *cycle) {

@@ -163,31 +163,37 @@ static int arm(gcb_cycle *cycle) {
 }
 
 int64_t gcb_cycle_remember(gcb_cycle *cycle, bool stopped) {
-  bool known = cycle->watch->armed;
   if (sticks_in_cycle(cycle))
     return -1;
   if (cycle->sticky.remembered)
     return gcb_set_error("the remembered set was taken already");
-  if (!known && arm(cycle))
-    return -1;
-  if (known || cycle->sticky.minor) {
+  bool known = cycle->watch->armed || cycle->watch->armed_pages;
+  if (cycle->watch->armed) {
     if (gcb_cycle_collect(cycle, true, stopped) < 0)
       return -1;
     gcb_announce_armed(cycle->world);
+  } else if (arm(cycle))
+    return -1;
+  if (known)
     scan_remembered(cycle);
-    gcb_rounds_armed(&cycle->rounds); /* that was none of its rounds */
-    cycle->switches = gcb_own_switches();
-  }
+  gcb_rounds_armed(&cycle->rounds); /* that was none of its rounds */
+  cycle->switches = gcb_own_switches();
   cycle->sticky.remembered = true;
   carry(cycle);
   return (int64_t)cycle->sticky.seen.granules;
 }
 
-/* With the mutators stopped nobody allocates: all pages on which something lives may be armed. */
-static int collect_stopped(gcb_cycle *cycle) {
+/* With everything marked and the mutators stopped: what isn't armed is, and what was written before this is
+ * nobody's business any more, but for the sake of those that are not old after one cycle. */
+static int arm_all(gcb_cycle *cycle) {
+  gcb_watch *watch = cycle->watch;
+  bool hot = watch->hot; /* this collect tells nothing of that */
+  watch->armed = true;
   cycle->marking->arms_all = true;
   int failed = gcb_cycle_collect(cycle, true, false) < 0 ? -1 : 0;
   cycle->marking->arms_all = false;
+  watch->hot = hot;
+  gcb_dirty_clear(&watch->dirty);
   return failed;
 }
 
@@ -196,31 +202,27 @@ int gcb_cycle_minor(gcb_cycle *cycle) {
     return -1;
   if (!cycle->sticky.minor)
     return gcb_set_error("no object is old: a full cycle comes first");
+  bool chosen = cycle->watch->armed_pages;
   gcb_stop_world(cycle->world, cycle->marking->crew != NULL);
-  int failed = (!cycle->watch->armed && arm(cycle)) || collect_stopped(cycle) ? -1 : 0;
+  int failed = chosen ? arm(cycle) : gcb_cycle_collect(cycle, true, false) < 0 ? -1 : 0;
   if (!failed) {
     scan_remembered(cycle);
     failed = gcb_cycle_mark(cycle, true);
   }
+  if (!failed && chosen)
+    failed = arm_all(cycle);
   failed = gcb_cycle_finish_marking(cycle, GCB_PAUSE_MINOR, failed);
   gcb_announce_armed(cycle->world);
   return failed;
 }
 
-/* Nobody is black in this pause, so nothing need be carried but for the sake of those that are not old after
- * one cycle. */
 int gcb_sticky_rearm(gcb_cycle *cycle) {
   if (!gcb_sticks(cycle))
     return 0;
   carry(cycle);
   if (!cycle->sticky.carries)
     gcb_dirty_clear(&cycle->sticky.carried);
-  if (!cycle->watch->armed && (arm(cycle) || gcb_stays_armed(cycle)))
-    return cycle->watch->armed ? 0 : -1;
-  if (collect_stopped(cycle))
-    return -1;
-  gcb_dirty_clear(&cycle->watch->dirty);
-  return 0;
+  return gcb_stays_armed(cycle) && !cycle->watch->armed ? arm(cycle) : arm_all(cycle);
 }
 
 void gcb_sticky_flip(gcb_cycle *cycle) {

@@ -122,7 +122,9 @@ void gcb_crew_free(gcb_marking *marking);
 
 /* young.c: what is armed and what is not, for barriers that leave it to the core. The collector's thread
  * only. What was allocated or written since it was last armed is pending from now on. */
-int gcb_young_begin(gcb_marking *marking);
+/* early: what of it was live after the last cycle is armed now. found (null: nobody asks): that is added to
+ * it. */
+int gcb_young_begin(gcb_marking *marking, bool early, gcb_dirty_set *found);
 /* Pages that are not armed and on which something lives are watched from the next collect(rearm = true) on;
  * the caller empties `pending`, where they are. */
 int gcb_young_arm(gcb_marking *marking);
