@@ -40,6 +40,10 @@ class Triggered:
     every_s: float = field(default=0.0, validator=validators.ge(0))
     """It also begins so many seconds after the last one ended; 0: only when memory asks for it."""
 
+    def due_bytes(self, latest: int) -> int:
+        """After how much allocation the next cycle begins: ``latest``, by the trigger, unless it is to be sooner."""
+        return latest
+
 
 @frozen(kw_only=True)
 class Marking(Triggered):

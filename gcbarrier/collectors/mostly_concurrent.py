@@ -34,6 +34,12 @@ def collect(heap: Heap, params: Params) -> None:
     """One cycle."""
     heap.set_markers(params.markers)
     heap.arm(black=params.black == "always")
+    mark(heap, params)
+    heap.sweep()
+
+
+def mark(heap: Heap, params: Params) -> None:
+    """From the moment on from which writes are noticed, to the end of the pause."""
     heap.mark()
     if params.black == "late":
         heap.allocate_black()
@@ -48,4 +54,3 @@ def collect(heap: Heap, params: Params) -> None:
             break
         before = dirty
     heap.remark(rounds=left, aim_ns=params.aim_ns)
-    heap.sweep()

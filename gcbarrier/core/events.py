@@ -63,7 +63,7 @@ class Kind(IntEnum):
     """The end of a cycle [live bytes]."""
 
 
-PAUSE_KINDS = ("", "remark", "rearm", "full", "prototype", "snapshot", "fork", "flip")
+PAUSE_KINDS = ("", "remark", "rearm", "full", "prototype", "snapshot", "fork", "flip", "minor")
 """``gcb_pause_kind``."""
 
 _PAUSE_PHASES = (Kind.TTSP, Kind.ROOTS, Kind.COLLECT, Kind.RESCAN, Kind.MARK, Kind.RESUME)

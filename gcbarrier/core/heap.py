@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcbarrier.core.events import EVENT
-from gcbarrier.core.library import Space
 from gcbarrier.core.prototype import Memory, Prototype
+from gcbarrier.core.sticky import Sticky
 from gcbarrier.core.times import SLOW, SLOW_AT_MOST
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Barrier, Note, Number
@@ -41,7 +41,7 @@ class Wanted(IntEnum):
     """All mutators have ended."""
 
 
-class Heap(Space):
+class Heap(Sticky):
     """A heap of ``size_bytes`` (whole MiB) over a barrier; a context manager.
 
     ``core`` is the compiled core's folder, ``library`` the compiled barrier (None: no barrier) and ``promises`` what
@@ -85,6 +85,8 @@ class Heap(Space):
         self._mutators = 0
         self._cycle = 0
         self._notes: list[Note] = []
+        self._wanted = Wanted.NOTHING
+        self._waits = 0
 
     def close(self) -> None:
         """End what still runs and give the memory back. Again does nothing."""
@@ -140,7 +142,8 @@ class Heap(Space):
 
     def wait(self, timeout_s: float) -> Wanted:
         """Wait until the collector's thread is wanted, or for ``timeout_s``."""
-        return Wanted(self._lib.gcb_wait(self._space, max(int(timeout_s * 1e9), 0)))
+        self._wanted = Wanted(self._lib.gcb_wait(self._space, max(int(timeout_s * 1e9), 0)))
+        return self._wanted
 
     def set_trigger(self, allocated_bytes: int) -> None:
         """Be wanted (once) when so much has been allocated since the last remark."""
@@ -241,9 +244,10 @@ class Heap(Space):
     # The phases of a cycle
 
     def begin_cycle(self) -> None:
-        """Clear the marks; sweep what the last cycle left."""
+        """Clear the marks, unless they :meth:`stick`; sweep what the last cycle left."""
         self._check(self._lib.gcb_begin_cycle(self._space))
         self._cycle += 1
+        self._waits = self._waits + 1 if self._wanted is Wanted.MEMORY else 0
 
     def snapshot(self) -> None:
         """In a pause: arm, and mark from the roots as they are then. For barriers that promise a ``snapshot``."""
@@ -323,6 +327,11 @@ class Heap(Space):
         """A pause in which everything is marked."""
         self._check(self._lib.gcb_full(self._space))
 
+    @property
+    def waits_in_a_row(self) -> int:
+        """This cycle and those right before it that began because a mutator waited for memory; 0: this one did not."""
+        return self._waits
+
     def sweep(self) -> None:
         """Find the free blocks, while mutators run (who sweep for themselves what they need before)."""
         self._check(self._lib.gcb_sweep(self._space))
@@ -354,8 +363,3 @@ class Heap(Space):
     def resume(self) -> None:
         """Let the mutators go again after :meth:`stop`."""
         self._lib.gcb_resume(self._space)
-
-    def _record(self, name: str, get: Any) -> dict[str, int]:
-        record = self._ffi.new(f"{name} *")
-        get(self._space, record)
-        return {field: int(getattr(record, field)) for field, _ in self._ffi.typeof(name).fields}

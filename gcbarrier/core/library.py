@@ -143,6 +143,11 @@ class Space:
             raise self._failure()
         return int(answer)
 
+    def _record(self, name: str, get: Any) -> dict[str, int]:
+        record = self._ffi.new(f"{name} *")
+        get(self._space, record)
+        return {field: int(getattr(record, field)) for field, _ in self._ffi.typeof(name).fields}
+
     def _failure(self) -> GcBarrierError:
         # A prototype's own exception says more than that its call failed.
         if self._binding and (problem := self._binding.failure()):

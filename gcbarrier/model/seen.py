@@ -18,7 +18,8 @@ class Pause:
     cycle: int
     kind: str
     """``remark``, ``rearm`` (a barrier that can't re-arm with mutators running), ``snapshot``, ``fork``,
-    ``flip`` (a forked child has marked), or ``full``."""
+    ``flip`` (a forked child has marked), ``minor`` (a remark, or all of the marking, of a cycle in which old objects
+    stayed marked), or ``full``."""
     start_ns: int
     pause_ns: int
     ttsp_ns: int

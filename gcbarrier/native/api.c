@@ -144,6 +144,26 @@ int gcb_full(gcb_space *space) {
   return gcb_cycle_full(&space->cycle);
 }
 
+int gcb_stick(gcb_space *space, uint32_t survivals) {
+  return gcb_cycle_stick(&space->cycle, survivals);
+}
+
+int gcb_forget_marks(gcb_space *space) {
+  return gcb_cycle_forget_marks(&space->cycle);
+}
+
+int64_t gcb_remember(gcb_space *space, bool stopped) {
+  return gcb_cycle_remember(&space->cycle, stopped);
+}
+
+int gcb_minor(gcb_space *space) {
+  return gcb_cycle_minor(&space->cycle);
+}
+
+void gcb_get_generation(const gcb_space *space, gcb_generation *seen) {
+  *seen = gcb_sticky_seen(&space->cycle);
+}
+
 int gcb_sweep(gcb_space *space) {
   return gcb_cycle_sweep(&space->cycle);
 }

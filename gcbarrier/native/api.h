@@ -103,6 +103,20 @@ int gcb_full(gcb_space *space);
 int gcb_sweep(gcb_space *space);
 void gcb_end_cycle(gcb_space *space);
 
+/* Sticky marks, in a cycle, once and for all: from its last pause on the barrier stays armed, and the next
+ * cycle begins with the old objects marked, those that have lived through `survivals` (1 or 2) cycles. Until
+ * then, and after gcb_forget_marks(), a cycle looks at everything. */
+int gcb_stick(gcb_space *space, uint32_t survivals);
+int gcb_forget_marks(gcb_space *space);
+/* With mutators running, in place of gcb_arm(): takes what was written since the last cycle, in a pause if it
+ * has to be, and marks what the old objects there refer to; how many granules. Nothing is allocated black
+ * yet.
+ */
+int64_t gcb_remember(gcb_space *space, bool stopped);
+/* The whole of a minor cycle's marking, in a pause. */
+int gcb_minor(gcb_space *space);
+void gcb_get_generation(const gcb_space *space, gcb_generation *seen);
+
 /* For prototypes whose pause holds Python: the pause is marked as that. Phases that stop the world may be
  * called in it. */
 void gcb_stop(gcb_space *space);

@@ -137,6 +137,7 @@ void gcb_space_free(gcb_space *space) {
   gcb_world_close(&space->world);
   gcb_watch_close(&space->watch);
   gcb_oracle_free(&space->cycle);
+  gcb_sticky_free(&space->cycle);
   gcb_marking_close(&space->marking);
   gcb_blocks_close(&space->blocks);
   gcb_view_unmap(&space->view);
@@ -168,7 +169,8 @@ int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, u
 }
 
 size_t gcb_metadata_bytes(const gcb_space *space) {
-  return space->metadata.bytes + space->marking.metadata_bytes + gcb_watch_metadata_bytes(&space->watch);
+  return space->metadata.bytes + space->marking.metadata_bytes + gcb_watch_metadata_bytes(&space->watch) +
+         gcb_sticky_metadata_bytes(&space->cycle);
 }
 
 void gcb_get_totals(gcb_space *space, gcb_totals *totals) {

@@ -245,7 +245,8 @@ class _Session:
 
     def _await_next(self, heap: Heap, *, live_bytes: int) -> None:
         free_bytes = max(heap.size_bytes - live_bytes, 0)
-        heap.set_trigger(trigger_bytes(self._params.trigger, free_bytes, self._allocated_meanwhile))
+        due = trigger_bytes(self._params.trigger, free_bytes, self._allocated_meanwhile)
+        heap.set_trigger(self._params.due_bytes(due))
 
     def _pauses(self, seen: NDArray[Any]) -> tuple[Pause, ...]:
         python_in_it = barriers.of(self._config).prototype is not None

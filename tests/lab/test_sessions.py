@@ -6,7 +6,7 @@ import pytest
 from verified import HEAPS, MIB, found_nothing, to_verify
 
 from gcbarrier import barriers, measure
-from gcbarrier.model import PAGE_BYTES, Config, Outcome, to_json
+from gcbarrier.model import PAGE_BYTES, Config, Outcome, evolve, to_json
 from gcbarrier.plugins import discovery
 
 BARRIERS = discovery.names("barriers")
@@ -45,6 +45,17 @@ def memory_kinds() -> list[Config]:
     ]
 
 
+def sticky() -> list[Config]:
+    return [
+        evolve(
+            to_verify("gcbench", SOFT_DIRTY, duration_s=1.5),
+            collector="generational",
+            collector_params={"concurrent": concurrent, "survivals": 2 - concurrent},
+        )
+        for concurrent in (False, True)
+    ]
+
+
 @pytest.fixture(scope="module")
 def measured(pytestconfig: pytest.Config) -> Callable[[], dict[str, Outcome]]:
     """What came of all configurations in one guest; measured when the first test asks."""
@@ -52,7 +63,7 @@ def measured(pytestconfig: pytest.Config) -> Callable[[], dict[str, Outcome]]:
 
     def ask() -> dict[str, Outcome]:
         if not found:
-            configs = [*combinations(whole=pytestconfig.getoption("--whole")), *memory_kinds()]
+            configs = [*combinations(whole=pytestconfig.getoption("--whole")), *memory_kinds(), *sticky()]
             outcomes = measure(*configs, machine="lab", seed=1)  # interleaved, in an order of its own
             found.update((to_json(outcome.invocation.config), outcome) for outcome in outcomes)
             assert len(found) == len(outcomes) == len(configs)
@@ -91,3 +102,14 @@ def test_soft_dirty_pages_are_as_large_as_what_maps_them(needs: Needs, measured)
         assert outcome.facts["granule_bytes"] == (2 * MIB if huge else PAGE_BYTES)
         # It splits nothing.
         assert outcome.facts["memory_mapped_after"] == ("2 MiB pages" if huge else "4 KiB pages")
+
+
+def test_old_objects_stay_marked_over_soft_dirty(needs: Needs, measured) -> None:
+    needs("lab")
+    for config in sticky():
+        outcome = measured()[to_json(config)]
+        assert outcome.error == ""
+        assert outcome.verification is not None
+        assert outcome.verification.lost_granules == 0
+        assert outcome.verification.checksum_matches
+        assert "minor" in {pause.kind for pause in outcome.pauses}

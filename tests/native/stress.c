@@ -6,8 +6,11 @@
  *
  * POLICY: stop (the world, for all of the marking), concurrent (re-arms while mutators run), rearm (re-arms
  * in a pause of its own), helped (the same by turns, mutators help from the second round on, and every other
- * cycle leaves all of it to its pause), snapshot (for barriers that log what is overwritten). EPOCH: the
- * heap's first. One line on stdout; exit status 1 when an object or a page was lost, with the reason. */
+ * cycle leaves all of it to its pause), snapshot (for barriers that log what is overwritten), minor (sticky
+ * marks: minor cycles by turns concurrent and stopped, and now and then a full one), aging (the same, and
+ * objects are old after two cycles), and of the two that re-arm in a pause minor-rearm and aging-rearm.
+ * EPOCH: the heap's first. One line on stdout; exit status 1 when an object or a page was lost, with the
+ * reason. */
 #include "api.h"
 #include "space.h"
 
@@ -29,6 +32,8 @@ enum { ID, CANARY, SCRATCH, EXPECTED, RAW = EXPECTED + SLOTS };
 enum { ROUNDS = 4, FEW_PAGES = 32 };
 
 static _Atomic uint64_t checked; /* objects whose identity was looked at */
+static bool built;               /* every mutator's thread is known to the barrier, and it may stay armed */
+static uint64_t minors;          /* cycles in which old objects stayed marked */
 
 typedef struct own {
   uint64_t next_id, checked;
@@ -301,16 +306,55 @@ static int mark_snapshot(gcb_space *space) {
   return gcb_remark(space, 0, 0);
 }
 
-static int mark_by(gcb_space *space, const char *policy) {
+enum { FULL_EVERY = 6 };
+
+/* What is allocated meanwhile is black by turns from the beginning on, from the end of marking on, or never;
+ * and now and then a cycle is given up, and all is marked with the world stopped. */
+static int remember_and_mark(gcb_space *space, bool rearm_stopped) {
+  enum { ALWAYS, LATE, NEVER, WAYS, GIVEN_UP = 8 };
+  static unsigned cycles;
+  unsigned way = ++cycles % WAYS;
+  if (gcb_remember(space, rearm_stopped) < 0 || (way == ALWAYS && gcb_allocate_black_from_now(space)) ||
+      gcb_mark(space, true) || (way == LATE && gcb_allocate_black_from_now(space)))
+    return -1;
+  if (cycles % GIVEN_UP == 0)
+    return gcb_full(space);
+  for (int round = 0; round < ROUNDS / 2; round++)
+    if (gcb_collect(space, true, rearm_stopped) < 0 || gcb_rescan(space))
+      return -1;
+  return gcb_remark(space, rearm_stopped ? 0 : 8, 0);
+}
+
+/* `short_of`: a mutator waits for memory, and whatever is dead is to be found now. */
+static int mark_young(gcb_space *space, uint32_t survivals, bool rearm_stopped, bool short_of) {
+  static uint32_t cycles;
+  gcb_generation seen;
+  if (!built)
+    return gcb_full(space);
+  cycles++;
+  if (gcb_stick(space, survivals))
+    return -1;
+  if (short_of)
+    return gcb_full(space);
+  if (cycles % FULL_EVERY == 0 && gcb_forget_marks(space))
+    return -1;
+  gcb_get_generation(space, &seen);
+  minors += seen.minor;
+  return cycles % 2 || !seen.minor ? remember_and_mark(space, rearm_stopped) : gcb_minor(space);
+}
+
+static int mark_by(gcb_space *space, const char *policy, bool short_of) {
   if (strcmp(policy, "stop") == 0)
     return gcb_full(space);
   if (strcmp(policy, "snapshot") == 0)
     return mark_snapshot(space);
+  if (strncmp(policy, "minor", 5) == 0 || strncmp(policy, "aging", 5) == 0)
+    return mark_young(space, policy[0] == 'm' ? 1 : 2, strchr(policy, '-') != NULL, short_of);
   return mark_concurrently(space, strcmp(policy, "rearm") == 0, strcmp(policy, "helped") == 0 ? 2 : 0);
 }
 
-static int cycle(gcb_space *space, const char *policy) {
-  if (gcb_begin_cycle(space) || mark_by(space, policy))
+static int cycle(gcb_space *space, const char *policy, bool short_of) {
+  if (gcb_begin_cycle(space) || mark_by(space, policy, short_of))
     return -1;
   gcb_sweep(space);
   gcb_end_cycle(space);
@@ -333,8 +377,9 @@ static int run(gcb_space *space, const char *policy, double seconds, uint32_t mu
     return fail(gcb_error());
   uint64_t deadline_ns = gcb_now_ns() + (uint64_t)(seconds * 1e9);
   static gcb_event events[4096];
-  while (gcb_wait(space, 200000) != 4) {
-    if (cycle(space, policy)) {
+  for (int wanted; (wanted = gcb_wait(space, 200000)) != 4;) {
+    built |= wanted == 3;
+    if (cycle(space, policy, wanted == 2)) {
       fail(gcb_error());
       return gcb_join(space, &program, &ignored) ? 1 : fail("a checksum was made of what is left");
     }
@@ -350,11 +395,12 @@ static int run(gcb_space *space, const char *policy, double seconds, uint32_t mu
   gcb_get_totals(space, &totals);
   gcb_get_verification(space, &truth);
   printf("cycles %llu checked %llu reported %llu written %llu false %llu lost %llu operations %llu "
-         "helped %llu\n",
+         "helped %llu minors %llu\n",
          (unsigned long long)truth.cycles, (unsigned long long)atomic_load(&checked),
          (unsigned long long)truth.reported, (unsigned long long)truth.written,
          (unsigned long long)truth.false_dirty, (unsigned long long)truth.lost,
-         (unsigned long long)totals.operations, (unsigned long long)space->marking.helped);
+         (unsigned long long)totals.operations, (unsigned long long)space->marking.helped,
+         (unsigned long long)minors);
   return truth.lost ? fail("pages were written and not reported") : 0;
 }
 

@@ -26,6 +26,8 @@ COLLECTORS = {
     # The trigger is so small that a cycle follows upon the other; the pauses between operations let it get on.
     "concurrent": ("uffd-wp-async", "mostly-concurrent", {"trigger": 0.001, "every_s": 0.0002}),
     "stopped": ("none", "stop-the-world", {"trigger": 0.001, "every_s": 0.0002}),
+    "minor": ("uffd-wp-log", "generational", {"trigger": 0.001, "every_s": 0.0002}),
+    "aging": ("cards", "generational", {"trigger": 0.001, "every_s": 0.0002, "survivals": 2, "concurrent": False}),
 }
 
 Phrase = list[Operation]
@@ -231,6 +233,10 @@ MUTANTS = {
     "an object that reaches into a page is not rescanned": (
         "concurrent",
         Mutant(source="mark/rescan.c", old="if (spanning != SIZE_MAX) {", new="if (0) {"),
+    ),
+    "what is old is not what has survived": (
+        "minor",
+        Mutant(source="heap/sweep.c", old="    if (blocks->survivals > 0)\n", new="    if (0)\n"),
     ),
 }
 

@@ -131,6 +131,29 @@ def test_nothing_is_lost(needs: Needs, workshop: Workshop, barrier: str, sanitiz
         assert numbers["false"] <= 3 * MUTATORS * numbers["cycles"]
 
 
+STICKY = [barrier for barrier in POLICIES if barrier not in ("none", "satb")]
+"""Barriers over which marks may stick."""
+
+
+def _sticky_policy(barrier: str, survivals: int) -> str:
+    name = "minor" if survivals == 1 else "aging"
+    return name if barriers.promises_of(barrier.replace("_", "-")).atomic else f"{name}-rearm"
+
+
+@combined(barrier=STICKY, sanitizer=SANITIZERS, survivals=[1, 2], markers=[1, 3])
+def test_nothing_is_lost_where_marks_stick(
+    needs: Needs, workshop: Workshop, barrier: str, sanitizer: str, survivals: int, markers: int
+) -> None:
+    needs(*barriers.promises_of(barrier.replace("_", "-")).needs)
+    program = workshop.program(BARRIERS / f"{barrier}.c", sanitizer)
+    run = _run(program, _sticky_policy(barrier, survivals), seconds=5 if sanitizer == "tsan" else 2, markers=markers)
+    assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
+    words = run.stdout.split()
+    numbers = {name: int(value) for name, value in zip(words[::2], words[1::2], strict=True)}
+    assert numbers["lost"] == 0
+    assert numbers["minors"] >= 2
+
+
 @combined(barrier=["none", "uffd_wp_async", "satb"], sanitizer=SANITIZERS, markers=[2, 3])
 def test_nothing_is_lost_by_several_markers(
     needs: Needs, workshop: Workshop, barrier: str, sanitizer: str, markers: int
@@ -259,8 +282,8 @@ MUTANTS = {
     ),
     "remark without roots": Mutant(
         NATIVE / "cycle/cycle.c",
-        "  mark_roots(cycle);\n  int failed = collect(cycle, false)",
-        "  int failed = collect(cycle, false)",
+        "  mark_roots(cycle);\n  int failed = collect(",
+        "  int failed = collect(",
     ),
     "a block that is claimed does not count as young": Mutant(
         NATIVE / "heap/alloc.c", "  gcb_open_block(blocks, block);", "  (void)blocks;", LOST
@@ -363,6 +386,68 @@ MUTANTS = {
         "",
         "none",
         "stop",
+    ),
+    "the remembered set is forgotten": Mutant(
+        NATIVE / "cycle/minor.c",
+        "  seen->objects = gcb_rescan_remembered(cycle->marking);\n",
+        "  gcb_dirty_clear(&cycle->watch->dirty);\n",
+        policy="minor",
+    ),
+    "what is written between two cycles is forgotten": Mutant(
+        NATIVE / "cycle/minor.c",
+        "  gcb_blocks_keep_marks(cycle->blocks);\n",
+        "  gcb_blocks_keep_marks(cycle->blocks);\n  (void)cycle->watch->ops->arm(&cycle->watch->barrier);\n",
+        barrier="uffd_wp_log",
+        policy="minor",
+    ),
+    "the last collect of a cycle lets the barrier go": Mutant(
+        NATIVE / "cycle/cycle.c",
+        "collect(cycle, gcb_stays_armed(cycle)) < 0",
+        "collect(cycle, false) < 0",
+        barrier="log",
+        policy="minor",
+    ),
+    "nothing is carried to the next cycle, where what was black is young": Mutant(
+        NATIVE / "cycle/minor.c", "  if (!cycle->sticky.carries)\n    return;", "  return;", policy="minor"
+    ),
+    "nothing is carried to the next cycle, where who has lived through one is young": Mutant(
+        NATIVE / "cycle/minor.c", "cycle->blocks->survivals > 1 ? UINT64_MAX : 0", "0", barrier="cards", policy="aging"
+    ),
+    "black before the remembered set is taken": Mutant(
+        NATIVE / "cycle/minor.c",
+        "  if (known || cycle->sticky.minor) {\n",
+        "  gcb_allocate_black(cycle->world, true);\n  if (known || cycle->sticky.minor) {\n",
+        barrier="cards",
+        policy="minor",
+    ),
+    "a stopped cycle arms no page on which somebody allocates": Mutant(
+        NATIVE / "cycle/minor.c", "  cycle->marking->arms_all = true;\n", "", LOST, policy="minor"
+    ),
+    "what a cycle leaves pending is not remembered": Mutant(
+        NATIVE / "cycle/minor.c",
+        "  gcb_blocks_keep_marks(cycle->blocks);\n",
+        "  gcb_blocks_keep_marks(cycle->blocks);\n  if (cycle->watch->pending.words)\n"
+        "    gcb_dirty_clear(&cycle->watch->pending);\n",
+        LOST,
+        policy="minor",
+    ),
+    "a full cycle arms nothing at its end": Mutant(
+        NATIVE / "cycle/cycle.c",
+        "  if (!failed)\n    failed = gcb_sticky_rearm(cycle);\n",
+        "",
+        LOST,
+        barrier="cards",
+        policy="minor",
+    ),
+    "old is who was live when the last cycle began": Mutant(
+        NATIVE / "heap/sweep.c", "    if (blocks->survivals > 0)\n", "    if (0)\n", "object", policy="minor"
+    ),
+    "the marks of a full cycle are kept": Mutant(
+        NATIVE / "cycle/minor.c",
+        "  gcb_blocks_unmark(cycle->blocks);\n  gcb_sticky_forget(cycle);",
+        "  gcb_sticky_forget(cycle);",
+        barrier="cards",
+        policy="minor",
     ),
     "TLABs outlive the flip": Mutant(
         NATIVE / "heap/blocks.c", "  retire_tlabs(blocks);\n", "", "object", "none", "stop"

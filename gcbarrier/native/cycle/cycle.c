@@ -16,7 +16,10 @@ static void forget(gcb_cycle *cycle) {
   gcb_marking_forget(cycle->marking);
   if (cycle->watch->dirty.words)
     gcb_dirty_clear(&cycle->watch->dirty);
-  cycle->watch->armed = false;
+  if (gcb_sticks(cycle))
+    gcb_sticky_forget(cycle);
+  if (!gcb_stays_armed(cycle))
+    cycle->watch->armed = false;
 }
 
 static int in_cycle(const gcb_cycle *cycle) {
@@ -30,9 +33,10 @@ int gcb_cycle_begin(gcb_cycle *cycle) {
   gcb_enter_phase(cycle->world, GCB_IN_CYCLE);
   gcb_sweep_blocks(cycle->blocks, 0,
                    cycle->blocks->blocks); /* what a collector without a sweep phase has left */
-  /* `mark` still holds the live bitmap of the cycle before last, which nobody reads; `black` was emptied by
-   * the sweep. */
-  forget(cycle);
+  /* `mark` still holds the live bitmap of the cycle before last, which nobody reads, or what is old; `black`
+   * was emptied by the sweep. */
+  if (!gcb_sticky_begin(cycle))
+    forget(cycle);
   cycle->begun = true;
   return 0;
 }
@@ -40,7 +44,16 @@ int gcb_cycle_begin(gcb_cycle *cycle) {
 /* Where the barrier lets the core choose, what was armed stays armed from cycle to cycle. */
 static int arm(gcb_cycle *cycle) {
   gcb_watch *watch = cycle->watch;
-  return watch->armed_pages ? gcb_young_begin(cycle->marking) : watch->ops->arm(&watch->barrier);
+  if (!watch->armed_pages)
+    return watch->ops->arm(&watch->barrier);
+  /* In a stop all that lives is armed when everything is marked. */
+  bool early = !watch->hot && cycle->world->stop_depth == 0;
+  return gcb_young_begin(cycle->marking, early, gcb_sticks(cycle) ? &watch->dirty : NULL);
+}
+
+static void allocate_black(gcb_cycle *cycle) {
+  gcb_allocate_black(cycle->world, true);
+  cycle->sticky.carries |= gcb_sticks(cycle); /* what is black is not old at the end */
 }
 
 /* black: what is allocated from now on lives through this cycle. */
@@ -66,7 +79,7 @@ int gcb_cycle_arm(gcb_cycle *cycle, bool black) {
   /* Only now: a black object is never visited, so its every store must come after arming, or lie on a page
    * that is not armed and will be looked at. */
   if (black)
-    gcb_allocate_black(cycle->world, true);
+    allocate_black(cycle);
   record(cycle, GCB_EV_ARM, start_ns, watch->dirty.granules);
   gcb_announce_armed(cycle->world);
   return 0;
@@ -79,7 +92,7 @@ int gcb_cycle_allocate_black(gcb_cycle *cycle) {
    */
   if (!cycle->watch->armed)
     return gcb_set_error("the barrier was not armed in this cycle");
-  gcb_allocate_black(cycle->world, true);
+  allocate_black(cycle);
   return 0;
 }
 
@@ -124,6 +137,7 @@ static void drain(gcb_cycle *cycle) {
 static void rearmed(gcb_barrier *barrier) {
   gcb_cycle *cycle = gcb_watch_of(barrier)->cycle;
   gcb_oracle_reported(cycle);
+  gcb_sticky_reported(cycle);
   gcb_rescan_early(cycle->marking);
 }
 
@@ -194,6 +208,7 @@ static int64_t collect(gcb_cycle *cycle, bool rearm) {
                                              .pause = world->events.pause,
                                              .kind = GCB_EV_COLLECT,
                                              .flags = watch->barrier.fell_back ? GCB_EVF_FELL_BACK : 0});
+  gcb_sticky_reported(cycle);
   return (int64_t)watch->dirty.count;
 }
 
@@ -254,6 +269,7 @@ int gcb_cycle_rescan(gcb_cycle *cycle) {
 
 /* Mutators are stopped. */
 static void flip(gcb_cycle *cycle) {
+  gcb_sticky_flip(cycle);
   gcb_blocks_flip(cycle->blocks, cycle->marking->marker.bytes);
   gcb_world_ask_to_help(cycle->world, 0);
   gcb_allocate_black(cycle->world, false);
@@ -264,6 +280,8 @@ static void flip(gcb_cycle *cycle) {
 static int disarm(gcb_cycle *cycle) {
   gcb_watch *watch = cycle->watch;
   bool armed = watch->armed;
+  if (gcb_stays_armed(cycle))
+    return 0;
   watch->armed = false;
   return armed && watch->ops->disarm ? watch->ops->disarm(&watch->barrier) : 0;
 }
@@ -286,16 +304,19 @@ int gcb_cycle_finish_marking(gcb_cycle *cycle, gcb_pause_kind kind, int failed) 
 int gcb_cycle_remark(gcb_cycle *cycle, uint32_t rounds, uint64_t aim_ns) {
   if (in_cycle(cycle)) /* before the roots are pushed: they would be visited in the next cycle */
     return -1;
+  if (cycle->sticky.minor && !cycle->sticky.remembered)
+    return gcb_set_error(
+        "nobody has looked at what was written since the last cycle: gcb_remember() comes first");
   if (gcb_cycle_settle(cycle, rounds, aim_ns))
     return -1;
   gcb_stop_world(cycle->world, false);
   mark_roots(cycle);
-  int failed = collect(cycle, false) < 0 ? -1 : 0;
+  int failed = collect(cycle, gcb_stays_armed(cycle)) < 0 ? -1 : 0;
   if (!failed) {
     (void)rescan(cycle);
     drain(cycle);
   }
-  return gcb_cycle_finish_marking(cycle, GCB_PAUSE_REMARK, failed);
+  return gcb_cycle_finish_marking(cycle, cycle->sticky.minor ? GCB_PAUSE_MINOR : GCB_PAUSE_REMARK, failed);
 }
 
 /* Also the way out of a concurrent cycle: what was marked while mutators ran is worth nothing without the
@@ -307,7 +328,7 @@ int gcb_cycle_full(gcb_cycle *cycle) {
   /* Other markers want the processors that waiting mutators would spin on; and this pause is a long one. */
   gcb_stop_world(cycle->world, cycle->marking->crew != NULL);
   int failed = 0;
-  if (cycle->watch->armed || cycle->marking->marker.objects > 0) {
+  if (cycle->watch->armed || cycle->sticky.minor || cycle->marking->marker.objects > 0) {
     failed = disarm(cycle);
     forget(cycle);
     gcb_blocks_unblacken(cycle->blocks);
@@ -315,6 +336,8 @@ int gcb_cycle_full(gcb_cycle *cycle) {
   cycle->marking->unlogged = true;
   mark_roots(cycle);
   drain(cycle);
+  if (!failed)
+    failed = gcb_sticky_rearm(cycle);
   failed = gcb_cycle_finish_marking(cycle, GCB_PAUSE_FULL, failed);
   gcb_announce_armed(cycle->world);
   return failed;

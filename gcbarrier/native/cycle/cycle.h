@@ -20,6 +20,17 @@ typedef struct gcb_child {
   _Atomic uint32_t done; /* the last thing that it writes */
 } gcb_child;
 
+/* Under sticky marks (minor.c). */
+typedef struct gcb_sticky {
+  bool minor;            /* this cycle began with the old objects marked */
+  bool remembered;       /* and has looked at what was written since the last one */
+  bool flipped;          /* the last cycle has ended, and has left old objects */
+  bool carries;          /* what is reported goes into `carried` as well */
+  gcb_dirty_set carried; /* granules that the next cycle looks at too */
+  uint64_t old_bytes;    /* after the last cycle */
+  gcb_generation seen;
+} gcb_sticky;
+
 typedef struct gcb_cycle {
   const gcb_view *view;
   gcb_watch *watch;
@@ -33,6 +44,7 @@ typedef struct gcb_cycle {
   pid_t child_pid;           /* 0: none, or reaped */
   int child_handle;          /* its pidfd, or -1 */
   struct gcb_oracle *oracle; /* null: not verifying */
+  gcb_sticky sticky;
 } gcb_cycle;
 
 /* The phases, by the collector's thread; api.h tells. */
@@ -54,6 +66,30 @@ uint64_t gcb_cycle_push_roots(gcb_cycle *cycle);
 
 /* settle.c: up to so many rounds, until the stop may come. */
 int gcb_cycle_settle(gcb_cycle *cycle, uint32_t most, uint64_t aim_ns);
+
+/* minor.c */
+static inline bool gcb_sticks(const gcb_cycle *cycle) {
+  return cycle->blocks->survivals > 0;
+}
+/* Armed as a whole, and for good: what is written between two cycles counts. Where the core chooses what is
+ * watched, old pages stay armed anyway. */
+static inline bool gcb_stays_armed(const gcb_cycle *cycle) {
+  return gcb_sticks(cycle) && !cycle->watch->armed_pages;
+}
+int gcb_cycle_stick(gcb_cycle *cycle, uint32_t survivals);
+int gcb_cycle_forget_marks(gcb_cycle *cycle);
+int64_t gcb_cycle_remember(gcb_cycle *cycle, bool stopped);
+int gcb_cycle_minor(gcb_cycle *cycle);
+void gcb_sticky_free(gcb_cycle *cycle);
+size_t gcb_sticky_metadata_bytes(const gcb_cycle *cycle);
+gcb_generation gcb_sticky_seen(const gcb_cycle *cycle); /* of this cycle, or the last one */
+/* For the phases. At the beginning of a cycle: whether it is a minor one, and then the old objects are
+ * marked. */
+bool gcb_sticky_begin(gcb_cycle *cycle);
+void gcb_sticky_forget(gcb_cycle *cycle);   /* no object is old */
+void gcb_sticky_reported(gcb_cycle *cycle); /* what is in the dirty set, before it is taken out */
+int gcb_sticky_rearm(gcb_cycle *cycle);     /* everything is marked, and mutators are stopped */
+void gcb_sticky_flip(gcb_cycle *cycle);     /* before the blocks' flip */
 
 /* fork.c */
 void gcb_child_carve(gcb_cycle *cycle, gcb_metadata *metadata);

@@ -168,6 +168,16 @@ static void compare_pages(gcb_cycle *cycle) {
   }
 }
 
+/* Mutators are stopped, at safepoints: no store is under way that was logged. */
+static void go_on(gcb_cycle *cycle) {
+  gcb_oracle *oracle = cycle->oracle;
+  if (!gcb_stays_armed(cycle))
+    return;
+  empty_log(cycle);
+  memset(oracle->doubtful, 0, page_words(cycle) * sizeof *oracle->doubtful);
+  memset(oracle->reported, 0, page_words(cycle) * sizeof *oracle->reported);
+}
+
 /* One reference, met in slot `slot` of the object at granule `from` (SIZE_MAX: a root). */
 static int reach(gcb_cycle *cycle, const void *tracked, size_t from, uint32_t slot) {
   gcb_oracle *oracle = cycle->oracle;
@@ -261,6 +271,7 @@ int gcb_oracle_check(gcb_cycle *cycle) {
   oracle->cycles++;
   if (cycle->watch->ops && cycle->watch->ops->tracks && !cycle->watch->ops->snapshot && cycle->watch->armed)
     compare_pages(cycle);
+  go_on(cycle);
   gcb_record(&cycle->world->events, GCB_EV_ORACLE, start_ns, oracle->objects - before);
   return 0;
 }

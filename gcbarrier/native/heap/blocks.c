@@ -98,6 +98,10 @@ static void clear_marks(const gcb_blocks *blocks, _Atomic uint64_t *bitmap, _Ato
 
 void gcb_blocks_unmark(gcb_blocks *blocks) {
   clear_marks(blocks, blocks->mark, blocks->mark_fill);
+  gcb_blocks_keep_marks(blocks);
+}
+
+void gcb_blocks_keep_marks(gcb_blocks *blocks) {
   for (uint32_t i = 0; i < blocks->allocator_count; i++)
     atomic_store_explicit(&blocks->allocators[i].black_bytes, 0, memory_order_relaxed);
 }

@@ -77,7 +77,8 @@ typedef struct gcb_blocks {
   /* A bit per granule, set where an object starts.
    * live: after the last remark, what allocation must not touch. mark: written by the marker alone.
    * black: allocated since marking began; a word is written by the thread that owns its block alone.
-   * Two writers, two bitmaps: neither needs a locked instruction. The sweep merges black into live. */
+   * Two writers, two bitmaps: neither needs a locked instruction. The sweep merges black into live, and where
+   * marks stick it leaves in `mark`, which nobody else wants between two cycles, the objects that are old. */
   _Atomic uint64_t *live, *mark, *black;
   /* For each of the three: granules of a block that its objects take (modulo 2^16: those that begin in it),
    * written by whoever writes the bits. Hints: they say where to look for room, the bits what is free. */
@@ -89,6 +90,7 @@ typedef struct gcb_blocks {
   _Atomic uint64_t *opened;
   _Atomic uint32_t epoch;
   uint64_t live_bytes; /* after the last remark */
+  uint32_t survivals;  /* cycles that an object lives through until it is old; 0: marks do not stick */
   /* Small objects go to wholly free blocks while there are any below small_end: a page with old objects that
    * is allocated into is dirty, and no old object was written. Otherwise by address, whether free or not. */
   bool free_first;
@@ -135,6 +137,8 @@ uint32_t gcb_settled(gcb_blocks *blocks, size_t block);
 size_t gcb_sweep_blocks(gcb_blocks *blocks, size_t first, size_t end); /* by the collector's thread */
 /* Nothing is marked; allocation goes on as it was. */
 void gcb_blocks_unmark(gcb_blocks *blocks);
+/* The old objects are marked, once every block is swept; allocation goes on as it was. */
+void gcb_blocks_keep_marks(gcb_blocks *blocks);
 void gcb_blocks_unblacken(gcb_blocks *blocks);
 /* The mark bitmap becomes what allocation must not touch; every block waits for its sweep. Mutators are
  * stopped. `marked_bytes`: without what was allocated black. */

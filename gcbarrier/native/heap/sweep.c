@@ -3,9 +3,33 @@
 
 #include <sched.h>
 
+/* Leaves in `mark` what is old after the last cycle, before black joins live. `live` has that cycle's marks,
+ * `mark` what was live when it began: the flip has exchanged the two. What was allocated black may be marked
+ * or not, and has lived through nothing. relaxed, all stores: published by the block's state */
+static void keep_old(gcb_blocks *blocks, size_t block) {
+  bool all = true;
+  size_t fill = 0;
+  for (size_t word = block * GCB_BLOCK_WORDS; word < (block + 1) * GCB_BLOCK_WORDS; word++) {
+    uint64_t marks = gcb_word(blocks->live, word) & ~gcb_word(blocks->black, word), old = marks;
+    if (blocks->survivals > 1)
+      old &= gcb_word(blocks->mark, word);
+    atomic_store_explicit(&blocks->mark[word], old, memory_order_relaxed);
+    all &= old == marks;
+  }
+  for (size_t word = block * GCB_BLOCK_WORDS; !all && word < (block + 1) * GCB_BLOCK_WORDS; word++)
+    for (uint64_t bits = gcb_word(blocks->mark, word); bits; bits &= bits - 1)
+      fill += gcb_object_bytes(gcb_alias_object(blocks, (word << 6) + (size_t)__builtin_ctzll(bits))) >>
+              GCB_GRANULE_SHIFT;
+  if (all)
+    fill = atomic_load_explicit(&blocks->live_fill[block], memory_order_relaxed);
+  atomic_store_explicit(&blocks->mark_fill[block], (uint16_t)fill, memory_order_relaxed);
+}
+
 /* black joins live; whether no object starts in the block. */
 static bool sweep_small(gcb_blocks *blocks, size_t block) {
   uint64_t any = 0;
+  if (blocks->survivals > 0)
+    keep_old(blocks, block);
   for (size_t word = block * GCB_BLOCK_WORDS; word < (block + 1) * GCB_BLOCK_WORDS; word++) {
     uint64_t fresh = gcb_word(blocks->black, word), live = gcb_word(blocks->live, word) | fresh;
     if (fresh) {

@@ -33,7 +33,8 @@ typedef enum gcb_pause_kind {
   GCB_PAUSE_PROTOTYPE,
   GCB_PAUSE_SNAPSHOT,
   GCB_PAUSE_FORK,
-  GCB_PAUSE_FLIP
+  GCB_PAUSE_FLIP,
+  GCB_PAUSE_MINOR /* a remark, or all of the marking, of a cycle in which old objects stayed marked */
 } gcb_pause_kind;
 enum { GCB_EVF_PREEMPTED = 1, GCB_EVF_FELL_BACK = 2 /* of a collect: gcb_barrier.fell_back */ };
 

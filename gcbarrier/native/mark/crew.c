@@ -91,7 +91,8 @@ static void add_up(gcb_marking *marking) {
     marking->marker.objects += marker->objects;
     marking->helped += marker->objects;
     marking->marker.bytes += marker->bytes;
-    marker->objects = marker->bytes = 0;
+    marking->marker.aged += marker->aged;
+    marker->objects = marker->bytes = marker->aged = 0;
   }
 }
 

@@ -97,6 +97,8 @@ static inline __attribute__((always_inline)) void search(gcb_blocks *blocks, gcb
     size_t bytes = gcb_object_bytes(gcb_alias_object(blocks, granule));
     gcb_fill(blocks->mark_fill, granule, bytes);
     marker->bytes += bytes;
+    if (gcb_ages(blocks, granule))
+      marker->aged += bytes;
     marker->objects++;
     if (logs)
       gcb_log_visit(marker->marking, granule);

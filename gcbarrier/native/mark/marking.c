@@ -68,7 +68,7 @@ void gcb_marking_close(gcb_marking *marking) {
 }
 
 void gcb_marking_forget(gcb_marking *marking) {
-  marking->marker.objects = marking->marker.bytes = 0;
+  marking->marker.objects = marking->marker.bytes = marking->marker.aged = 0;
   marking->marker.top = 0;
   marking->logs_visits = false;
   memset(marking->marker.waiting, 0, sizeof marking->marker.waiting);

@@ -17,6 +17,10 @@ typedef struct gcb_helper {
   uint32_t found[GCB_FOUND]; /* granules that were not marked */
   size_t count;
   uint64_t objects;
+  /* Of a remembered set the block that was looked into last, and whether anything is old there: most of what
+   * is young lies in blocks of its own, and is written all over. */
+  size_t block;
+  bool old_there;
 } gcb_helper;
 
 /* Granules to be rescanned, for whoever takes them. */
@@ -27,6 +31,8 @@ typedef struct gcb_rescan_list {
   gcb_helper own;      /* of the collector's thread */
   gcb_helper *helpers; /* one for each mutator; null: there are none yet */
   uint32_t helper_count;
+  uint64_t found;  /* references to what was not marked, ever */
+  bool remembered; /* the granules are a remembered set: only what is old is looked at */
 } gcb_rescan_list;
 
 /* References into one region that nobody has looked up yet (parcels.c). */
@@ -59,6 +65,7 @@ typedef struct gcb_marker {
   uint32_t spare[GCB_SPARE], spares; /* free parcels of its own */
   size_t region;                     /* that it is visiting */
   uint64_t objects, bytes;           /* visited since the cycle began */
+  uint64_t aged;                     /* bytes of those that were live when it began, if anybody asks */
 } gcb_marker;
 
 typedef struct gcb_marking {
@@ -69,8 +76,9 @@ typedef struct gcb_marking {
   bool spilled;
   /* What is visited on a page that isn't armed makes it pending (young.c). `unlogged`: not all of it did. */
   bool logs_visits, unlogged;
-  bool forks; /* a child marks in this memory, and keeps no count of grey bits for us */
-  bool spins; /* every thread has a processor of its own, so that whoever waits may spin */
+  bool arms_all; /* what lives is armed whether or not somebody allocates there: mutators are stopped */
+  bool forks;    /* a child marks in this memory, and keeps no count of grey bits for us */
+  bool spins;    /* every thread has a processor of its own, so that whoever waits may spin */
   gcb_region *regions;
   size_t region_count;
   unsigned region_shift; /* log2 of a region's granules */
@@ -84,6 +92,12 @@ typedef struct gcb_marking {
   gcb_rescan_list rescan;
   size_t metadata_bytes; /* beside what was carved */
 } gcb_marking;
+
+/* Whether the bytes of an object that is visited count as aged: it is old once it has lived through another
+ * cycle, and was there when this one began. */
+static inline bool gcb_ages(const gcb_blocks *blocks, size_t granule) {
+  return GCB_UNLIKELY(blocks->survivals > 1) && gcb_bit(blocks->live, granule);
+}
 
 /* By the heap's size; then its parts of the metadata, which without memory only counts; then the rest. */
 void gcb_marking_lay_out(gcb_marking *marking, gcb_blocks *blocks, gcb_watch *watch);
@@ -107,8 +121,10 @@ void gcb_mark_together(gcb_marking *marking); /* region by region, until little 
 void gcb_crew_free(gcb_marking *marking);
 
 /* young.c: what is armed and what is not, for barriers that leave it to the core. The collector's thread
- * only. At the beginning of a cycle: what is old is armed, or pending where it is written all the time. */
-int gcb_young_begin(gcb_marking *marking);
+ * only. At the beginning of a cycle: what is old is armed, or pending where it is written all the time.
+ * early: what of it was live after the last cycle is armed now. found (null: nobody asks): that is added to
+ * it. */
+int gcb_young_begin(gcb_marking *marking, bool early, gcb_dirty_set *found);
 /* Pages that are not armed and on which something lives are watched from the next collect(rearm = true) on;
  * the caller empties `pending`, where they are. */
 int gcb_young_arm(gcb_marking *marking);
@@ -124,8 +140,9 @@ void gcb_rescan_close(gcb_rescan_list *rescan);
 int gcb_rescan_admit(gcb_rescan_list *rescan, uint32_t mutators);            /* once */
 size_t gcb_help_rescan(gcb_marking *marking, uint32_t mutator, size_t most); /* by a mutator; granules */
 /* The collector's thread only: */
-uint64_t gcb_rescan_dirty(gcb_marking *marking); /* empties the dirty set; objects looked at */
-void gcb_rescan_early(gcb_marking *marking);     /* hands out what the dirty set holds, during a collect */
-void gcb_rescan_drop(gcb_marking *marking);      /* forgets what was handed out */
+uint64_t gcb_rescan_dirty(gcb_marking *marking);      /* empties the dirty set; objects looked at */
+uint64_t gcb_rescan_remembered(gcb_marking *marking); /* the same, of what is old alone */
+void gcb_rescan_early(gcb_marking *marking); /* hands out what the dirty set holds, during a collect */
+void gcb_rescan_drop(gcb_marking *marking);  /* forgets what was handed out */
 
 #endif

@@ -88,6 +88,8 @@ static __attribute__((noinline)) void visit(gcb_marker *marker, const batch *fou
     size_t object_bytes = gcb_object_bytes(object);
     gcb_fill(blocks->mark_fill, found->granules[i], object_bytes);
     bytes += object_bytes;
+    if (gcb_ages(blocks, found->granules[i]))
+      marker->aged += object_bytes;
     for (uint32_t slot = 0, references = gcb_reference_count(object); slot < references; slot++) {
       /* acquire: pairs with gcb_store(), so that the target's header is visible (on x86 a plain load) */
       gcb_ref target = atomic_load_explicit(&object->slots[slot], memory_order_acquire);

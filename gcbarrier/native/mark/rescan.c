@@ -43,8 +43,8 @@ static void look_up_waiting(const gcb_blocks *blocks, gcb_helper *helper) {
 }
 
 /* The slots of one object that lie in [from, to) of the collector's view. Slots on other granules are those
- * granules' affair. */
-static inline void scan_slots(const gcb_blocks *blocks, gcb_helper *helper, size_t granule, const char *from,
+ * granules' affair. False: there are none. */
+static inline bool scan_slots(const gcb_blocks *blocks, gcb_helper *helper, size_t granule, const char *from,
                               const char *to) {
   gcb_ref object = gcb_alias_object(blocks, granule);
   const char *first = (const char *)object->slots,
@@ -55,7 +55,7 @@ static inline void scan_slots(const gcb_blocks *blocks, gcb_helper *helper, size
     last = to;
   /* Nearly all are marked, so the branch is predicted, and the processor goes on to the next references while
    * the word with the mark bit is on its way: unlike in the marker nothing need wait, unless it is far. */
-  bool wait = blocks->bytes > NEAR_BYTES;
+  bool wait = blocks->bytes > NEAR_BYTES, any = first < last;
   uint32_t *met = helper->met[helper->turn];
   size_t count = helper->met_count[helper->turn];
   for (; first < last; first += sizeof(gcb_ref)) {
@@ -71,23 +71,42 @@ static inline void scan_slots(const gcb_blocks *blocks, gcb_helper *helper, size
       look_up(blocks, helper, granule_met);
   }
   helper->met_count[helper->turn] = count;
+  return any;
 }
 
-static uint64_t live_word(const gcb_blocks *blocks, size_t word) {
+/* Whose slots are looked at. In a remembered set it is who was marked and live before this cycle: young
+ * objects that the rescan has met by now are marked as well, and will be visited. */
+static uint64_t live_word(const gcb_marking *marking, size_t word) {
+  const gcb_blocks *blocks = marking->blocks;
+  if (marking->rescan.remembered)
+    return gcb_word(blocks->mark, word) & gcb_word(blocks->live, word);
   return gcb_word(blocks->mark, word) | gcb_word(blocks->black, word);
 }
 
+/* Asked for each granule, and found out for each block. */
+static bool anything_old(const gcb_marking *marking, gcb_helper *helper, size_t block) {
+  if (helper->block == block)
+    return helper->old_there;
+  uint64_t any = 0;
+  for (size_t word = block * GCB_BLOCK_WORDS; !any && word < (block + 1) * GCB_BLOCK_WORDS; word++)
+    any = live_word(marking, word);
+  helper->block = block;
+  helper->old_there = any;
+  return any;
+}
+
 /* The last live object of the block that starts before bit `at` of the bitmap; SIZE_MAX: none. */
-static size_t last_before(const gcb_blocks *blocks, size_t at, size_t block_word) {
+static size_t last_before(const gcb_marking *marking, size_t at, size_t block_word) {
   size_t word = at >> 6;
-  uint64_t bits = at & 63 ? live_word(blocks, word) & ((UINT64_C(1) << (at & 63)) - 1) : 0;
+  uint64_t bits = at & 63 ? live_word(marking, word) & ((UINT64_C(1) << (at & 63)) - 1) : 0;
   while (!bits && word-- > block_word)
-    bits = live_word(blocks, word);
+    bits = live_word(marking, word);
   return bits ? (word << 6) + 63 - (size_t)__builtin_clzll(bits) : SIZE_MAX;
 }
 
 /* [first, last) are bits of the bitmap: a granule of the barrier's, which is never more than a page. */
-static uint64_t rescan_range(const gcb_blocks *blocks, gcb_helper *helper, size_t first, size_t last) {
+static uint64_t rescan_range(const gcb_marking *marking, gcb_helper *helper, size_t first, size_t last) {
+  const gcb_blocks *blocks = marking->blocks;
   const char *from = blocks->alias + (first << GCB_GRANULE_SHIFT),
              *to = blocks->alias + (last << GCB_GRANULE_SHIFT);
   size_t block = first / GCB_BLOCK_GRANULES;
@@ -97,19 +116,20 @@ static uint64_t rescan_range(const gcb_blocks *blocks, gcb_helper *helper, size_
     return 0;
   if (kind == GCB_HEAD || kind == GCB_TAIL) {
     size_t head = atomic_load_explicit(&blocks->head[block], memory_order_relaxed) * GCB_BLOCK_GRANULES;
-    if (!gcb_is_live(blocks, head))
+    if (!(live_word(marking, head >> 6) >> (head & 63) & 1))
       return 0;
     scan_slots(blocks, helper, head, from, to);
     return 1;
   }
+  if (marking->rescan.remembered && !anything_old(marking, helper, block))
+    return 0;
   uint64_t objects = 0;
-  size_t spanning = last_before(blocks, first, block * GCB_BLOCK_WORDS);
+  size_t spanning = last_before(marking, first, block * GCB_BLOCK_WORDS);
   if (spanning != SIZE_MAX) {
-    scan_slots(blocks, helper, spanning, from, to); /* no slot of it is in the range if it ends before */
-    objects++;
+    objects += scan_slots(blocks, helper, spanning, from, to); /* it may end before the range */
   }
   for (size_t word = first >> 6; word << 6 < last; word++) {
-    uint64_t bits = live_word(blocks, word);
+    uint64_t bits = live_word(marking, word);
     if (word << 6 < first)
       bits &= ~UINT64_C(0) << (first & 63);
     if (last - (word << 6) < 64)
@@ -125,7 +145,7 @@ static uint64_t rescan_range(const gcb_blocks *blocks, gcb_helper *helper, size_
 static void rescan_granule(const gcb_marking *marking, gcb_helper *helper, size_t granule) {
   const gcb_blocks *blocks = marking->blocks;
   unsigned shift = marking->watch->barrier.granule_shift - GCB_GRANULE_SHIFT;
-  helper->objects += rescan_range(blocks, helper, granule << shift, (granule + 1) << shift);
+  helper->objects += rescan_range(marking, helper, granule << shift, (granule + 1) << shift);
   look_up_waiting(blocks, helper);
 }
 
@@ -172,6 +192,7 @@ static uint64_t take_over(gcb_marking *marking, gcb_helper *helper) {
   uint64_t objects = helper->objects;
   for (size_t at = 0; at < helper->count; at++)
     gcb_push_tracked(marking, marking->blocks->tracked + ((size_t)helper->found[at] << GCB_GRANULE_SHIFT));
+  marking->rescan.found += helper->count;
   helper->count = helper->objects = 0;
   return objects;
 }
@@ -239,6 +260,19 @@ uint64_t gcb_rescan_dirty(gcb_marking *marking) {
     if (is_open(rescan))
       objects += close(marking);
   }
+  return objects;
+}
+
+/* What is remembered is seen by all who take granules: they begin when the first of these are handed out, and
+ * are done before gcb_rescan_dirty() returns. */
+uint64_t gcb_rescan_remembered(gcb_marking *marking) {
+  gcb_rescan_list *rescan = &marking->rescan;
+  rescan->own.block = GCB_NO_BLOCK;
+  for (uint32_t i = 0; i < rescan->helper_count; i++)
+    rescan->helpers[i].block = GCB_NO_BLOCK;
+  rescan->remembered = true;
+  uint64_t objects = gcb_rescan_dirty(marking);
+  rescan->remembered = false;
   return objects;
 }
 

@@ -142,7 +142,7 @@ static void add_built(gcb_marking *marking, gcb_dirty_set *pages) {
   }
 }
 
-int gcb_young_begin(gcb_marking *marking) {
+int gcb_young_begin(gcb_marking *marking, bool early, gcb_dirty_set *found) {
   gcb_watch *watch = marking->watch;
   const alive live = {marking->blocks, marking->blocks->live, marking->blocks->live};
   watch->barrier.running = true;
@@ -156,22 +156,27 @@ int gcb_young_begin(gcb_marking *marking) {
   if (marking->unlogged)
     add_all(&live, watch, &watch->pending);
   marking->unlogged = false;
-  if (watch->hot)
+  if (!early && !found)
     return 0;
-  /* Nothing is marked yet, so nothing need be looked at again: cheaper than to arm them late. What is on them
-   * and doesn't live by `live` was allocated since, in opened blocks. */
+  /* What is on them and doesn't live by `live` was allocated since, in opened blocks. */
   keep_living(&live, watch, &watch->pending);
+  if (found)
+    gcb_dirty_join(found, &watch->pending);
+  if (!early)
+    return 0;
+  /* What isn't marked yet need not be looked at again: cheaper than to arm them late. */
   if (!watch->ever_armed)
     add_built(marking, &watch->pending);
   watch->ever_armed = true;
   if (gcb_ranges_arm(watch, &watch->pending))
     return -1;
   gcb_dirty_clear(&watch->pending);
-  return watch->ops->arm(&watch->barrier);
+  /* What was first written since the report above is armed again, and of interest to whoever asks. */
+  return found ? watch->ops->collect(&watch->barrier, true, found) : watch->ops->arm(&watch->barrier);
 }
 
 int gcb_young_arm(gcb_marking *marking) {
-  look(marking, false);
+  look(marking, marking->arms_all);
   return gcb_ranges_arm(marking->watch, &marking->watch->pending);
 }
 
