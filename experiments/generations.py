@@ -74,7 +74,7 @@ def _nurseries(at: At) -> Iterable[Config]:
 def _polluted(at: At) -> Iterable[Config]:
     heap_bytes = at(full=64, quick=16, emulated=8) * MIB
     stopped = {"concurrent": False, "nursery_bytes": heap_bytes // 16}
-    varied: list[dict[str, float]] = [
+    varied: list[dict[str, Any]] = [
         *({"object_bytes": size} for size in at(full=(32, 64, 128, 256, 512, 1024, 2048), quick=(32, 64, 512))),
         *({"live_share": share} for share in at(full=(0.2, 0.3, 0.5, 0.6, 0.7), quick=(0.2, 0.6))),
         *({"hot_share": share} for share in at(full=(0.01, 0.03, 0.1, 0.3), quick=(0.01, 0.1))),
@@ -91,7 +91,7 @@ def _polluted(at: At) -> Iterable[Config]:
     return (*cards, *others)
 
 
-def _editing(heap_bytes: int, varied: Sequence[dict[str, float]], params: dict[str, Any], at: At) -> dict[str, Any]:
+def _editing(heap_bytes: int, varied: Sequence[dict[str, Any]], params: dict[str, Any], at: At) -> dict[str, Any]:
     return {
         "heap": "graph_edits",
         "heap_bytes": heap_bytes,
@@ -227,7 +227,7 @@ class Minor:
     def figure(self, view: View, title: str, remarks: Sequence[str]) -> Figure:
         """Of one machine."""
         mine = [one for one in view.cells if _minor(one)]
-        return Sheet([self.panel]).figure(evolve(view, cells=mine), title, remarks)
+        return Sheet([[self.panel]]).figure(evolve(view, cells=mine), title, remarks)
 
 
 def _boehm(found: Sequence[Beside]) -> str:
@@ -283,8 +283,8 @@ FOUND = _each("references found", COUNT, lambda one: noted(one, "old-to-young re
 POLLUTION = Report(
     title="What is scanned in vain: graph_edits, {heap_bytes}, a nursery of {collector_params.nursery_bytes}.",
     figure=[
-        Curves(x=axis, y=(_where_varied(SCANNED, name), _where_varied(COST, name)), width=2.5)
-        for name, axis in VARIED.items()
+        [Curves(x=axis, y=_where_varied(measure, name), width=2.9) for name, axis in VARIED.items()]
+        for measure in (SCANNED, COST)
     ],
     table=Lines(*VARIED.values(), SCANNED.ranged, COST.ranged, OBJECTS, FOUND, FULL, CYCLES, title="pollution"),
     by=WHO,

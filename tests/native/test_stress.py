@@ -415,13 +415,20 @@ MUTANTS = {
     ),
     "black before the remembered set is taken": Mutant(
         NATIVE / "cycle/minor.c",
-        "  if (known || cycle->sticky.minor) {\n",
-        "  gcb_allocate_black(cycle->world, true);\n  if (known || cycle->sticky.minor) {\n",
+        "  bool known = cycle->watch->armed ||",
+        "  gcb_allocate_black(cycle->world, true);\n  bool known = cycle->watch->armed ||",
         barrier="cards",
         policy="minor",
     ),
     "a stopped cycle arms no page on which somebody allocates": Mutant(
         NATIVE / "cycle/minor.c", "  cycle->marking->arms_all = true;\n", "", LOST, policy="minor"
+    ),
+    "what is written while the remembered set is taken is forgotten": Mutant(
+        NATIVE / "mark/young.c",
+        "  return found ? watch->ops->collect(&watch->barrier, true, found) : watch",
+        "  return watch",
+        LOST,
+        policy="minor",
     ),
     "what a cycle leaves pending is not remembered": Mutant(
         NATIVE / "cycle/minor.c",
