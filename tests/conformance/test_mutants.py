@@ -90,8 +90,8 @@ MUTANTS = (
         shared=True,
     ),
     Mutant(
-        *("uffd-wp-pagemap", "off-by-one page", "gcb_dirty_add(dirty, done + i, 1);"),
-        "gcb_dirty_add(dirty, (done + i) ^ 1, 1);",
+        *("uffd-wp-pagemap", "off-by-one page", "gcb_dirty_add_armed(dirty, barrier->armed, done + i, 1);"),
+        "gcb_dirty_add_armed(dirty, barrier->armed, (done + i) ^ 1, 1);",
         shared=True,
     ),
     *_bitmaps(

@@ -163,6 +163,7 @@ static void half_in_use(gcb_space *space, size_t then) {
 
 /* Small objects leave gaps between live ones alone while there are free blocks. */
 static int free_first(gcb_space *space) {
+  space->blocks.free_first = true;
   half_in_use(space, HEAP / 4);
   gcb_sweep(space);
   size_t partial = count_kind(space, GCB_PARTIAL);

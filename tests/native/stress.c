@@ -272,7 +272,7 @@ static uint64_t checksum(gcb_mutator *m) {
 /* Each cycle in another way: what is allocated meanwhile is black, black from the end of marking on, or
  * white; and now and then one is given up, and all is marked with the world stopped. */
 static int mark_concurrently(gcb_space *space, bool rearm_stopped, uint32_t help) {
-  enum { ALWAYS, LATE, NEVER, WAYS, GIVEN_UP = 8 };
+  enum { ALWAYS, LATE, NEVER, WAYS, GIVEN_UP = 4 };
   static unsigned cycles;
   unsigned way = ++cycles % WAYS;
   if (gcb_arm(space, way == ALWAYS) || gcb_mark(space, true))
@@ -311,7 +311,7 @@ enum { FULL_EVERY = 6 };
 /* What is allocated meanwhile is black by turns from the beginning on, from the end of marking on, or never;
  * and now and then a cycle is given up, and all is marked with the world stopped. */
 static int remember_and_mark(gcb_space *space, bool rearm_stopped) {
-  enum { ALWAYS, LATE, NEVER, WAYS, GIVEN_UP = 8 };
+  enum { ALWAYS, LATE, NEVER, WAYS, GIVEN_UP = 4 };
   static unsigned cycles;
   unsigned way = ++cycles % WAYS;
   if (gcb_remember(space, rearm_stopped) < 0 || (way == ALWAYS && gcb_allocate_black_from_now(space)) ||

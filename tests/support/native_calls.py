@@ -120,6 +120,9 @@ class _Caller:
             "gcb_join": (self.program, new("uint64_t *")),
             "gcb_wait": (any_of((0, 1, 200_000)),),
             "gcb_collect": (truth, any_of((False, True))),
+            "gcb_arm": (truth,),
+            "gcb_stick": (any_of((1, 2, 0, 3)),),
+            "gcb_remember": (any_of((False, True)),),
             "gcb_mark": (truth,),
             "gcb_watch_collect": (truth,),
             "gcb_set_trigger": (number,),
@@ -156,8 +159,8 @@ class _Caller:
 
 
 _PLAIN = (
-    "gcb_finish", "gcb_abandon", "gcb_allocated_bytes", "gcb_begin_cycle", "gcb_arm", "gcb_snapshot",
-    "gcb_full", "gcb_rescan", "gcb_sweep", "gcb_end_cycle", "gcb_stop", "gcb_resume",
+    "gcb_finish", "gcb_abandon", "gcb_allocated_bytes", "gcb_begin_cycle", "gcb_snapshot",
+    "gcb_allocate_black_from_now", "gcb_forget_marks", "gcb_minor", "gcb_full", "gcb_rescan", "gcb_sweep", "gcb_end_cycle", "gcb_stop", "gcb_resume",
     "gcb_watch_arm", "gcb_watch_words", "gcb_granule_bytes", "gcb_space_address", "gcb_metadata_bytes",
     "gcb_alias_huge", "gcb_markers_cpu_ns",
 )  # fmt: skip

@@ -30,6 +30,7 @@ int gcb_cycle_stick(gcb_cycle *cycle, uint32_t survivals) {
   if (gcb_dirty_new(&cycle->sticky.carried, watch->dirty.granules))
     return gcb_set_error("no memory for a remembered set of %zu granules", watch->dirty.granules);
   blocks->survivals = survivals;
+  blocks->free_first = true;
   return 0;
 }
 

@@ -9,7 +9,6 @@ void gcb_blocks_lay_out(gcb_blocks *blocks, size_t bytes) {
   blocks->bytes = bytes;
   blocks->blocks = blocks->large_top = bytes / GCB_BLOCK;
   blocks->wanted_from = blocks->small_end = blocks->blocks;
-  blocks->free_first = true;
   pthread_mutex_init(&blocks->large_lock, NULL);
   atomic_store_explicit(&blocks->trigger_bytes, UINT64_MAX, memory_order_relaxed);
 }

@@ -92,7 +92,8 @@ typedef struct gcb_blocks {
   uint64_t live_bytes; /* after the last remark */
   uint32_t survivals;  /* cycles that an object lives through until it is old; 0: marks do not stick */
   /* Small objects go to wholly free blocks while there are any below small_end: a page with old objects that
-   * is allocated into is dirty, and no old object was written. Otherwise by address, whether free or not. */
+   * is allocated into is dirty, and no old object was written. Otherwise, and where no
+   * barrier asks for it, by address, whether free or not. */
   bool free_first;
   gcb_refill refill;
   gcb_allocator *allocators; /* one for each mutator; null: there are none yet */
