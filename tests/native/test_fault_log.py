@@ -219,7 +219,7 @@ MISTAKES = {
     "what is reported without being armed is forgotten": (
         "uffd_wp_log.c",
         "  add_open(f, dirty);\n  gcb_dirty_keep_armed(dirty, barrier->armed);\n  return 0;\n",
-        "  add_open(f, dirty);\n  gcb_dirty_clear(&f->open);\n  gcb_dirty_keep_armed(dirty, barrier->armed);\n  return 0;\n",
+        "  add_open(f, dirty);\n  gcb_dirty_clear(&f->open);\n  return 0;\n",
     ),
 }
 

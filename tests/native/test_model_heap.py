@@ -220,7 +220,8 @@ def test_any_script_leaves_the_graph_of_the_model(collector: str, needs) -> None
     thoroughly(company, 40)
     assert company.operations > 40 * company.scripts
     assert company.cycles > company.scripts
-    assert company.too_full <= company.scripts // 10
+    # Where cycles leave dead objects marked, or blocks are few for so many sizes, more scripts run out of memory.
+    assert company.too_full <= company.scripts // 5
 
 
 MUTANTS = {

@@ -160,7 +160,8 @@ class _Caller:
 
 _PLAIN = (
     "gcb_finish", "gcb_abandon", "gcb_allocated_bytes", "gcb_begin_cycle", "gcb_snapshot",
-    "gcb_allocate_black_from_now", "gcb_forget_marks", "gcb_minor", "gcb_full", "gcb_rescan", "gcb_sweep", "gcb_end_cycle", "gcb_stop", "gcb_resume",
+    "gcb_allocate_black_from_now", "gcb_forget_marks", "gcb_minor", "gcb_full", "gcb_rescan", "gcb_sweep",
+    "gcb_end_cycle", "gcb_stop", "gcb_resume",
     "gcb_watch_arm", "gcb_watch_words", "gcb_granule_bytes", "gcb_space_address", "gcb_metadata_bytes",
     "gcb_alias_huge", "gcb_markers_cpu_ns",
 )  # fmt: skip
