@@ -13,8 +13,8 @@ from gcbarrier.collectors import mostly_concurrent
 from gcbarrier.core.heap import Heap
 
 WAITS = 2
-"""Where so many cycles in a row began because a mutator waited for memory, and hardly anything was allocated between
-the last two, nothing but a full one can help: it stops the world, so that nothing that is dead is left."""
+"""Where so many cycles began while a mutator waited for memory, with hardly anything allocated between them, only a
+full one can help: it stops the world, so that nothing that is dead is left."""
 
 NOTES = {
     "young bytes": "young",
@@ -49,7 +49,7 @@ def collect(heap: Heap, params: Params) -> None:
     """One cycle."""
     heap.set_markers(params.markers)
     sticks, last = heap.stick(params.survivals), heap.generation()
-    stuck = heap.waits_in_a_row >= WAITS and last["young"] < (heap.size_bytes - last["live"]) / 2
+    stuck = heap.waits >= WAITS
     minor = sticks and not stuck and last["live"] <= _most_bytes(heap.size_bytes, last["live_full"], params.growth)
     if not minor:
         heap.forget_marks()

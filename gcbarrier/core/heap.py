@@ -85,8 +85,6 @@ class Heap(Sticky):
         self._mutators = 0
         self._cycle = 0
         self._notes: list[Note] = []
-        self._wanted = Wanted.NOTHING
-        self._waits = 0
 
     def close(self) -> None:
         """End what still runs and give the memory back. Again does nothing."""
@@ -142,8 +140,7 @@ class Heap(Sticky):
 
     def wait(self, timeout_s: float) -> Wanted:
         """Wait until the collector's thread is wanted, or for ``timeout_s``."""
-        self._wanted = Wanted(self._lib.gcb_wait(self._space, max(int(timeout_s * 1e9), 0)))
-        return self._wanted
+        return Wanted(self._lib.gcb_wait(self._space, max(int(timeout_s * 1e9), 0)))
 
     def set_trigger(self, allocated_bytes: int) -> None:
         """Be wanted (once) when so much has been allocated since the last remark."""
@@ -247,7 +244,7 @@ class Heap(Sticky):
         """Clear the marks, unless they :meth:`stick`; sweep what the last cycle left."""
         self._check(self._lib.gcb_begin_cycle(self._space))
         self._cycle += 1
-        self._waits = self._waits + 1 if self._wanted is Wanted.MEMORY else 0
+        self._count_waits()
 
     def snapshot(self) -> None:
         """In a pause: arm, and mark from the roots as they are then. For barriers that promise a ``snapshot``."""
@@ -326,11 +323,6 @@ class Heap(Sticky):
     def full(self) -> None:
         """A pause in which everything is marked."""
         self._check(self._lib.gcb_full(self._space))
-
-    @property
-    def waits_in_a_row(self) -> int:
-        """This cycle and those right before it that began because a mutator waited for memory; 0: this one did not."""
-        return self._waits
 
     def sweep(self) -> None:
         """Find the free blocks, while mutators run (who sweep for themselves what they need before)."""

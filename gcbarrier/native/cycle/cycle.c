@@ -296,7 +296,7 @@ int gcb_cycle_finish_marking(gcb_cycle *cycle, gcb_pause_kind kind, int failed) 
     flip(cycle);
   gcb_resume_world(cycle->world, kind);
   if (!failed)
-    gcb_service_freed(cycle->world);
+    gcb_service_freed(cycle->world, cycle->sticky.minor);
   return failed;
 }
 
@@ -365,5 +365,6 @@ int gcb_cycle_sweep(gcb_cycle *cycle) {
 void gcb_cycle_end(gcb_cycle *cycle) {
   gcb_enter_phase(cycle->world, GCB_IN_NO_CYCLE);
   record(cycle, GCB_EV_CYCLE, gcb_now_ns(), cycle->blocks->live_bytes);
-  gcb_service_freed(cycle->world); /* or has not: then whoever waits is to know that as well */
+  gcb_service_freed(cycle->world,
+                    cycle->sticky.minor); /* or has not: then whoever waits is to know that as well */
 }

@@ -57,7 +57,8 @@ gcb_generation gcb_sticky_seen(const gcb_cycle *cycle) {
 static void begin_counting(gcb_cycle *cycle) {
   gcb_sticky *sticky = &cycle->sticky;
   sticky->seen =
-      (gcb_generation){.minor = sticky->minor,
+      (gcb_generation){.waited_for = cycle->world->waited_for,
+                       .minor = sticky->minor,
                        .old = sticky->old_bytes,
                        .young = atomic_load_explicit(&cycle->blocks->claimed_bytes, memory_order_relaxed),
                        .live = sticky->seen.live,

@@ -278,7 +278,7 @@ static uint64_t patience(const gcb_blocks *blocks, size_t bytes) {
 
 char *gcb_alloc_slow(gcb_mutator *m, size_t bytes) {
   gcb_allocator *a = m->allocator;
-  uint64_t collections = 0, since = 0;
+  uint64_t collections = 0, since[2] = {0};
   for (;;) {
     char *at = bytes > GCB_LARGE_BYTES ? gcb_alloc_large(a, bytes) : alloc_small(a, bytes);
     if (at)
@@ -288,7 +288,7 @@ char *gcb_alloc_slow(gcb_mutator *m, size_t bytes) {
                "out of memory: the heap of %zu bytes, with %llu bytes live after a collection, has no room "
                "for an object of %zu bytes",
                a->blocks->bytes, (unsigned long long)a->blocks->live_bytes, bytes);
-    collections = a->blocks->refill.stall(m, bytes, &since);
+    collections = a->blocks->refill.stall(m, bytes, since);
   }
 }
 

@@ -39,10 +39,10 @@ typedef enum gcb_block_kind {
 /* What the slow path of an allocation asks of others, in the mutator's own thread. */
 typedef struct gcb_refill {
   void (*trigger)(gcb_mutator *m); /* more than `trigger_bytes` were claimed */
-  /* Waits until a cycle has freed memory: the one under way, or the next. How many have that began after the
-   * first wait of this request; `since` is the request's, 0 at first. A safepoint; it may unwind the thread.
-   */
-  uint64_t (*stall)(gcb_mutator *m, size_t bytes, uint64_t *since);
+  /* Waits until a cycle has freed memory: the one under way, or the next. How many have that looked at
+   * everything and began after the first wait of this request; `since` is the request's, 0 at first. A
+   * safepoint; it may unwind the thread. */
+  uint64_t (*stall)(gcb_mutator *m, size_t bytes, uint64_t since[2]);
   /* Memory is about to be cleared through the tracked view; null: nobody keeps count. */
   void (*wrote)(gcb_mutator *m, const void *at, size_t bytes);
 } gcb_refill;

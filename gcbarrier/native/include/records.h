@@ -20,13 +20,14 @@ typedef struct gcb_verification {
 
 /* What a cycle under sticky marks has seen (cycle/minor.c), in bytes where nothing else is said. */
 typedef struct gcb_generation {
-  uint64_t minor;     /* 1: the old objects were marked when it began */
-  uint64_t old;       /* these */
-  uint64_t young;     /* allocated since the last cycle ended: until this one began, then until it ended */
-  uint64_t survived;  /* visited: all that lives of those that were not old, or of everything */
-  uint64_t promoted;  /* of that, old from now on */
-  uint64_t live;      /* after the last one that has ended, with old objects that nobody has looked at */
-  uint64_t live_full; /* after the last one that looked at everything */
+  uint64_t minor;      /* 1: the old objects were marked when it began */
+  uint64_t old;        /* these */
+  uint64_t young;      /* allocated since the last cycle ended: until this one began, then until it ended */
+  uint64_t survived;   /* visited: all that lives of those that were not old, or of everything */
+  uint64_t promoted;   /* of that, old from now on */
+  uint64_t live;       /* after the last one that has ended, with old objects that nobody has looked at */
+  uint64_t live_full;  /* after the last one that looked at everything */
+  uint64_t waited_for; /* 1: a mutator waited for memory when it began */
   /* The remembered set: granules, old objects looked at, references met there to what was not marked. */
   uint64_t granules, objects, references;
 } gcb_generation;

@@ -62,20 +62,23 @@ void gcb_service_trigger(gcb_world *world, _Atomic uint64_t *threshold) {
 /* Waits until memory has been freed: by the cycle under way, unless it has done so, or else by the next. The
  * one under way may have passed by what is garbage now, so that it does not count as a whole one; how many
  * have since the wait that set `since`. */
-uint64_t gcb_service_stall(gcb_mutator *m, size_t bytes, uint64_t *since) {
+uint64_t gcb_service_stall(gcb_mutator *m, size_t bytes, uint64_t since[2]) {
   gcb_world *world = gcb_thread_of(m)->world;
   uint64_t start_ns = gcb_now_ns();
   gcb_native_enter(m);
   pthread_mutex_lock(&world->lock);
-  if (*since == 0)
-    *since = world->cycles_started + 1;
+  if (since[0] == 0) {
+    since[0] = world->cycles_started + 1;
+    since[1] =
+        world->minors_served; /* a minor one that is under way counts against those to come: no matter */
+  }
   uint64_t before = world->cycles_served;
   if (bytes > world->stalled_bytes)
     world->stalled_bytes = bytes;
   pthread_cond_signal(&world->wanted);
   while (world->cycles_served == before && !world->abandon)
     pthread_cond_wait(&world->served, &world->lock);
-  uint64_t served = world->cycles_served;
+  uint64_t served = world->cycles_served, minors = world->minors_served - since[1];
   gcb_events_add(&world->events, (gcb_event){.start_ns = start_ns,
                                              .end_ns = gcb_now_ns(),
                                              .value = bytes,
@@ -87,22 +90,24 @@ uint64_t gcb_service_stall(gcb_mutator *m, size_t bytes, uint64_t *since) {
   gcb_native_leave(m);
   if (abandon)
     gcb_fail(m, "abandoned: the run has failed elsewhere");
-  return served < *since ? 0 : served - *since + 1;
+  return served + 1 < since[0] + minors ? 0 : served + 1 - since[0] - minors;
 }
 
 void gcb_service_cycle_begins(gcb_world *world) {
   pthread_mutex_lock(&world->lock);
   world->events.cycle = (uint32_t)++world->cycles_started;
+  world->waited_for = world->stalled_bytes > 0;
   world->stalled_bytes = 0;
   world->trigger_seen = false;
   pthread_mutex_unlock(&world->lock);
 }
 
 /* Whoever waits for memory looks for itself: what it needs it sweeps. */
-void gcb_service_freed(gcb_world *world) {
+void gcb_service_freed(gcb_world *world, bool minor) {
   pthread_mutex_lock(&world->lock);
   if (world->cycles_served < world->cycles_started) {
     world->cycles_served = world->cycles_started;
+    world->minors_served += minor;
     world->stalled_bytes = 0; /* who finds nothing asks again */
     pthread_cond_broadcast(&world->served);
   }

@@ -90,6 +90,8 @@ typedef struct gcb_world {
   pthread_mutex_t lock;
   pthread_cond_t wanted, served;
   uint64_t cycles_started, cycles_served; /* under the lock; served: the last that has freed memory */
+  uint64_t minors_served;                 /* of all that have: how many were minor */
+  bool waited_for;                        /* a mutator waited for memory when this cycle began */
   uint64_t stalled_bytes;                 /* the largest request that waits for memory; 0: none */
   uint32_t ended;                         /* mutators that have */
   uint32_t started;                       /* threads that exist */
@@ -170,12 +172,13 @@ void gcb_announce_armed(gcb_world *world); /* or that the run is over: wakes gcb
 void gcb_service_open(gcb_world *world);
 void gcb_service_close(gcb_world *world);
 void gcb_service_cycle_begins(gcb_world *world);
-void gcb_service_freed(gcb_world *world); /* by the cycle under way; again does nothing */
+/* By the cycle under way; again does nothing. minor: it has not looked at everything. */
+void gcb_service_freed(gcb_world *world, bool minor);
 /* The collector is wanted when so many bytes have been claimed: `threshold`, whoever keeps it, is set by the
  * collector's thread, and by the mutator that reaches it to what none reaches, in one step with the rest. */
 void gcb_service_set_trigger(gcb_world *world, _Atomic uint64_t *threshold, uint64_t bytes);
 void gcb_service_trigger(gcb_world *world, _Atomic uint64_t *threshold);
-uint64_t gcb_service_stall(gcb_mutator *m, size_t bytes, uint64_t *since);
+uint64_t gcb_service_stall(gcb_mutator *m, size_t bytes, uint64_t since[2]);
 int gcb_service_wait(gcb_world *world, uint64_t timeout_ns);
 void gcb_service_finish(gcb_world *world);
 void gcb_service_abandon(gcb_world *world);
