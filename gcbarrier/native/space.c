@@ -160,7 +160,8 @@ int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, u
       gcb_rescan_admit(&space->marking.rescan, mutators) ||
       gcb_world_admit(world, mutators, seed, operations, params, blob, blob_bytes))
     return -1;
-  space->blocks.free_first |= space->watch.armed_pages != NULL;
+  if (space->watch.armed_pages)
+    atomic_store_explicit(&space->blocks.free_first, true, memory_order_relaxed);
   space->marking.spins = world->spin_ns > 0;
   for (uint32_t i = 0; i < mutators; i++) {
     gcb_blocks_serve(&space->blocks, &world->threads[i].m);

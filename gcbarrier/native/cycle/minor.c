@@ -30,7 +30,8 @@ int gcb_cycle_stick(gcb_cycle *cycle, uint32_t survivals) {
   if (gcb_dirty_new(&cycle->sticky.carried, watch->dirty.granules))
     return gcb_set_error("no memory for a remembered set of %zu granules", watch->dirty.granules);
   blocks->survivals = survivals;
-  blocks->free_first = true;
+  /* relaxed: a matter of where, and mutators may be looking */
+  atomic_store_explicit(&blocks->free_first, true, memory_order_relaxed);
   return 0;
 }
 

@@ -176,7 +176,9 @@ static char *cut(gcb_allocator *a, char *at, char *fresh, size_t bytes) {
 
 /* Up to here free blocks go first. */
 static size_t free_end(const gcb_blocks *blocks) {
-  return blocks->free_first ? atomic_load_explicit(&blocks->small_end, memory_order_relaxed) : 0;
+  /* relaxed, both: hints */
+  bool first = atomic_load_explicit(&blocks->free_first, memory_order_relaxed);
+  return first ? atomic_load_explicit(&blocks->small_end, memory_order_relaxed) : 0;
 }
 
 static bool more_in(const gcb_blocks *blocks, const gcb_place *place, size_t bytes, gap *found) {

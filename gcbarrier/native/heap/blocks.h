@@ -94,7 +94,7 @@ typedef struct gcb_blocks {
   /* Small objects go to wholly free blocks while there are any below small_end: a page with old objects that
    * is allocated into is dirty, and no old object was written. Otherwise, and where no
    * barrier asks for it, by address, whether free or not. */
-  bool free_first;
+  _Atomic bool free_first;
   gcb_refill refill;
   gcb_allocator *allocators; /* one for each mutator; null: there are none yet */
   uint32_t allocator_count;
