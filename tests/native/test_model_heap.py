@@ -239,7 +239,7 @@ MUTANTS = {
     ),
     "what is old is not what has survived": (
         "minor",
-        Mutant(source="heap/sweep.c", old="    if (blocks->survivals > 0)\n", new="    if (0)\n"),
+        Mutant(source="heap/sweep.c", old="  if (blocks->survivals > 0)\n", new="  if (0)\n"),
     ),
 }
 

@@ -447,7 +447,7 @@ MUTANTS = {
         policy="minor",
     ),
     "old is who was live when the last cycle began": Mutant(
-        NATIVE / "heap/sweep.c", "    if (blocks->survivals > 0)\n", "    if (0)\n", "object", policy="minor"
+        NATIVE / "heap/sweep.c", "  if (blocks->survivals > 0)\n", "  if (0)\n", "object", policy="minor"
     ),
     "the marks of a full cycle are kept": Mutant(
         NATIVE / "cycle/minor.c",
