@@ -287,10 +287,13 @@ static int mark_concurrently(gcb_space *space, bool rearm_stopped, uint32_t help
     if (help && round == 1)
       gcb_ask_to_help(space, help * 1000);
     int64_t pages = gcb_collect(space, true, rearm_stopped || (help && round % 4 == 3));
-    if (pages < 0 || gcb_rescan(space) || (way != ALWAYS && gcb_mark(space, true)))
+    if (pages < 0 || gcb_rescan(space))
       return -1;
-    if (cycles % GIVEN_UP == 0) /* when some of what is young has been armed, and the rest found dead */
+    /* When some of what is young has been armed, and the rest found dead, be it only white and on a stack. */
+    if (cycles % GIVEN_UP == 0)
       return gcb_full(space);
+    if (way != ALWAYS && gcb_mark(space, true))
+      return -1;
     if (pages <= FEW_PAGES)
       break;
   }

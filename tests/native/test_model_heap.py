@@ -26,7 +26,7 @@ COLLECTORS = {
     # The trigger is so small that a cycle follows upon the other; the pauses between operations let it get on.
     "concurrent": ("uffd-wp-async", "mostly-concurrent", {"trigger": 0.001, "every_s": 0.0002}),
     # What is allocated during a cycle is only ever looked at page by page.
-    "black": ("uffd-wp-async", "mostly-concurrent", {"trigger": 0.001, "every_s": 0.0002, "black": "always"}),
+    "black": ("cards", "mostly-concurrent", {"trigger": 0.001, "every_s": 0.0002, "black": "always"}),
     "stopped": ("none", "stop-the-world", {"trigger": 0.001, "every_s": 0.0002}),
     "minor": ("uffd-wp-log", "generational", {"trigger": 0.001, "every_s": 0.0002}),
     "aging": ("cards", "generational", {"trigger": 0.001, "every_s": 0.0002, "survivals": 2, "concurrent": False}),
