@@ -7,14 +7,13 @@ stop-the-world without a barrier in the same run; how many page faults an operat
 pauses says as little as a pause without its bill, what nine in ten of all stops and waits for memory are shorter than.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import frozen
 
 from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.model import Config, Machine
-from gcbarrier.plugins import discovery
 from gcbarrier.report import NS, RATIO, Across, Look, Measure, Names, Report, Rows, Unit
 from gcbarrier.report.looks import barrier_look
 from gcbarrier.report.units import format_number
@@ -22,16 +21,16 @@ from gcbarrier.results import (
     Cell,
     Spread,
     all_cpu_ns_per_operation,
-    cells,
     cpu_ns_per_operation,
     faults_per_operation,
     percentile,
     relative,
+    workloads,
 )
 from gcbarrier.results.run import Run
 
 MIB = 1 << 20
-STOPPED, BOEHM, GENERATIONAL = "stop-the-world", "bdwgc", "generational"
+STOPPED, BOEHM = "stop-the-world", "bdwgc"
 PAIRS: tuple[tuple[Any, ...], ...] = (
     ("none", STOPPED),
     ("satb", "snapshot-concurrent"),
@@ -47,7 +46,7 @@ YOUNG = ("cards", "uffd-wp-log", "uffd-wp-async")
 def plan(*, machine: Machine, quick: bool) -> Plan:
     """Both programs under every pair; small ones where the machine is emulated."""
     at = choose(machine, quick)
-    pairs = [*PAIRS, *_young(), ("none", BOEHM)]
+    pairs = [*PAIRS, *((barrier, "generational") for barrier in YOUNG), ("none", BOEHM)]
     sizes = {"gcbench": at(full=128, emulated=32) * MIB, "graph_edits": at(full=256, quick=128, emulated=32) * MIB}
     configs: list[Config] = []
     for heap, heap_bytes in sizes.items():
@@ -60,11 +59,6 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
             duration_s=at(full=2.0, quick=1.0, emulated=4.0, emulated_quick=2.0),
         )
     return Plan(configs=configs, invocations=at(full=10, quick=1, emulated=3, emulated_quick=1))
-
-
-def _young() -> Iterator[tuple[str, str]]:
-    if GENERATIONAL in discovery.names("collectors"):
-        yield from ((barrier, GENERATIONAL) for barrier in YOUNG)
 
 
 @frozen(kw_only=True)
@@ -82,16 +76,15 @@ class Billed:
 
 
 def billed(run: Run, machine: str) -> Sequence[Billed]:
-    """The cells of a machine with the bill of each."""
-    found = cells(run.on(machine))
-    bases = {_program(cell): cell for cell in found if cell.config.collector == STOPPED}
+    """The cells of a machine with the bill of each, against the baseline of its own workload."""
     return [
         Billed(
             cell=cell,
-            mutators=relative(cell, bases.get(_program(cell)), cpu_ns_per_operation),
-            together=relative(cell, bases.get(_program(cell)), all_cpu_ns_per_operation),
+            mutators=relative(cell, work.baseline, cpu_ns_per_operation),
+            together=relative(cell, work.baseline, all_cpu_ns_per_operation),
         )
-        for cell in found
+        for work in workloads(run.on(machine))
+        for cell in work.cells
     ]
 
 

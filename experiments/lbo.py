@@ -21,7 +21,6 @@ from matplotlib.axes import Axes
 
 from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.model import Config, Machine, format_bytes
-from gcbarrier.plugins import discovery
 from gcbarrier.report import NS, RATIO, Across, Axis, Curves, Look, Measure, Names, Report, Unit
 from gcbarrier.report.looks import barrier_look
 from gcbarrier.report.style import FAINT
@@ -97,17 +96,15 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
     for program in PROGRAMS:
         made = program.made(at(full=32, emulated=24) * MIB, share)
         live = int(made["heap_params"]["live_bytes"]) // MIB
-        for pair in (*PAIRS, *_young(), ("none", BOEHM, {"mark_stack": live * MARK_STACK})):
+        for pair in (
+            *PAIRS,
+            *((barrier, GENERATIONAL) for barrier in YOUNG),
+            ("none", BOEHM, {"mark_stack": live * MARK_STACK}),
+        ):
             # A collector that brings its own memory tells no phases, so its operations can't be timed.
             timed = program.heap == "requests" and pair[1] != BOEHM
             configs += product(**made, pairs=[pair], heap_times=factors, timed=timed, duration_s=2.0 * share + 0.5)
     return Plan(configs=configs, invocations=at(full=5, quick=1, emulated=2, emulated_quick=1))
-
-
-def _young() -> Iterator[tuple[Any, ...]]:
-    """The generational collector over what it runs over, where there is one."""
-    if GENERATIONAL in discovery.names("collectors"):
-        yield from ((barrier, GENERATIONAL) for barrier in YOUNG)
 
 
 @frozen(kw_only=True)

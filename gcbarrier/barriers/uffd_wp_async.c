@@ -21,16 +21,10 @@ static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
   return gcb_pagemap_scan(barrier, GCB_PAGE_IS_WRITTEN, flags, dirty);
 }
 
-/* What isn't armed reads as written, so the next scan that re-arms does it. */
-static int arm_range(gcb_barrier *barrier, size_t first, size_t granules) {
-  (void)barrier, (void)first, (void)granules;
-  return 0;
-}
-
 GCB_BARRIER = {.open = open_barrier,
                .arm = arm,
                .collect = collect,
                .close = gcb_pagetables_close,
-               .arm_range = arm_range,
+               .arm_range = gcb_pages_arm_range,
                .release_range = gcb_pages_release,
                .tracks = true};
