@@ -1,13 +1,14 @@
 """A whole experiment: its plan on this machine and, for what this kernel can't do, in the lab; into one directory."""
 
-import datetime
+import contextlib
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from gcbarrier.campaign import runner
+from gcbarrier.campaign import again, runner
+from gcbarrier.campaign.course import Course, Recorded, first_words, fit, sized_for, taken
 from gcbarrier.campaign.lacking import (
     absent_collectors,
     as_told,
@@ -19,18 +20,18 @@ from gcbarrier.campaign.lacking import (
     without,
 )
 from gcbarrier.campaign.matching import check
-from gcbarrier.campaign.minheap import Minheap, sized
-from gcbarrier.campaign.places import NATIVE, Place, guest_for, this_machine
+from gcbarrier.campaign.places import NATIVE, guest_for, this_machine
 from gcbarrier.campaign.plans import Plan
+from gcbarrier.campaign.request import Request
 from gcbarrier.campaign.settings import MACHINES, Settings
 from gcbarrier.campaign.watching import UNWATCHED, Watch
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.machines import host, lab
-from gcbarrier.model import Config, Finding, Machine, Measured, Outcome, converter
+from gcbarrier.machines import lab
+from gcbarrier.model import Config, Finding, Machine, Outcome, evolve
 from gcbarrier.plugins import discovery
 from gcbarrier.plugins.discovery import nearest
-from gcbarrier.results.run import Run, load
+from gcbarrier.results.run import COMPLETE, Run, load
 from gcbarrier.results.writer import RunWriter
 
 _AS_PLANNED = Settings()
@@ -47,90 +48,152 @@ def run(
 ) -> Run:
     """Run the experiment called ``name`` and write the run directory ``out``, which it returns loaded.
 
-    By default that is ``runs/NAME-TIME``, with a number behind it where another run has just taken that.
+    By default that is ``runs/NAME-TIME``, with a number behind it where another run has just taken that. What was
+    finished of a run that stops is kept there (:func:`resume`).
 
     Barriers that this kernel lacks send the whole plan to the lab as well, so that one machine has them all. Collectors
     whose library is not there are left out. Raises Unavailable where the lab would be needed and isn't set up or where
     what is left out was asked for or leaves nothing, GcBarrierError where the plan can't be run; an invocation that
     fails is recorded with its error.
     """
-    script = script_of(name)
+    return begin(Request(experiment=name, quick=quick, verify=verify, settings=settings), out=out, watch=watch)
+
+
+def begin(
+    request: Request, *, out: Path | None = None, watch: Watch = UNWATCHED, recorded: Recorded | None = None
+) -> Run:
+    """Run what was asked for; :func:`run` says what comes of it. ``recorded``: with the plans of that run."""
+    script = script_of(request.experiment)
     # No guest helps without one: what runs there is compiled here.
     build.compiler()
-    seed = secrets.randbelow(1 << 31) if settings.seed is None else settings.seed
-    plans: dict[str, Plan] = {}
-    minheaps: dict[str, dict[str, Minheap]] = {}
-    machines: dict[str, dict[str, object]] = {}
-    target = out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    with RunWriter(target, or_next=out is None) as writer:
+    seed = secrets.randbelow(1 << 31) if request.settings.seed is None else request.settings.seed
+    seed = seed if recorded is None else recorded.seed
+    target = out or Path("runs") / f"{request.experiment}-{time.strftime('%Y%m%d-%H%M%S')}"
+    words = first_words(request, seed)
+    if recorded is not None:
+        words["repeats"] = {key: recorded.run.manifest.get(key) for key in ("date", "seed", "command_line")}
+    writer = RunWriter(target, words, or_next=out is None)
+    course = Course(request=request, seed=seed, script=script, writer=writer, watch=watch, recorded=recorded)
+    return _carried_out(course, out)
 
-        def on(place: Place, plan: Plan, lacking: Mapping[str, Unavailable], only: int | None = None) -> None:
-            name, found = place.machine.name, minheaps.setdefault(place.machine.name, {})
-            plan = _sized(plan, place, found, seed, watch)
-            plans[name] = plan
-            machines[name] = {**place.manifest(), "lacking": as_told(lacking)}
-            if found:
-                machines[name]["minheaps"] = converter.unstructure(tuple(found.values()))
-            for measured in _measure(place, plan, seed, watch, only):
-                writer.add(measured)
 
-        def planned(machine: Machine) -> Plan:
-            with discovery.blamed("experiments", name):
-                plan = script.plan(machine=machine, quick=quick)
-            if not isinstance(plan, Plan):
-                file = discovery.find("experiments", name)
-                raise GcBarrierError(f"the experiment {name!r} has no plan: {file}'s plan() must return a Plan")
-            return settings.apply(plan, verify=verify)
+def resume(directory: Path, *, watch: Watch = UNWATCHED) -> Run:
+    """Do the rest of a run that was stopped or killed, with the same seed, order and plug-ins.
 
-        def lab_plans() -> list[Plan]:
-            # The accelerator is known once a guest runs, and its memory must be known before.
-            either = [planned(Machine(name="lab", accelerator=each)) for each in ("kvm", "tcg")]
-            if either[0].counted:
-                either = [planned(Machine(name="lab", accelerator="tcg-icount"))]
-            _compile([compilable(plan) for plan in either], watch)
-            return either
+    Raises GcBarrierError where it is complete, is still being written, or where anything that decides its results has
+    changed since; Unavailable as :func:`run` does.
+    """
+    found, done = again.to_resume(directory)
+    script = script_of(found.request.experiment)
+    build.compiler()
+    course = Course(
+        request=found.request,
+        seed=found.seed,
+        script=script,
+        writer=RunWriter.resume(directory),
+        watch=watch,
+        done=done,
+        recorded=found,
+        resumed=True,
+    )
+    return _carried_out(course, directory)
 
-        lacking: dict[str, Unavailable] = {}
-        either = lab_plans() if settings.machine == "lab" else []
-        if settings.machine != "lab":
-            with this_machine() as place:
-                here, absent = equipped(planned(NATIVE), place, settings, watch)
-                _fit(here)
-                _compile([here], watch)
-                lacking = lacking_barriers(here, place.executor, watch)
-                # Sessions want one machine with all of them, and so does who has named them.
-                natively = settings.machine == "native" and not here.configs and "barrier" not in settings.choices
-                if lacking and not natively:
-                    require_lab(settings, lacking)
-                for barrier, problem in lacking.items():
-                    watch.lacking(barrier, problem)
-                if settings.machine != "native" and (lacking or (here.counted and lab.status().ready)):
-                    either = lab_plans()
-                if present := without(here, lacking):
-                    on(place, present, {**lacking, **absent})
-        if either:
-            # If counts vary from anything, then from boot to boot.
-            boots = range(either[0].invocations) if either[0].counted else [None]
-            for only in boots:
-                with guest_for(either, watch) as guest:
-                    there, absent = equipped(planned(guest.machine), guest, settings, watch)
-                    missing = lacking_barriers(there, guest.executor, watch)
-                    refuse_lacking(missing, there, settings)
-                    on(guest, without(there, missing) or there, {**missing, **absent}, only)
-        written = writer.commit(
-            {
-                "experiment": name,
-                "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                "quick": quick,
-                "verify": verify,
-                "seed": seed,
-                "settings": converter.unstructure(settings),
-                "plans": {machine: converter.unstructure(plan) for machine, plan in plans.items()},
-                "machines": machines,
-                "lacking": as_told(lacking),
-            }
-        )
-    return load(out or target.with_name(written.name))
+
+def repeat(source: Path, *, out: Path | None = None, machine: str = "", watch: Watch = UNWATCHED) -> Run:
+    """Run the plan of an earlier run, or of its manifest alone, here: with its seed, and its own plug-ins if need be.
+
+    What is not as it was then is told to ``watch``. ``machine`` as in the settings. Raises
+    GcBarrierError where it does not tell its plan, Unavailable as :func:`run` does.
+    """
+    found, differing = again.to_repeat(source)
+    for each in differing:
+        watch.told(f"not as in {source}: {each}")
+    settings = evolve(found.request.settings, machine=machine or found.request.settings.machine)
+    return begin(evolve(found.request, settings=settings), out=out, watch=watch, recorded=found)
+
+
+def _carried_out(course: Course, out: Path | None) -> Run:
+    """This machine's part, and then the lab's; the run is loaded from ``out``, as its user calls it, if he does."""
+    writer, ours = course.writer, False
+    try:
+        with writer:
+            ours = True
+            if either := _here(course):
+                _in_the_lab(course, either)
+            writer.commit(awaited=[])
+    except BaseException:
+        # Whatever ends a run before its end, whoever watches is told what is kept of it.
+        with contextlib.suppress(GcBarrierError):
+            if ours and (kept := load(out or _as_called(writer.directory))).state != COMPLETE:
+                course.watch.kept(kept)
+        raise
+    return load(out or _as_called(writer.directory))
+
+
+def _as_called(directory: Path) -> Path:
+    return Path("runs") / directory.name
+
+
+def _here(course: Course) -> list[Plan]:
+    """Run this machine's part; what the lab is then to run, by the accelerators that it may have."""
+    settings, watch = course.request.settings, course.watch
+    if settings.machine == "lab":
+        return _lab_plans(course)
+    either: list[Plan] = []
+    with this_machine() as place:
+        here, absent = equipped(course.plan(NATIVE), place, settings, watch)
+        fit(here)
+        _compile([here], watch)
+        lacking = lacking_barriers(here, place.executor, watch)
+        # Sessions want one machine with all of them, and so does who has named them.
+        natively = settings.machine == "native" and not here.configs and "barrier" not in settings.choices
+        if lacking and not natively:
+            require_lab(settings, lacking)
+        for barrier, problem in lacking.items():
+            watch.lacking(barrier, problem)
+        if settings.machine != "native" and (lacking or (here.counted and lab.status().ready) or _once_in_lab(course)):
+            either = _lab_plans(course)
+            course.await_turn("lab")
+        course.writer.note(lacking=as_told(lacking) or course.writer.manifest.get("lacking", {}))
+        if present := without(here, lacking):
+            course.measure(place, present, as_told({**lacking, **absent}))
+    return either
+
+
+def _once_in_lab(course: Course) -> bool:
+    """Whether a part of the plan is the lab's because that of an earlier run was."""
+    before = course.recorded
+    if before is None or not before.wants_lab:
+        return False
+    if course.resumed and before.guest and before.complete(before.guest):
+        return False
+    status = lab.status()
+    if not status.ready:
+        remedy = " or ".join(filter(None, (status.remedy, "leave its part out with `--set machine=native`")))
+        raise Unavailable("the lab, where a part of that run was,", status.missing, remedy)
+    return True
+
+
+def _lab_plans(course: Course) -> list[Plan]:
+    # The accelerator is known once a guest runs, and its memory must be known before.
+    either = [course.plan(Machine(name="lab", accelerator=each)) for each in ("kvm", "tcg")]
+    if either[0].counted:
+        either = [course.plan(Machine(name="lab", accelerator="tcg-icount"))]
+    _compile([compilable(plan) for plan in either], course.watch)
+    return either
+
+
+def _in_the_lab(course: Course, either: Sequence[Plan]) -> None:
+    # If counts vary from anything, then from boot to boot.
+    boots = range(either[0].invocations) if either[0].counted else [None]
+    for only in boots:
+        with guest_for(either, course.watch) as guest:
+            course.refuse_another(guest.machine)
+            course.await_turn()
+            there, absent = equipped(course.plan(guest.machine), guest, course.request.settings, course.watch)
+            missing = lacking_barriers(there, guest.executor, course.watch)
+            refuse_lacking(missing, there, course.request.settings)
+            course.measure(guest, without(there, missing) or there, as_told({**missing, **absent}), only)
 
 
 def measure(
@@ -151,13 +214,16 @@ def measure(
         check(config)
     build.compiler()
     if machine == "native":
-        _fit(plan)
+        fit(plan)
     with guest_for([plan], watch) if machine == "lab" else this_machine() as place:
         absent, lacking = absent_collectors(plan, place), lacking_barriers(plan, place.executor, watch)
         for missing in (*absent.values(), *lacking.values()):
             raise missing
-        plan = _sized(plan, place, {}, seed, watch)
-        records = [measured.record for measured in _measure(place, plan, seed, watch)]
+        plan = sized_for(plan, place, {}, seed, watch)
+        watch.note("compiling")
+        steps = runner.steps(plan, seed=seed, accelerator=place.machine.accelerator)
+        watch.steps(place.machine.name, steps)
+        records = [measured.record for measured in taken(place, steps, watch)]
         return tuple(record for record in records if isinstance(record, Outcome))
 
 
@@ -175,29 +241,6 @@ def script_of(name: str) -> ModuleType:
             file = discovery.find("experiments", name)
             raise GcBarrierError(f"the experiment {name!r} is incomplete: {file} needs a function {function}")
     return script
-
-
-def _measure(place: Place, plan: Plan, seed: int, watch: Watch, only: int | None = None) -> Iterator[Measured]:
-    watch.note("compiling")
-    steps = runner.steps(plan, seed=seed, accelerator=place.machine.accelerator, only=only)
-    watch.steps(place.machine.name, steps)
-    yield from runner.run(
-        steps, place.executor, machine=place.machine.name, has_compiler=place.has_compiler, on_done=watch.done
-    )
-
-
-def _sized(plan: Plan, place: Place, known: dict[str, Minheap], seed: int, watch: Watch) -> Plan:
-    """The plan with heaps in bytes. Raises GcBarrierError where one of those that were multiples is too large here."""
-    found = sized(plan, place, known, seed=seed, watch=watch)
-    if found != plan and place.machine == NATIVE:
-        _fit(found)
-    return found
-
-
-def _fit(plan: Plan) -> None:
-    """Raises GcBarrierError where this machine has no memory for a heap of the plan; it is known before any is made."""
-    for heap_bytes, memory in sorted({(one.heap_bytes, one.memory) for one in plan.parts}, reverse=True):
-        host.fits(heap_bytes, memory)
 
 
 def _compile(plans: Sequence[Plan], watch: Watch) -> None:

@@ -21,7 +21,7 @@ from gcbarrier.campaign.shipping import artifacts, install
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.fresh import Within
-from gcbarrier.model import Config, Invocation, Measured, evolve, to_json
+from gcbarrier.model import Config, Invocation, Measured, Probe, evolve, to_json
 from gcbarrier.session import program as programs
 from gcbarrier.session.ours import SessionJob
 
@@ -113,6 +113,13 @@ def run(
         yield measured
 
 
+def estimate_s(one: Config | Probe, accelerator: str) -> float:
+    """A guess at how long an invocation takes."""
+    if isinstance(one, Probe):
+        return one.estimate_s
+    return _OVERHEAD_S[accelerator] + one.duration_s * (2.5 if one.verify else 1.0)
+
+
 def take(job: Job, files: Mapping[Path, bytes]) -> Measured:
     """Run one job in this process."""
     install(files)
@@ -129,9 +136,9 @@ def _sessions(plan: Plan, seed: int, accelerator: str) -> Iterator[Step]:
         for job in ready:
             config = job.invocation.config
             invocation = Invocation(config=config, index=index, seed=seed + index, operations=config.operations)
-            estimate_s = _OVERHEAD_S[accelerator] + config.duration_s * (2.5 if config.verify else 1.0)
+            guess_s = estimate_s(config, accelerator)
             moved = evolve(job, invocation=invocation)
-            yield Step(job=moved, estimate_s=estimate_s, deadline_s=60 + 10 * estimate_s)
+            yield Step(job=moved, estimate_s=guess_s, deadline_s=60 + 10 * guess_s)
 
 
 def _probes(plan: Plan, seed: int, only: int | None) -> Iterator[Step]:

@@ -30,16 +30,15 @@ def save(outcomes: Iterable[Outcome], out: str | os.PathLike[str], *, experiment
         name: host.manifest(build.cflags()) if name == here else {}
         for name in dict.fromkeys(one.machine for one in kept)
     }
-    with RunWriter(Path(out)) as writer:
+    manifest = {
+        "experiment": experiment,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machines": machines,
+    }
+    with RunWriter(Path(out), manifest) as writer:
         for outcome in kept:
             writer.add(Measured(record=outcome))
-        writer.commit(
-            {
-                "experiment": experiment,
-                "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                "machines": machines,
-            }
-        )
+        writer.commit()
     return load(Path(out))
 
 

@@ -1,6 +1,7 @@
 """Progress on a terminal; nothing anywhere else."""
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
@@ -12,6 +13,7 @@ from gcbarrier.campaign.runner import Step
 from gcbarrier.campaign.watching import Watch
 from gcbarrier.errors import Unavailable
 from gcbarrier.model import Measured
+from gcbarrier.results.run import Run
 
 
 class RunProgress:
@@ -48,7 +50,24 @@ class RunProgress:
     def watch(self) -> Watch:
         """What :func:`gcbarrier.campaign.experiments.run` is to be watched with."""
         return Watch(
-            note=self._note, steps=self._begin, done=self._advance, lacking=self._tell, left_out=self._tell_left_out
+            note=self._note,
+            steps=self._begin,
+            done=self._advance,
+            lacking=self._tell,
+            left_out=self._tell_left_out,
+            told=self._say,
+            kept=self._tell_kept,
+        )
+
+    def _say(self, sentence: str) -> None:
+        self._bars.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+    def _tell_kept(self, run: Run) -> None:
+        there = len(run.outcomes) + len(run.findings)
+        of = f" of {run.expected}" if run.expected else ""
+        self._say(
+            f"{there}{of} invocations are kept in {run.directory}: `gcbarrier plot {run.directory}` draws them, "
+            f"`gcbarrier run --resume {run.directory}` does the rest"
         )
 
     def _tell(self, name: str, problem: Unavailable) -> None:
@@ -72,6 +91,9 @@ class RunProgress:
         self._finish()
         self._steps, self._done = len(steps), 0
         total = sum(step.estimate_s for step in steps)
+        if steps and not self._bars.disable:
+            until = time.strftime("%H:%M", time.localtime(time.time() + total))
+            self._say(f"{machine}: {len(steps)} invocations, {said_s(total)}, until {until}")
         self._task = self._bars.add_task(machine, total=total, state=f"0/{len(steps)}")
 
     def _advance(self, step: Step, measured: Measured) -> None:
@@ -87,6 +109,13 @@ class RunProgress:
         if self._task is not None:
             self._bars.remove_task(self._task)
             self._task = None
+
+
+def said_s(seconds: float) -> str:
+    """A guess at a time in words: ``some 14 minutes``."""
+    if seconds < 90:
+        return f"some {max(round(seconds), 1)} seconds"
+    return f"some {seconds / 60:.0f} minutes" if seconds < 5400 else f"some {seconds / 3600:.1f} hours"
 
 
 @contextlib.contextmanager

@@ -27,6 +27,8 @@ def present(run: Run, directory: Path) -> None:
     for more in (report.verification_table(run), report.counted_table(run), report.left_out_lines(run)):
         if more is not None:
             report.show(more)
+    if any(manifest.get("quick") for manifest in run.manifests):
+        report.show(Text("measured with --quick: for a first look, not for a paper", style="bold"))
     for loss in losses(run):
         report.show(Text(loss, style="bold"))
     for path in written:

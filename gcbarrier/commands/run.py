@@ -5,10 +5,14 @@ from pathlib import Path
 
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign import settings
+from gcbarrier.campaign.request import Request
+from gcbarrier.campaign.watching import Watch
+from gcbarrier.commands._plan import show_plan
 from gcbarrier.commands._progress import RunProgress
 from gcbarrier.commands._report import present
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.plugins import discovery
+from gcbarrier.results.run import Run
 
 HELP = "run an experiment and draw its figures"
 
@@ -17,23 +21,28 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``run``."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "what can be set:\n" + (settings.__doc__ or "").partition("\n\n")[2]
-    parser.add_argument("experiment", metavar="EXPERIMENT", help="`gcbarrier list experiments` shows all")
+    parser.add_argument("experiment", metavar="EXPERIMENT", nargs="?", help="`gcbarrier list experiments` shows all")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run directory; default: runs/EXPERIMENT-TIME")
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: for a first look, not for a paper")
     parser.add_argument("--verify", action="store_true", help="check every cycle against the truth (slower)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="pairs", help="change the plan (repeatable)"
     )
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and how long it may take; run nothing")
+    parser.add_argument("--resume", type=Path, metavar="DIR", help="do the rest of a run that stopped or was killed")
+    parser.add_argument(
+        "--from", type=Path, metavar="RUN", dest="source", help="the plan of an earlier run, or of its manifest, again"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run, draw, print the table. 1 where an invocation failed: the rest is there all the same."""
-    discovery.find("experiments", args.experiment)
-    chosen = settings.read(args.pairs)
+    _refuse_together(args)
+    if args.dry_run:
+        show_plan(_request(args))
+        return 0
     with RunProgress() as progress:
-        done = campaign.run(
-            args.experiment, out=args.out, quick=args.quick, verify=args.verify, settings=chosen, watch=progress.watch
-        )
+        done = _measured(args, progress.watch)
     out = done.directory
     try:
         present(done, out / "figures")
@@ -41,3 +50,36 @@ def run(args: argparse.Namespace) -> int:
         kept = f"the run is kept in {out}, and `gcbarrier plot {out}` draws it again"
         raise GcBarrierError(f"{problem}; {kept}") from problem
     return 1 if campaign.failures(done) else 0
+
+
+def _measured(args: argparse.Namespace, watch: Watch) -> Run:
+    if args.resume is not None:
+        return campaign.resume(args.resume, watch=watch)
+    if args.source is not None:
+        machine = settings.read(args.pairs).machine
+        return campaign.repeat(args.source, out=args.out, machine=machine, watch=watch)
+    return campaign.begin(_request(args), out=args.out, watch=watch)
+
+
+def _request(args: argparse.Namespace) -> Request:
+    discovery.find("experiments", args.experiment)
+    return Request(experiment=args.experiment, quick=args.quick, verify=args.verify, settings=settings.read(args.pairs))
+
+
+def _refuse_together(args: argparse.Namespace) -> None:
+    """What would be asked for in vain: an earlier run says itself what it was asked for."""
+    earlier = "--resume" if args.resume is not None else "--from" if args.source is not None else ""
+    if not earlier:
+        if args.experiment is None:
+            raise GcBarrierError("say which experiment to run; `gcbarrier list experiments` shows all")
+        return
+    others = {"--from": args.source, "--quick": args.quick, "--verify": args.verify, "--dry-run": args.dry_run}
+    given = ["EXPERIMENT"] * (args.experiment is not None)
+    given += [name for name, value in others.items() if value and name != earlier]
+    machine_alone = earlier == "--from" and all(pair.startswith("machine=") for pair in args.pairs)
+    given += ["--set"] * bool(args.pairs and not machine_alone) + ["--out"] * bool(earlier == "--resume" and args.out)
+    if given:
+        raise GcBarrierError(
+            f"{earlier} runs what that run was asked for, so {' and '.join(given)} can't be given with it: leave "
+            f"{'it' if len(given) == 1 else 'them'} out"
+        )

@@ -130,7 +130,7 @@ def left_out(run: Run, machine: str) -> Iterator[str]:
 def _how(run: Run, outcomes: Sequence[Outcome]) -> Iterator[str]:
     """What makes a run's numbers less than they could be."""
     if any(manifest.get("quick") for manifest in run.manifests):
-        yield "measured with --quick"
+        yield "measured with --quick, for a first look"
     verified = {outcome.invocation.config.verify for outcome in outcomes}
     if True in verified:
         yield f"{'in part ' if False in verified else ''}measured with --verify, which takes time"

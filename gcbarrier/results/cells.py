@@ -1,5 +1,6 @@
 """Outcomes in groups: the invocations of one configuration, and the configurations that may be compared."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 from attrs import fields, frozen
 from numpy.typing import NDArray
 
-from gcbarrier.model import Config, Cycle, Outcome, evolve, to_json
+from gcbarrier.model import Config, Cycle, Outcome, Probe, converter, evolve
 from gcbarrier.results.pauses import pauses, stopped_per_cycle
 from gcbarrier.results.spread import Spread, percentile, spread
 
@@ -108,7 +109,7 @@ def cells(outcomes: Iterable[Outcome]) -> tuple[Cell, ...]:
     """
     groups: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
-        groups.setdefault((outcome.machine, _key(outcome.invocation.config)), []).append(outcome)
+        groups.setdefault((outcome.machine, key_of(outcome.invocation.config)), []).append(outcome)
     machines = list(dict.fromkeys(machine for machine, _ in groups))
     found = [
         Cell(
@@ -126,7 +127,7 @@ def workloads(outcomes: Iterable[Outcome]) -> tuple[Workload, ...]:
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells(outcomes):
         same = evolve(cell.config, barrier="", barrier_params={}, collector="", collector_params={})
-        groups.setdefault((cell.machine, _key(same)), []).append(cell)
+        groups.setdefault((cell.machine, key_of(same)), []).append(cell)
     found = [
         Workload(machine=machine, config=members[0].config, cells=tuple(members))
         for (machine, _), members in groups.items()
@@ -147,14 +148,10 @@ def _rank(config: Config) -> list[Any]:
     return ranked
 
 
-def _key(config: Config) -> str:
-    # Parameters are mappings and can't be hashed; sorted, their order does not matter either.
-    ordered = {
-        name: dict(sorted(getattr(config, name).items()))
-        for name in ("heap_params", "barrier_params", "collector_params")
-    }
-    changes: dict[str, Any] = dict(ordered)
-    return to_json(evolve(config, **changes))
+def key_of(part: Config | Probe) -> str:
+    """A configuration or a probe as a text that is the same for all that are equal."""
+    # The order of parameters does not matter.
+    return json.dumps(converter.unstructure(part), sort_keys=True)
 
 
-__all__ = ["Cell", "Workload", "cells", "workloads"]
+__all__ = ["Cell", "Workload", "cells", "key_of", "workloads"]

@@ -1,54 +1,48 @@
-"""Is all there that a run has measured? Its manifest holds the plan, and so how many records there must be."""
+"""How much of its plan is in a run: what has not been run yet, and what is not there any more."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from gcbarrier.results.run import Run
+from gcbarrier.results.run import COMPLETE, KILLED, PARTS, RUNNING, STOPPED, Run
 
 _RECORDS = {"configs": "outcomes", "probes": "findings"}
-"""What each invocation of these parts of a plan leaves, whether it ended well or not."""
+_STATES = {RUNNING: "the run is still going on", STOPPED: "the run was stopped", KILLED: "the run was killed"}
 
 
 def lost(run: Run, machine: str) -> str:
-    """How many records of ``machine`` are not there any more, as a sentence ("" where none is known to be missing).
+    """What of the plan's records of ``machine`` is not there, as a sentence ("" where none is known to be missing).
 
     What a plan does not tell, as those of older runs, is not missed.
     """
-    there = {"outcomes": len(run.on(machine)), "findings": len(run.found(machine))}
-    parts = []
-    for part, records in _RECORDS.items():
-        wanted = sum(_wanted(plan, part) for plan in _plans(run, machine))
-        if there[records] < wanted:
-            parts.append(f"{wanted - there[records]:,} of {wanted:,} {records}")
-    if not parts:
+    there = {"configs": len(run.on(machine)), "probes": len(run.found(machine))}
+    wanted = {part: run.expected_of(machine, part) for part in PARTS}
+    missing = [part for part in PARTS if there[part] < wanted[part]]
+    if not missing:
         return ""
-    return f"{' and '.join(parts)} are missing from the run directory: what is shown rests on the others"
+    if run.state == COMPLETE:
+        said = (f"{wanted[part] - there[part]:,} of {wanted[part]:,} {_RECORDS[part]}" for part in missing)
+        return f"{' and '.join(said)} are missing from the run directory: what is shown rests on the others"
+    said = (f"{there[part]:,} of {wanted[part]:,} {_RECORDS[part]}" for part in missing)
+    return f"{_STATES[run.state]}: {' and '.join(said)} are there"
 
 
 def losses(run: Run) -> Iterator[str]:
-    """Those of all machines, each with the machine's name."""
-    for machine in dict.fromkeys((*run.machines, *(name for plans in _all_plans(run) for name in plans))):
+    """Those of all machines, each with the machine's name, and what else is to be said of a run that has not ended."""
+    if run.state != COMPLETE:
+        cause = run.manifest.get("stopped") if run.state == STOPPED else ""
+        goes_on = f"; `gcbarrier run --resume {run.directory}` does the rest" if run.state != RUNNING else ""
+        yield f"{_STATES[run.state]}{f' ({cause})' if cause else ''}{goes_on}"
+    for machine in run.planned:
         if said := lost(run, machine):
             yield f"{machine}: {said}"
+    for machine in awaited(run):
+        yield f"{machine}: had no turn yet"
 
 
-def _all_plans(run: Run) -> Iterator[Mapping[str, Any]]:
-    for manifest in run.manifests:
-        plans = manifest.get("plans")
-        if isinstance(plans, Mapping):
-            yield plans
+def awaited(run: Run) -> tuple[str, ...]:
+    """Machines of the plan that had no turn before the run stopped."""
+    said = [manifest.get("awaited") for manifest in run.manifests if isinstance(manifest, Mapping)]
+    names = [str(name) for each in said if isinstance(each, list) for name in each]
+    return tuple(names) if run.state != COMPLETE else ()
 
 
-def _plans(run: Run, machine: str) -> Iterator[Mapping[str, Any]]:
-    for plans in _all_plans(run):
-        plan = plans.get(machine)
-        if isinstance(plan, Mapping):
-            yield plan
-
-
-def _wanted(plan: Mapping[str, Any], part: str) -> int:
-    parts, invocations = plan.get(part), plan.get("invocations")
-    return len(parts) * invocations if isinstance(parts, list) and isinstance(invocations, int) else 0
-
-
-__all__ = ["losses", "lost"]
+__all__ = ["awaited", "losses", "lost"]

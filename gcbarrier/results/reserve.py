@@ -1,7 +1,8 @@
 """The folder of a run that is being written: reserved at the start, so that a taken name is told before anything runs.
 
-A file in it that the writing process holds locked tells apart what has no manifest yet: a folder in which a run is
-being written, the remains of one that was killed, which the next run clears, and a folder of the user's.
+A file in it that the writing process holds locked tells apart a folder in which a run is being written, one whose run
+was killed, and a folder of the user's. What a killed run has left without a manifest, the next run clears; with one it
+stays, and can be gone on with.
 """
 
 import contextlib
@@ -17,14 +18,14 @@ from gcbarrier.errors import GcBarrierError
 
 LOCK = ".gcbarrier-run"
 MANIFEST = "manifest.json"
-"""A folder that holds one is a whole run."""
+"""A folder that holds one is a run; whether all of it, the manifest tells."""
 
 _MADE = b"made"
 _TRIES = 5
 
 
 class Reservation:
-    """A folder that is this process's to fill until :meth:`complete` or :meth:`abandon`."""
+    """A folder that is this process's to fill until :meth:`complete`, :meth:`leave` or :meth:`abandon`."""
 
     def __init__(self, folder: Path, ours: Collection[str]) -> None:
         self.folder = folder
@@ -34,9 +35,13 @@ class Reservation:
         self._lock = -1
 
     def complete(self) -> None:
-        """The folder holds a whole run."""
+        """The folder holds a run that has ended."""
         with contextlib.suppress(OSError):  # beside a manifest it does no harm
             (self.folder / LOCK).unlink()
+        self._release()
+
+    def leave(self) -> None:
+        """Leave everything as it is, as a process that is killed does."""
         self._release()
 
     def abandon(self) -> None:
@@ -73,6 +78,10 @@ class Reservation:
             if not self.folder.is_dir():
                 raise _Taken(f"{self.folder} exists and is not an empty directory") from None
         there = set(os.listdir(self.folder))
+        if MANIFEST in there and (writer := writer_of(self.folder)):
+            if writer == "alive":
+                raise _Taken(f"another run is being written in {self.folder}")
+            raise _Taken(f"{self.folder} holds a run that has not ended (`gcbarrier run --resume` goes on with it)")
         if there and (LOCK not in there or MANIFEST in there):
             raise _Taken(f"{self.folder} exists and is not an empty directory")
         self._lock = _locked(self.folder, new=not there)
@@ -119,10 +128,23 @@ def reserve(target: Path, ours: Collection[str], *, or_next: bool = False) -> Re
     raise AssertionError("unreachable")
 
 
-def writer_of(folder: Path) -> str:
-    """What became of the run that is written in a folder without a manifest: ``alive``, ``dead`` or "" (none is)."""
+def reopen(folder: Path) -> Reservation:
+    """The folder of a run that was stopped or killed, to go on with; what is in it stays.
+
+    Raises GcBarrierError where another process is writing it, OSError where it can't be written.
+    """
+    reservation = Reservation(folder, ())
     try:
-        os.close(_locked(folder, new=False))
+        reservation._lock = _lock(folder, os.O_CREAT)
+    except _Taken as problem:
+        raise GcBarrierError(f"{problem}: wait until it has ended") from None
+    return reservation
+
+
+def writer_of(folder: Path) -> str:
+    """What became of the run that is written in a folder: ``alive``, ``dead`` or "" (none is, or it has ended)."""
+    try:
+        os.close(_lock(folder, 0))
     except _Taken:
         return "alive"
     except OSError:
@@ -131,10 +153,19 @@ def writer_of(folder: Path) -> str:
 
 
 def _locked(folder: Path, *, new: bool) -> int:
+    """The lock, held, of a folder without a manifest. Raises _Taken where another process holds it or there is one."""
+    lock = _lock(folder, os.O_CREAT | os.O_EXCL if new else 0)
+    if (folder / MANIFEST).exists():
+        os.close(lock)
+        raise _Taken(f"{folder} exists and is not an empty directory")
+    return lock
+
+
+def _lock(folder: Path, flags: int) -> int:
     """The folder's lock, held. Raises _Taken where another process holds it."""
     path = folder / LOCK
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT | os.O_EXCL if new else 0)
-    lock = os.open(path, flags, 0o644)
+    new = bool(flags & os.O_EXCL)
+    lock = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o644)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -149,8 +180,6 @@ def _locked(folder: Path, *, new: bool) -> int:
         # Who held it before may have taken it away meanwhile, and a third have made another.
         if not os.path.samestat(os.fstat(lock), os.stat(path)):
             raise FileNotFoundError(path)
-        if (folder / MANIFEST).exists():
-            raise _Taken(f"{folder} exists and is not an empty directory")
     except BaseException:
         os.close(lock)
         raise
@@ -189,4 +218,4 @@ def _beside(target: Path) -> Iterator[Path]:
                 yield Path(entry.path)
 
 
-__all__ = ["LOCK", "MANIFEST", "Reservation", "reserve", "writer_of"]
+__all__ = ["LOCK", "MANIFEST", "Reservation", "reopen", "reserve", "writer_of"]

@@ -13,11 +13,12 @@
     slow_operations.csv  a row for each of the slowest
     notes.csv        a row per number that a collector recorded of a cycle, where one did
     tallies.csv      a row per number that a barrier counted beside its reports, where one did
+    sources/         copies of the plug-ins that it was made with
     figures/         drawn afterwards, and again by ``gcbarrier plot``
 
-A directory with a manifest is complete: it is written last, under a temporary name, and renamed. Until then the
-directory is reserved (:mod:`gcbarrier.results.reserve`). :mod:`gcbarrier.results.writer` writes it; the columns of the
-CSV files are in :mod:`gcbarrier.results.tables`.
+The manifest is there from the first second; its ``state`` tells whether the run has ended (:attr:`Run.state`). Until
+then the directory is reserved (:mod:`gcbarrier.results.reserve`). :mod:`gcbarrier.results.writer` writes it; the
+columns of the CSV files are in :mod:`gcbarrier.results.tables`.
 """
 
 import json
@@ -42,6 +43,13 @@ FORMAT = 1
 
 OUTCOMES, FINDINGS = "outcomes.jsonl", "findings.jsonl"
 
+COMPLETE, RUNNING, STOPPED, KILLED = "complete", "running", "stopped", "killed"
+"""The states of a run. ``killed`` stands in no manifest: it says ``running``, and nobody is writing any more."""
+
+
+PARTS = ("configs", "probes")
+"""Of a plan; each invocation of one leaves a record, whether it ended well or not."""
+
 
 @frozen(kw_only=True)
 class Run:
@@ -54,11 +62,18 @@ class Run:
     """The raw events of each outcome; a failed invocation may have left no such file."""
     findings: tuple[Finding, ...] = ()
     """What the plan's probes brought back."""
+    state: str = COMPLETE
+    """``complete``; ``running``, ``stopped`` (Ctrl-C, an error) or ``killed``: then what is here is what had ended."""
 
     @property
     def experiment(self) -> str:
         """The experiment's name, as in ``experiments/<name>.py``."""
         return str(self.manifest["experiment"])
+
+    @property
+    def records(self) -> tuple[Outcome | Finding, ...]:
+        """All outcomes and then all findings."""
+        return *self.outcomes, *self.findings
 
     @property
     def machines(self) -> tuple[str, ...]:
@@ -72,6 +87,28 @@ class Run:
         united = self.manifest.get("runs")
         every = united if isinstance(united, list) else [self.manifest]
         return tuple(manifest for manifest in every if isinstance(manifest, Mapping))
+
+    @property
+    def expected(self) -> int:
+        """How many outcomes and findings the plans ask for, those of machines that had their turn; 0: not known."""
+        return sum(self.expected_of(machine, part) for machine in self.planned for part in PARTS)
+
+    def expected_of(self, machine: str, part: str) -> int:
+        """How many records of a machine's ``configs`` or ``probes`` the plan asks for; 0 where it does not tell."""
+        wanted = 0
+        for manifest in self.manifests:
+            plan = _at(manifest, ("plans", machine))
+            if isinstance(plan, Mapping):
+                parts, invocations = plan.get(part), plan.get("invocations")
+                wanted += len(parts) * invocations if isinstance(parts, list) and isinstance(invocations, int) else 0
+        return wanted
+
+    @property
+    def planned(self) -> tuple[str, ...]:
+        """The machines that have a plan, and then those that have records all the same."""
+        plans = [manifest.get("plans") for manifest in self.manifests]
+        names = [name for each in plans if isinstance(each, Mapping) for name in each]
+        return tuple(dict.fromkeys((*names, *self.machines)))
 
     def on(self, machine: str) -> tuple[Outcome, ...]:
         """The outcomes of one machine."""
@@ -123,12 +160,22 @@ def load(directory: Path) -> Run:
     """The run in ``directory``. Raises GcBarrierError where there is none, it is damaged, or it is too new."""
     directory = Path(directory)
     manifest = _manifest(directory)
-    outcomes = tuple(_records(directory / OUTCOMES, Outcome))
+    state = _state(directory, manifest)
+    # The last line of what is being written, or was when it was killed, may be half of one.
+    torn = state in (RUNNING, KILLED)
+    outcomes = tuple(_records(directory / OUTCOMES, Outcome, torn=torn))
     files = tuple(events_file(directory, index) for index in range(len(outcomes)))
     found = directory / FINDINGS
     # A run without probes has none.
-    findings = tuple(_records(found, Finding)) if found.exists() else ()
-    return Run(directory=directory, manifest=manifest, outcomes=outcomes, event_files=files, findings=findings)
+    findings = tuple(_records(found, Finding, torn=torn)) if found.exists() else ()
+    return Run(
+        directory=directory,
+        manifest=manifest,
+        outcomes=outcomes,
+        event_files=files,
+        findings=findings,
+        state=state,
+    )
 
 
 def unite(runs: Sequence[Run]) -> Run:
@@ -153,7 +200,7 @@ def unite(runs: Sequence[Run]) -> Run:
                 "only runs of one experiment can share a figure"
             )
         for name in run.machines:
-            if difference := _unlike(first.facts(name), run.facts(name)):
+            if difference := unlike(first.facts(name), run.facts(name)):
                 raise GcBarrierError(
                     f"the machine {name} of {first.directory} is not that of {run.directory} ({difference}): "
                     "draw them one by one, as figures never mix machines"
@@ -171,6 +218,7 @@ def unite(runs: Sequence[Run]) -> Run:
         outcomes=tuple(outcomes),
         event_files=tuple(path for run in runs for path in run.event_files),
         findings=tuple(findings),
+        state=next((run.state for run in runs if run.state != COMPLETE), COMPLETE),
     )
 
 
@@ -182,8 +230,8 @@ _IDENTITY = (("kernel", "release"), ("cpu", "model"), ("accelerator",), ("hyperv
 """Where :func:`gcbarrier.machines.host.manifest` keeps what makes results of two machines incomparable."""
 
 
-def _unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """How two descriptions of a machine contradict each other ("" where they don't)."""
+def unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """How two descriptions of a machine in manifests contradict each other ("" where they don't)."""
     for keys in _IDENTITY:
         mine, theirs = _at(one, keys), _at(other, keys)
         if mine is not None and theirs is not None and mine != theirs:
@@ -195,6 +243,14 @@ def _at(facts: Any, keys: Sequence[str]) -> Any:
     for key in keys:
         facts = facts.get(key) if isinstance(facts, Mapping) else None
     return facts
+
+
+def _state(directory: Path, manifest: Mapping[str, Any]) -> str:
+    """Runs of before there were states had a manifest at their end only."""
+    said = manifest.get("state", COMPLETE)
+    if said == RUNNING:
+        return RUNNING if writer_of(directory) == "alive" else KILLED
+    return STOPPED if said == STOPPED else COMPLETE
 
 
 _INCOMPLETE = {
@@ -227,9 +283,10 @@ def _manifest(directory: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _records(path: Path, cls: type[T]) -> Iterator[T]:
+def _records(path: Path, cls: type[T], *, torn: bool = False) -> Iterator[T]:
     try:
-        lines = regular(path).read_text(encoding="utf-8").splitlines()
+        text = regular(path).read_text(encoding="utf-8", errors="replace" if torn else "strict")
+        lines = (text[: text.rfind("\n") + 1] if torn else text).splitlines()
     except (OSError, ValueError) as problem:
         raise GcBarrierError(f"{path} can't be read ({problem}): run the experiment again") from problem
     for number, line in enumerate(lines, start=1):
@@ -244,4 +301,17 @@ def events_file(directory: Path, index: int) -> Path:
     return directory / "events" / f"{index}.npy"
 
 
-__all__ = ["FINDINGS", "FORMAT", "OUTCOMES", "Run", "events_file", "load", "unite"]
+__all__ = [
+    "COMPLETE",
+    "FINDINGS",
+    "FORMAT",
+    "KILLED",
+    "OUTCOMES",
+    "RUNNING",
+    "STOPPED",
+    "Run",
+    "events_file",
+    "load",
+    "unite",
+    "unlike",
+]

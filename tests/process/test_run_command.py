@@ -52,7 +52,7 @@ def test_from_the_plan_to_the_figure(run: Run, tmp_path: Path) -> None:
     assert "uffd-wp-async" in done.stdout
     out = tmp_path / "mine"
     assert sorted(path.name for path in out.iterdir()) == [
-        *("events", "figures", "manifest.json", "notes.csv", "outcomes.jsonl", "pauses.csv", "stalls.csv")
+        *("events", "figures", "manifest.json", "notes.csv", "outcomes.jsonl", "pauses.csv", "sources", "stalls.csv")
     ]
     assert sorted(path.name for path in (out / "figures").iterdir()) == ["tiny-native.png", "tiny-native.svg"]
     manifest = json.loads((out / "manifest.json").read_text())

@@ -144,7 +144,7 @@ def make_run(outcomes: Sequence[Outcome], manifest: dict[str, Any] | None = None
 
 def write_run(target: Path, outcomes: Sequence[Outcome], events: bytes = b"", experiment: str = "pause_times") -> Path:
     """A run directory with ``outcomes``, each with the same raw ``events``."""
-    with RunWriter(target) as writer:
+    with RunWriter(target, make_manifest(experiment)) as writer:
         for outcome in outcomes:
             writer.add(Measured(record=outcome, events=events))
-        return writer.commit(make_manifest(experiment))
+        return writer.commit()

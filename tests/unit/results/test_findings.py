@@ -19,8 +19,8 @@ def probe(function: str, barrier: str, **arguments: Any) -> Probe:
 
 
 def test_a_directory_without_probes_has_no_measurements(tmp_path: Path) -> None:
-    with RunWriter(tmp_path / "old") as writer:
-        writer.commit({"experiment": "x"})
+    with RunWriter(tmp_path / "old", {"experiment": "x"}) as writer:
+        writer.commit()
     run = load(tmp_path / "old")
     assert run.findings == ()
     assert not (tmp_path / "old" / "measurements.csv").exists()
@@ -30,12 +30,12 @@ def test_a_directory_without_probes_has_no_measurements(tmp_path: Path) -> None:
 
 def test_readings_are_put_together_over_the_invocations(tmp_path: Path) -> None:
     one = probe("costs:operations", "cards")
-    with RunWriter(tmp_path / "run") as writer:
+    with RunWriter(tmp_path / "run", {"experiment": "barrier_costs"}) as writer:
         for index, value in enumerate((10.0, 12.0, 11.0)):
             reading = Reading(what="store", value=value, unit="ns", low=value - 1, high=value + 2, samples=5)
             finding = Finding(probe=one, index=index, machine="native", readings=(reading,))
             writer.add(Measured(record=finding))
-        writer.commit({"experiment": "barrier_costs"})
+        writer.commit()
     (point,) = points(load(tmp_path / "run"), "native")
     assert point.value.each == (10, 12, 11)
     assert (point.value.centre, point.low, point.high) == (11, 9, 14)
@@ -45,12 +45,12 @@ def test_readings_are_put_together_over_the_invocations(tmp_path: Path) -> None:
 def test_runs_are_united_with_their_findings_apart(tmp_path: Path) -> None:
     runs = []
     for seed in (1, 2):
-        with RunWriter(tmp_path / str(seed)) as writer:
+        with RunWriter(tmp_path / str(seed), {"experiment": "barrier_costs", "seed": seed}) as writer:
             for index in range(2):
                 reading = Reading(what="store", value=seed, unit="ns")
                 finding = Finding(probe=probe("f:f", "none"), index=index, machine="native", readings=(reading,))
                 writer.add(Measured(record=finding))
-            writer.commit({"experiment": "barrier_costs", "seed": seed})
+            writer.commit()
         runs.append(load(tmp_path / str(seed)))
     united = unite(runs).measurements
     assert united[["invocation", "value"]].tolist() == [(0, 1), (1, 1), (2, 2), (3, 2)]

@@ -22,7 +22,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from gcbarrier.results.writer import RunWriter
-with RunWriter(Path(sys.argv[1]), or_next=len(sys.argv) > 2) as writer:
+with RunWriter(Path(sys.argv[1]), {"experiment": "pause_times"}, or_next=len(sys.argv) > 2) as writer:
     (writer._target / "events" / "0.npy").write_bytes(b"half")
     print(writer._target, flush=True)
     sys.stdin.read()
@@ -39,8 +39,10 @@ def writing(target: Path, *or_next: str) -> Iterator[tuple[subprocess.Popen[str]
 
 
 def left_by_a_killed_run(target: Path) -> Path:
+    """A folder without a manifest: it was killed in its first moment."""
     with writing(target) as (child, folder):
         child.kill()
+    (folder / "manifest.json").unlink()
     return folder
 
 
@@ -48,7 +50,7 @@ def test_the_second_run_to_the_same_place_is_told_at_the_start(tmp_path: Path) -
     with writing(tmp_path / "x") as (_, folder):
         before = sorted(folder.rglob("*"))
         with pytest.raises(GcBarrierError, match=r"another run is being written in .*: name another one with --out"):
-            RunWriter(tmp_path / "x").__enter__()
+            RunWriter(tmp_path / "x", make_manifest()).__enter__()
         assert sorted(folder.rglob("*")) == before
     assert list(tmp_path.iterdir()) == []
 
@@ -56,28 +58,45 @@ def test_the_second_run_to_the_same_place_is_told_at_the_start(tmp_path: Path) -
 def test_runs_that_choose_the_same_name_get_one_each(tmp_path: Path) -> None:
     target = tmp_path / "runs" / "x"
     with writing(target, "or next") as (_, one), writing(target, "or next") as (_, two):
-        with RunWriter(target, or_next=True) as writer:
-            three = writer.commit(make_manifest())
+        with RunWriter(target, make_manifest(), or_next=True) as writer:
+            three = writer.commit()
         assert [one, two, three] == [target, tmp_path / "runs" / "x-2", tmp_path / "runs" / "x-3"]
         assert load(three).experiment == "pause_times"
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["x-3"]
 
 
 def test_a_run_that_is_not_whole_is_called_so(tmp_path: Path) -> None:
-    with (
-        writing(tmp_path / "x") as (_, folder),
-        pytest.raises(GcBarrierError, match="is incomplete: the run that writes it has not ended yet"),
-    ):
-        load(folder)
-    dead = left_by_a_killed_run(tmp_path / "x")
+    with writing(tmp_path / "x") as (child, folder):
+        assert load(folder).state == "running"
+        (folder / "manifest.json").rename(folder / "aside")
+        with pytest.raises(GcBarrierError, match="is incomplete: the run that writes it has not ended yet"):
+            load(folder)
+        child.kill()
     with pytest.raises(GcBarrierError, match="is incomplete: the run that wrote it was killed"):
-        load(dead)
+        load(folder)
+    (folder / "aside").rename(folder / "manifest.json")
+    assert load(folder).state == "killed"
+    assert load(write_run(tmp_path / "y", [make_outcome(CONFIG, 0)])).state == "complete"
+
+
+def test_a_killed_run_that_can_go_on_is_not_written_over(tmp_path: Path) -> None:
+    with writing(tmp_path / "x") as (child, folder):
+        child.kill()
+    write_run(tmp_path / "beside", [make_outcome(CONFIG, 0)])
+    with pytest.raises(GcBarrierError, match=r"`gcbarrier run --resume` goes on with it\): name another one"):
+        RunWriter(tmp_path / "x", make_manifest()).__enter__()
+    assert (folder / "events" / "0.npy").exists()
+
+
+def test_two_do_not_go_on_with_one_run(tmp_path: Path) -> None:
+    with writing(tmp_path / "x") as (_, folder), pytest.raises(GcBarrierError, match="wait until it has ended"):
+        RunWriter.resume(folder).__enter__()
 
 
 def test_what_a_killed_run_left_is_taken_over(tmp_path: Path) -> None:
     dead = left_by_a_killed_run(tmp_path / "x")
     assert (dead / "events" / "0.npy").exists()
-    with RunWriter(tmp_path / "x"):
+    with RunWriter(tmp_path / "x", make_manifest()):
         assert list((dead / "events").iterdir()) == []
     assert list(tmp_path.iterdir()) == []
 
@@ -103,15 +122,15 @@ def test_a_users_files_among_what_a_killed_run_left_stay(tmp_path: Path) -> None
     dead = left_by_a_killed_run(tmp_path / "x")
     (dead / "precious").write_text("mine")
     with pytest.raises(GcBarrierError, match="not an empty directory"):
-        RunWriter(tmp_path / "x").__enter__()
+        RunWriter(tmp_path / "x", make_manifest()).__enter__()
     assert [path.name for path in dead.iterdir()] == ["precious"]
 
 
 def test_a_whole_run_whose_lock_was_left_is_whole(tmp_path: Path) -> None:
     whole = write_run(tmp_path / "x", [make_outcome(CONFIG, 0)])
     (whole / reserve.LOCK).touch()
-    with pytest.raises(GcBarrierError, match="not an empty directory"):
-        RunWriter(whole).__enter__()
+    with pytest.raises(GcBarrierError, match="name another one with --out"):
+        RunWriter(whole, make_manifest()).__enter__()
     write_run(tmp_path / "other", [make_outcome(CONFIG, 0)])
     assert load(whole).outcomes
 

@@ -70,11 +70,11 @@ def test_outcomes_come_back_as_they_went_in(tmp_path_factory: pytest.TempPathFac
 
 
 def test_events_are_kept_per_outcome_and_read_lazily(tmp_path: Path) -> None:
-    with RunWriter(tmp_path / "x") as writer:
+    with RunWriter(tmp_path / "x", make_manifest()) as writer:
         writer.add(Measured(record=make_outcome(CONFIG, 0), events=make_events(5)))
         writer.add(Measured(record=make_outcome(CONFIG, 1, error="the process was killed by signal 11")))
         writer.add(Measured(record=make_outcome(CONFIG, 2), events=make_events(7)))
-        writer.commit(make_manifest())
+        writer.commit()
     run = load(tmp_path / "x")
     assert len(run.events(0)) == 5
     assert run.events(2)["t_ns"].tolist() == (np.arange(7) * 1000).tolist()

@@ -146,7 +146,7 @@ def test_a_table_is_written_where_it_has_something_to_say(tmp_path: Path) -> Non
     assert {path.name for path in folder.glob("*.csv")} == always
     # A probe that read nothing was one all the same.
     finding = Finding(probe=Probe(function="a.b:c", barrier="cards"), index=0, machine="native", error="no")
-    with RunWriter(tmp_path / "y") as writer:
+    with RunWriter(tmp_path / "y", {"experiment": "x"}) as writer:
         writer.add(Measured(record=finding))
-        writer.commit({"experiment": "x"})
+        writer.commit()
     assert {path.name for path in (tmp_path / "y").glob("*.csv")} == {*always, MEASUREMENTS.file}

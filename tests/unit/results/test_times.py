@@ -83,9 +83,9 @@ def test_causes_are_told_by_what_was_met(met: dict, why: str) -> None:
 
 def test_times_are_kept_with_the_run(tmp_path: Path) -> None:
     one = OperationTimes(phase="mark", low_ns=(10, 20), high_ns=(11, 21), counts=(5, 1))
-    with RunWriter(tmp_path / "run") as writer:
+    with RunWriter(tmp_path / "run", {"experiment": "stalls"}) as writer:
         writer.add(Measured(record=outcome(one, slow=(slow_one(during=("arm", "mark"), blocked=True),))))
-        writer.commit({"experiment": "stalls"})
+        writer.commit()
     assert load(tmp_path / "run").outcomes == (outcome(one, slow=(slow_one(during=("arm", "mark"), blocked=True),)),)
     assert from_json(to_json(outcome(one)), Outcome) == outcome(one)
     with (tmp_path / "run" / "operations.csv").open(newline="") as file:
@@ -96,7 +96,7 @@ def test_times_are_kept_with_the_run(tmp_path: Path) -> None:
         (row,) = csv.DictReader(file)
     assert tuple(row) == SLOW_OPERATIONS.names
     assert (row["during"], row["blocked"], row["preempted"]) == ("arm mark", "True", "False")
-    with RunWriter(tmp_path / "other") as writer:
+    with RunWriter(tmp_path / "other", {"experiment": "stalls"}) as writer:
         writer.add(Measured(record=outcome()))
-        writer.commit({"experiment": "stalls"})
+        writer.commit()
     assert not (tmp_path / "other" / "operations.csv").exists()

@@ -1,0 +1,228 @@
+"""The course of one run: which plan each machine has, what of it is done, and what the manifest says of that.
+
+A run that goes on where another stopped, or does another's plan again, has its plans from that one's manifest.
+"""
+
+import datetime
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cattrs
+from attrs import field, frozen
+
+from gcbarrier.campaign import provenance, runner
+from gcbarrier.campaign.minheap import Minheap, sized
+from gcbarrier.campaign.places import NATIVE, Place
+from gcbarrier.campaign.plans import Plan
+from gcbarrier.campaign.request import Request
+from gcbarrier.campaign.runner import Step
+from gcbarrier.campaign.watching import Watch
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.machines import host
+from gcbarrier.model import Finding, Machine, Measured, Outcome, converter
+from gcbarrier.plugins import discovery
+from gcbarrier.results.cells import key_of
+from gcbarrier.results.run import PARTS, Run
+from gcbarrier.results.writer import SOURCES, RunWriter
+
+Done = frozenset[tuple[str, str, int]]
+"""Machine, configuration or probe, and number of the invocations that a run has."""
+
+
+@frozen(kw_only=True)
+class Recorded:
+    """What an earlier run's manifest tells of how to run it again."""
+
+    run: Run
+    request: Request
+    seed: int
+    plans: Mapping[str, Plan]
+    """By machine."""
+
+    @property
+    def folder(self) -> Path:
+        """Of its copies of plug-ins."""
+        return self.run.directory / SOURCES
+
+    @property
+    def guest(self) -> str:
+        """The name of the lab's guest that it ran in; "": in none."""
+        return next((name for name in self.plans if name != NATIVE.name), "")
+
+    def complete(self, machine: str) -> bool:
+        """Whether all of a machine's part is there."""
+        wanted = sum(self.run.expected_of(machine, part) for part in PARTS)
+        return len(self.run.on(machine)) + len(self.run.found(machine)) >= wanted
+
+    @property
+    def wants_lab(self) -> bool:
+        """Whether a part of it is the lab's."""
+        return bool(self.guest) or "lab" in self.run.manifest.get("awaited", ())
+
+
+@frozen(kw_only=True)
+class Course:
+    """A run under way."""
+
+    request: Request
+    seed: int
+    script: ModuleType
+    writer: RunWriter
+    watch: Watch
+    done: Done = frozenset()
+    recorded: Recorded | None = None
+    """The run whose plans this one has."""
+    resumed: bool = False
+    """This is that very run."""
+    minheaps: dict[str, dict[str, Minheap]] = field(factory=dict)
+
+    def plan(self, machine: Machine) -> Plan:
+        """What to run on a machine: what was run there, or what the experiment says, with the settings applied."""
+        if (known := self.known(machine)) is not None:
+            return known
+        request = self.request
+        with discovery.blamed("experiments", request.experiment):
+            plan = self.script.plan(machine=machine, quick=request.quick)
+        if not isinstance(plan, Plan):
+            file = discovery.find("experiments", request.experiment)
+            what = f"the experiment {request.experiment!r} has no plan: {file}'s plan() must return a Plan"
+            raise GcBarrierError(what)
+        return request.settings.apply(plan, verify=request.verify)
+
+    def known(self, machine: Machine) -> Plan | None:
+        """The plan that an earlier run had on such a machine; a guest is one by its accelerator."""
+        if self.recorded is None:
+            return None
+        for name, plan in self.recorded.plans.items():
+            accelerator = self.recorded.run.facts(name).get("accelerator", "native")
+            if (name == NATIVE.name) == (machine == NATIVE) and accelerator == machine.accelerator:
+                return plan
+        return None
+
+    def measure(self, place: Place, plan: Plan, lacking: Mapping[str, Any], only: int | None = None) -> None:
+        """Run what is left of a plan on a machine that is up; what the machine is and has, the manifest tells."""
+        name = place.machine.name
+        found = self.minheaps.setdefault(name, {})
+        plan = sized_for(plan, place, found, self.seed, self.watch)
+        self._begin(place, plan, lacking, found)
+        self.watch.note("compiling")
+        steps = runner.steps(plan, seed=self.seed, accelerator=place.machine.accelerator, only=only)
+        left = [step for step in steps if not self._is_done(name, step)]
+        self.watch.steps(name, left)
+        for measured in taken(place, left, self.watch):
+            self.writer.add(measured)
+
+    def refuse_another(self, machine: Machine) -> None:
+        """Raises GcBarrierError where a run that goes on would do so in another guest."""
+        if self.resumed and self.recorded and self.recorded.guest not in ("", machine.name):
+            raise GcBarrierError(
+                f"the lab's guest is {machine.name} now, and was {self.recorded.guest}: a run goes on in the same one; "
+                "begin anew with `gcbarrier run --from`"
+            )
+
+    def await_turn(self, *machines: str) -> None:
+        """Say in the manifest which machines are still to have their turn."""
+        self.writer.note(awaited=list(machines))
+
+    def _begin(self, place: Place, plan: Plan, lacking: Mapping[str, Any], found: Mapping[str, Minheap]) -> None:
+        name, manifest = place.machine.name, self.writer.manifest
+        about: dict[str, Any] = {**place.manifest(), "lacking": lacking, "core": provenance.core()}
+        if found:
+            about["minheaps"] = converter.unstructure(tuple(found.values()))
+        before = manifest.get("machines", {}).get(name)
+        if self.resumed and before:
+            # What it was then; that it is the same now was seen to before.
+            about = {**before, "resumed": [*before.get("resumed", ()), about["date"]]}
+        # The counted boots of one guest are all of one plan.
+        plans = {**manifest.get("plans", {}), name: converter.unstructure(plan)}
+        self.writer.note(plans=plans, machines={**manifest.get("machines", {}), name: about})
+        self._keep_sources([converter.structure(each, Plan) for each in plans.values()])
+
+    def _keep_sources(self, plans: Sequence[Plan]) -> None:
+        found = provenance.sources(self.request.experiment, plans)
+        files = provenance.given(plans)
+        self.writer.keep(
+            {
+                **provenance.copies(found),
+                **{provenance.copy_of(value): file for value, file in files.items()},
+                f"built/{provenance.core()['name']}.so": provenance.library(),
+            }
+        )
+        self.writer.note(
+            sources=converter.unstructure(found),
+            given={value: provenance.digest(file) for value, file in files.items()},
+        )
+
+    def _is_done(self, machine: str, step: Step) -> bool:
+        return bool(self.done) and identity(step.job.failed(machine, "").record) in self.done
+
+
+def taken(place: Place, steps: Sequence[Step], watch: Watch) -> Iterator[Measured]:
+    """Run steps on a machine that is up."""
+    return runner.run(
+        steps, place.executor, machine=place.machine.name, has_compiler=place.has_compiler, on_done=watch.done
+    )
+
+
+def sized_for(plan: Plan, place: Place, known: dict[str, Minheap], seed: int, watch: Watch) -> Plan:
+    """The plan with heaps in bytes. Raises GcBarrierError where one of those that were multiples is too large here."""
+    found = sized(plan, place, known, seed=seed, watch=watch)
+    if found != plan and place.machine == NATIVE:
+        fit(found)
+    return found
+
+
+def fit(plan: Plan) -> None:
+    """Raises GcBarrierError where this machine has no memory for a heap of the plan; it is known before any is made."""
+    for heap_bytes, memory in sorted({(one.heap_bytes, one.memory) for one in plan.parts}, reverse=True):
+        host.fits(heap_bytes, memory)
+
+
+def identity(record: Outcome | Finding) -> tuple[str, str, int]:
+    """Which invocation of a plan a record is of."""
+    if isinstance(record, Outcome):
+        return record.machine, key_of(record.invocation.config), record.invocation.index
+    return record.machine, key_of(record.probe), record.index
+
+
+def first_words(request: Request, seed: int) -> dict[str, Any]:
+    """What a manifest says from the first second on."""
+    return {
+        "experiment": request.experiment,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "quick": request.quick,
+        "verify": request.verify,
+        "seed": seed,
+        "settings": converter.unstructure(request.settings),
+        "request": converter.unstructure(request),
+        "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "search_path": [_as_typed(path) for path in discovery.paths()],
+        "plans": {},
+        "machines": {},
+    }
+
+
+def recorded(run: Run) -> Recorded:
+    """How a run can be run again. Raises GcBarrierError where its manifest does not tell, as older ones do not."""
+    manifest = run.manifest
+    try:
+        request = converter.structure(manifest["request"], Request)
+        plans = {str(name): converter.structure(plan, Plan) for name, plan in manifest["plans"].items()}
+        seed = int(manifest["seed"])
+    except (KeyError, TypeError, ValueError, AttributeError, cattrs.BaseValidationError) as problem:
+        what = f"{run.directory} does not tell how it was run"
+        raise GcBarrierError(f"{what}: it is of an older gcbarrier, or damaged; run the experiment anew") from problem
+    return Recorded(run=run, request=request, seed=seed, plans=plans)
+
+
+def _as_typed(path: Path) -> str:
+    """A folder of plug-ins, from where the run was started if it is below that: a manifest travels."""
+    here = Path.cwd()
+    return os.path.relpath(path, here) if path.is_relative_to(here) else str(path)
+
+
+__all__ = ["Course", "Done", "Recorded", "first_words", "fit", "identity", "recorded", "sized_for", "taken"]
