@@ -81,6 +81,12 @@ def _find_plugins(found: Recorded) -> None:
         wanted = [name.split("/") for name, source in provenance.told(found.run.manifest).items() if not source.shipped]
         missing = [(kind, name) for kind, name in wanted if name not in discovery.names(kind)]
         if missing and any((folder / kind).is_dir() for kind, _ in missing):
+            if len(missing) < len(wanted) and folder == found.folder:
+                # The copies have all of them, and two of a name are refused.
+                raise GcBarrierError(
+                    f"{'/'.join(missing[0])} of {found.run.directory} is not here, though others of its plug-ins are: "
+                    "put it back, or leave --path out so that the run's own copies serve"
+                )
             discovery.add_path(folder)
 
 

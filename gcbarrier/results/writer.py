@@ -20,7 +20,7 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Finding, Measured, Outcome, to_json
 from gcbarrier.results import durable
 from gcbarrier.results.reserve import MANIFEST, Reservation, reopen, reserve
-from gcbarrier.results.run import COMPLETE, FINDINGS, FORMAT, OUTCOMES, RUNNING, STOPPED, events_file, load
+from gcbarrier.results.run import COMPLETE, FINDINGS, FORMAT, OUTCOMES, RUNNING, STOPPED, Run, events_file, load
 from gcbarrier.results.tables import OF_FINDINGS, OF_OUTCOMES
 
 SOURCES = "sources"
@@ -168,11 +168,7 @@ class RunWriter:
             found = load(self._target)
             self._manifest = dict(found.manifest)
             self._outcomes, self._findings = len(found.outcomes), len(found.findings)
-            for name in _TABLES:
-                (self._target / name).unlink(missing_ok=True)
-            self._begin_tables()
-            for record in found.records:
-                self._tabulate(record)
+            self._tabulate_anew(found)
             self.note(state=RUNNING)
         except BaseException:
             self._reservation.leave()
@@ -186,12 +182,23 @@ class RunWriter:
     def _stop(self, problem: BaseException | None) -> None:
         assert self._reservation is not None
         try:
+            if isinstance(problem, KeyboardInterrupt):
+                # It may have come between a record and its rows.
+                self._tabulate_anew(load(self._target))
             self.note(state=STOPPED, stopped=_cause(problem))
         except GcBarrierError:
             # A full disk has no room for this either: a lock that nobody holds tells that the run has ended.
             self._reservation.leave()
         else:
             self._reservation.complete()
+
+    def _tabulate_anew(self, found: Run) -> None:
+        with _explained(self._target):
+            for name in _TABLES:
+                (self._target / name).unlink(missing_ok=True)
+            self._begin_tables()
+            for record in found.records:
+                self._tabulate(record)
 
     def _begin_tables(self) -> None:
         """Those that every run has, though it may never have a row for them."""
