@@ -85,7 +85,7 @@ def answers(run: Run, machine: str) -> list[Answer]:
         if what == "refused":
             one.refused.append(point.notes[0] if point.notes else "it gave no reason")
         else:
-            one.counts[what] = max(one.counts.get(what, 0), int(point.value.high))
+            one.counts[what] = max(one.counts.get(what, 0), int(max(point.value.each)))
     return list(found.values())
 
 

@@ -19,8 +19,10 @@ from typing import Any
 from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.model import Config, Machine, Outcome, format_bytes
 from gcbarrier.report import BYTES, NS, Across, Axis, Curves, Look, Measure, Names, Report, Rows
+from gcbarrier.report.grammar import bracketed
+from gcbarrier.report.shown import note
 from gcbarrier.report.units import TIMES, format_ratio
-from gcbarrier.results import Cell, Spread, percentile
+from gcbarrier.results import Cell, Spread, over, percentile, spread
 
 MIB = 1 << 20
 OBJECT_BYTES = 64
@@ -158,21 +160,26 @@ def _marking_ns(outcome: Outcome) -> float:
     return percentile(full, 50) / int(outcome.invocation.config.heap_params["nodes"])
 
 
-def _ratio(measure: Measure, whose: str, cells: Sequence[Cell]) -> str:
-    """How many times what ours takes with as many markers, of cells that are compared; "" where one lacks."""
+def _ratio(measure: Measure, whose: str, cells: Sequence[Cell]) -> Spread:
+    """How many times what ours takes with as many markers, of cells that are compared; empty where one lacks."""
     by = {who(cell): measure.value(cell) for cell in cells}
-    theirs, ours = by.get(whose), by.get(COMPARED.get(whose, ""))
-    return f"{format_ratio(theirs.centre / ours.centre)}" if theirs and ours else ""
+    return over(by.get(whose, spread([])), by.get(COMPARED.get(whose, ""), spread([])))
 
 
 def _said(measure: Measure, cell: Cell, cells: Sequence[Cell]) -> str:
     beside = [one for one in cells if (_edits(one), _live(one)) == (_edits(cell), _live(cell))]
     ratio = _ratio(measure, who(cell), beside)
-    return f"{measure.say(cell)}  ({ratio} {TIMES})" if ratio else measure.say(cell)
+    return f"{measure.say(cell)}  ({format_ratio(ratio.centre)} {TIMES})" if ratio else measure.say(cell)
+
+
+def _ranged(measure: Measure, whose: str, cells: Sequence[Cell]) -> str:
+    ratio = _ratio(measure, whose, cells)
+    note(next((cell for cell in cells if who(cell) == whose), None), f"{measure.title}, {TIMES} ours", ratio)
+    return bracketed(ratio, format_ratio) if ratio else ""
 
 
 def _table(rows: Names, measure: Measure) -> Across:
-    ratios = [(f"{name} {TIMES} ours", partial(_ratio, measure, name)) for name in COMPARED]
+    ratios = [(f"{name} {TIMES} ours", partial(_ranged, measure, name)) for name in COMPARED]
     return Across(
         rows=rows,
         columns=WHO,

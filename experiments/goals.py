@@ -4,20 +4,22 @@ Each goal is a number, measured in one run beside what it is compared with, in a
 ``uffd-wp-log`` at three rates of stores and at the ends of the range of heap sizes, beside ``uffd-wp-async``; what the
 log adds to a first store; how long a store takes while a cycle is under way, beside no collector at all; and, where the
 libraries and kernels are there, the Boehm collector's generational mode, its marker, and soft-dirty. Ratios are of
-medians; their range is that of the extremes. ``boehm`` has more beside the Boehm collector.
+medians, over invocations of the same seeds. ``boehm`` has more beside the Boehm collector.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from gcbarrier.campaign.plans import Plan, choose, fitting, product
 from gcbarrier.model import Config, Machine, Probe
 from gcbarrier.report import Column, Lines, Look, Measure, Names, Report, Rows, Unit
+from gcbarrier.report.grammar import bracketed
 from gcbarrier.report.looks import barrier_look
+from gcbarrier.report.shown import note
 from gcbarrier.report.units import DASH, format_ns, format_number
-from gcbarrier.results import Cell, Spread, cells, cpu_ns_per_operation, spread
+from gcbarrier.results import Cell, Spread, cells, cpu_ns_per_operation, over
 from gcbarrier.results.operations import IN_CYCLE, histogram
 from gcbarrier.results.points import points
 from gcbarrier.results.run import Run
@@ -155,14 +157,7 @@ def goals(run: Run, machine: str) -> Iterator[Goal]:
 def _against(values: Mapping[Any, Spread], one: Any, other: Any, **goal: Any) -> Iterator[Goal]:
     """The goal of a ratio, where both were measured."""
     if one in values and other in values:
-        yield Goal(value=_ratio(values[one], values[other]), **goal)
-
-
-def _ratio(one: Spread, other: Spread) -> Spread:
-    if not one or not other:
-        return spread([])
-    low, high = one.low / other.high, one.high / other.low
-    return Spread(centre=one.centre / other.centre, low=low, high=high, each=(low, high))
+        yield Goal(value=over(values[one], values[other]), **goal)
 
 
 def _rates(found: Sequence[Cell]) -> Iterator[Goal]:
@@ -219,17 +214,21 @@ def _limit(goal: Goal) -> str:
     return f"at {'least' if goal.at_least else 'most'} {goal.words(goal.limit)}"
 
 
-def _range(goal: Goal) -> str:
-    return f"{goal.words(goal.value.low)} … {goal.words(goal.value.high)}" if goal.value else DASH
-
-
 def _measured(goal: Goal) -> str:
     return goal.words(goal.value.centre) if goal.value else DASH
 
 
+def _ranged(goal: Goal) -> str:
+    note(goal, goal.what, goal.value)
+    return bracketed(goal.value, lambda value, _: goal.words(value)) if goal.value else DASH
+
+
 def _used(goal: Goal) -> Spread:
-    each = [goal.share(one) for one in (goal.value.low, goal.value.centre, goal.value.high)] if goal.value else []
-    return spread(each)
+    if not goal.value:
+        return goal.value
+    low, high = sorted(goal.share(one) for one in (goal.value.low, goal.value.high))
+    each = tuple(goal.share(one) for one in goal.value.each)
+    return evolve(goal.value, centre=goal.share(goal.value.centre), low=low, high=high, each=each)
 
 
 WHAT = Names("", "what")
@@ -247,11 +246,10 @@ REPORT = Report(
     table=Lines(
         WHAT,
         Column(head="goal", words=_limit),
-        Column(head="measured", words=_measured),
-        Column(head="range", words=_range),
+        Column(head="measured", words=_ranged),
         Column(head="", words=lambda goal: "met" if goal.met else "missed"),
     ),
-    remarks="Ratios are of medians, their range of the extremes.",
+    remarks="Ratios are of medians.",
     by=Names("", lambda _: "measured", looks={"measured": Look(colour=barrier_look(LOG).colour)}),
     cells=lambda run, machine: list(goals(run, machine)),
 )

@@ -147,8 +147,8 @@ def _bill(cell: Cell, program: Sequence[Cell]) -> Billed:
         processor=over_bound(cell, processor, all_cpu_ns_per_operation),
         mutators=over_bound(cell, processor, cpu_ns_per_operation),
         wall=over_bound(cell, wall, wall_ns_per_operation),
-        processor_bound_ns=processor,
-        wall_bound_ns=wall,
+        processor_bound_ns=processor.centre,
+        wall_bound_ns=wall.centre,
     )
 
 

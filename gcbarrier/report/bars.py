@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from gcbarrier.report.axes import scale
 from gcbarrier.report.distribution import say_empty
 from gcbarrier.report.grammar import Measure
+from gcbarrier.report.shown import note
 from gcbarrier.report.style import FAINT, INK, PHASE_COLOURS, SMALL
 from gcbarrier.report.units import DASH, RATIO, TIMES, format_ns
 from gcbarrier.results import PAUSE_PHASES, Cell, phase_split
@@ -34,13 +35,14 @@ def row_label(cell: Cell) -> str:
 def words(cell: Cell) -> list[str]:
     """What is said beside the bars of ``cell``: one text for each kind of pause, then what else stopped mutators.
 
-    The median of the invocations' medians, their range in brackets, and the number of pauses. For a cell that stops
-    its mutators in several ways there is the time that a whole cycle stops them; waits for memory are no pauses, and
-    are named where there were any.
+    The median of the invocations' medians with its interval or their range, and the number of pauses. For a cell that
+    stops its mutators in several ways there is the time that a whole cycle stops them; waits for memory are no pauses,
+    and are named where there were any.
     """
     texts = []
     for kind in cell.kinds:
         medians = cell.medians(kind)
+        note(cell, f"{kind} pause", medians)
         text = f"{kind} {format_ns(medians.centre)}"
         if len(medians.each) > 1:
             text += f"  [{format_ns(medians.low)} {DASH} {format_ns(medians.high)}]"
@@ -112,20 +114,21 @@ def _draw_split(axes: Axes, cell: Cell, kind: str, y: float, height: float) -> N
 def draw_cost(
     axes: Axes, cells: Sequence[Cell], colour_of: Colour, measure: Measure, shared: Sequence[float] = ()
 ) -> None:
-    """One number per invocation as dots, with their centre in words above and a line over their range.
+    """One number per invocation as dots, with their centre in words above and a line over its interval or their range.
 
     The axis shows what is ``shared`` with other rows as well. Of a ratio the baseline at 1 is drawn.
     """
     ratio = measure.unit_of(cells) is RATIO
     draw_rows(axes, cells, colour_of, labels=False)
     spreads = [measure.value(cell) for cell in cells]
-    seen = [value for one in spreads for value in one.each]
+    seen = [value for one in spreads if one for value in (*one.each, one.low, one.high)]
     if not seen:
         say_empty(axes, "no baseline\n(none)" if ratio else "no operations")
         axes.spines["bottom"].set_visible(False)
         return
     for row, (cell, one) in enumerate(zip(cells, spreads, strict=True)):
         colour = colour_of(cell)
+        note(cell, measure.title, one)
         if not one:
             continue
         axes.plot([one.low, one.high], [row, row], color=colour, linewidth=1, zorder=2)

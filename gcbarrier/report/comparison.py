@@ -14,6 +14,7 @@ from gcbarrier.report.layout import place, spot, text_width
 from gcbarrier.report.looks import sort_key
 from gcbarrier.report.page import MARGIN, page
 from gcbarrier.report.panels import View
+from gcbarrier.report.shown import spans
 from gcbarrier.report.style import INK, RC, SMALL
 from gcbarrier.report.units import COUNT, RATIO, TIMES
 from gcbarrier.results import (
@@ -88,10 +89,10 @@ class _Drawing:
             width=width,
             height=_HEADINGS + sum(heights) + (_ROW_TITLE + _ROW_FOOT) * len(heights) + _X_LABEL,
             handles=[keys.barrier_keys(self._colours), keys.pause_keys(self._cells), keys.phase_keys(self._cells)],
-            remarks=self.remarks,
+            remarks=[*self.remarks, *self._lines()],
         )
         top += _HEADINGS
-        for left, words_above in zip(lefts, _HEADS, strict=True):
+        for left, words_above in zip(lefts, self._heads(), strict=True):
             # Bottom-aligned: those of one line stand where the others' last line does.
             where = spot(figure, left, top + 0.06)
             figure.text(*where, words_above, ha="left", va="bottom", fontsize=RC["axes.labelsize"], color=INK)
@@ -99,6 +100,18 @@ class _Drawing:
             self._draw_work(figure, work, lefts, top + _ROW_TITLE, height)
             top += _ROW_TITLE + height + _ROW_FOOT
         return figure
+
+    def _lines(self) -> list[str]:
+        """What is drawn over the dots of the bill."""
+        bills = (relative(cell, work.baseline, cost) for work in self.works for cell in work.cells for cost in _COSTED)
+        said = spans([*bills, *map(_FAULTS.value, self._cells)])
+        return [f"Lines over the invocations' dots, of ratios and faults: {said}."] if said else []
+
+    def _heads(self) -> list[str]:
+        """What stands above each column of panels."""
+        said = spans(cell.medians(kind) for cell in self._cells for kind in cell.kinds)
+        first, phases, *others = _HEADS
+        return [first, f"{phases}\n[{said}]" if said else phases, *others]
 
     def _columns(self) -> tuple[list[float], float]:
         """Where each of the panels begins, and the width of the figure."""
@@ -125,7 +138,8 @@ class _Drawing:
         for name, cost in _RATIOS.items():
             ratios = [relative(cell, one.baseline, cost) for one in self.works for cell in one.cells]
             against = Measure(name, RATIO, partial(relative, baseline=work.baseline, cost=cost))
-            draw_cost(panels[name], work.cells, self._colour, against, [each for one in ratios for each in one.each])
+            shared = [each for one in ratios if one for each in (*one.each, one.low, one.high)]
+            draw_cost(panels[name], work.cells, self._colour, against, shared)
         draw_cost(panels["faults"], work.cells, self._colour, _FAULTS)
 
 
@@ -133,7 +147,7 @@ _PANELS = ("distribution", "phases", "throughput", "cpu", "all-cpu", "faults")
 _COSTS = len(_PANELS) - 2
 _HEADS = (
     "",  # its axes are labelled
-    "the median pause and its phases\n[lowest and highest invocation]",
+    "the median pause and its phases",
     f"throughput, stops\nincluded, {TIMES} none's",
     f"CPU per operation,\nmutators, {TIMES} none's",
     "the whole bill: with\nthe collector's CPU",
@@ -144,6 +158,7 @@ _RATIOS = {
     "cpu": cpu_ns_per_operation,
     "all-cpu": all_cpu_ns_per_operation,
 }
+_COSTED = tuple(_RATIOS.values())
 
 
 _FAULTS = Measure("faults", COUNT, lambda cell: cell.each(lambda outcome: 1000 * faults_per_operation(outcome)))

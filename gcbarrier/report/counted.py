@@ -84,7 +84,7 @@ def _with(name: str, params: Mapping[str, Scalar], varied: set[str]) -> str:
 
 def _row(name: str, per: str, each: list[float] | list[int], total: float) -> tuple[str, ...]:
     found = spread(each)
-    numbers = [format_number(value) for value in (found.centre, found.low, found.high, total)]
+    numbers = [format_number(value) for value in (found.centre, min(each), max(each), total)]
     # Of one there is no range.
     return (name, per, numbers[0], *(numbers[1:3] if len(found.each) > 1 else (DASH, DASH)), numbers[3])
 

@@ -11,8 +11,9 @@ from typing import Any
 from attrs import field, frozen
 
 from gcbarrier.report.looks import Look, barrier_look, palette, sort_key, variant
+from gcbarrier.report.shown import note
 from gcbarrier.report.units import COUNT, DASH, Unit, format_ratio, unit_named
-from gcbarrier.results import Cell, Spread, spread
+from gcbarrier.results import Cell, Spread, over, spread
 from gcbarrier.results.points import Point
 
 Where = str | Callable[[Any], Any]
@@ -209,23 +210,31 @@ class Measure:
         return self.unit_of([cell]).words(value.centre, self.digits) if value else DASH
 
     def _say_ranged(self, cell: Any) -> str:
-        value, words = self.value(cell), self.unit_of([cell]).words
-        if not value or value.low == value.high:
-            return self.say(cell)
-        return f"{self.say(cell)} ({words(value.low, 2)} {DASH} {words(value.high, 2)})"
+        value = self.value(cell)
+        note(cell, self.title, value)
+        return bracketed(value, self.unit_of([cell]).words, self.digits) if value else DASH
 
-    def ratio(self, cell: Any, cells: Sequence[Any], baseline: Callable[[Any], bool]) -> float:
-        """Its centre over that of the first of ``cells`` that is the baseline; nan where either has none."""
+    def ratio(self, cell: Any, cells: Sequence[Any], baseline: Callable[[Any], bool]) -> Spread:
+        """Its median over that of the first of ``cells`` that is the baseline (:func:`gcbarrier.results.over`).
+
+        Empty where either has none; the baseline over itself is 1.
+        """
         value = next((self.value(one) for one in cells if baseline(one)), spread([]))
-        return self.value(cell).centre / value.centre if value and value.centre else float("nan")
+        return over(self.value(cell), value)
 
     def against(self, baseline: Callable[[Any], bool], head: str) -> Column:
-        """As a column: how many times the baseline's it is."""
-        return Column(head=head, among=lambda cell, cells: _ratio(self.ratio(cell, cells, baseline)))
+        """As a column: how many times the baseline's it is, with the interval or range of that in brackets."""
+
+        def words(cell: Any, cells: Sequence[Any]) -> str:
+            value = self.ratio(cell, cells, baseline)
+            note(cell, head, value)
+            return bracketed(value, format_ratio) if value else DASH
+
+        return Column(head=head, among=words)
 
     @property
     def ranged(self) -> Column:
-        """As a column with the range in brackets."""
+        """As a column with the interval in brackets, or the range where invocations are too few for one."""
         return Column(head=self.head or self.title, words=self._say_ranged)
 
     @property
@@ -234,18 +243,21 @@ class Measure:
         return (Column(head=self.head or self.title, words=self.say),)
 
 
-def _ratio(value: float) -> str:
-    return DASH if value != value else format_ratio(value)
-
-
 def reading(title: str, what: str, *, head: str = "") -> Measure:
     """What probes read under this name: the centre of the samples, and their middle half."""
     return Measure(title, None, lambda point: point_spread(point) if point.what == what else None, head=head)
 
 
+def bracketed(value: Spread, words: Callable[[float, int], str], digits: int = 3) -> str:
+    """The centre, with the ends in brackets where they are two: ``2.5 ms (2.4 ms – 2.7 ms)``."""
+    said = words(value.centre, digits)
+    return said if value.low == value.high else f"{said} ({words(value.low, 2)} {DASH} {words(value.high, 2)})"
+
+
 def point_spread(point: Point) -> Spread:
     """The invocations' centre, and the range of what they sampled."""
-    return Spread(centre=point.value.centre, low=point.low, high=point.high, each=point.value.each)
+    each, centre = point.value.each, point.value.centre
+    return Spread(centre=centre, low=point.low, high=point.high, each=each, kind="samples")
 
 
 __all__ = [
@@ -256,6 +268,7 @@ __all__ = [
     "Measure",
     "Names",
     "Where",
+    "bracketed",
     "failed",
     "find",
     "point_spread",

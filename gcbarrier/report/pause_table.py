@@ -12,6 +12,7 @@ from rich.text import Text
 
 from gcbarrier.report.grammar import Names
 from gcbarrier.report.looks import sort_key
+from gcbarrier.report.shown import note
 from gcbarrier.report.text import fold
 from gcbarrier.report.units import DASH, format_ns, format_number
 from gcbarrier.results import (
@@ -38,9 +39,10 @@ class Pauses:
     """A table for each workload, a row for each barrier, collector and kind of pause.
 
     As in the figure, times are medians over the invocations of each one's median, and ``stopped/cycle`` is the time
-    that all pauses of a cycle take together; ``p95`` and ``worst`` are of all pauses of the kind. Throughput and
-    processor time, the mutators' and ``all``, with the collector's, are geometric means over invocations against those
-    of ``none``.
+    that all pauses of a cycle take together; ``p95`` and ``worst`` are of all pauses of the kind, the former with its
+    interval (:meth:`gcbarrier.results.Cell.percentile`) or the range of the invocations' own. Throughput and processor
+    time, the mutators' and ``all``, with the collector's, are geometric means over invocations against those of
+    ``none``.
 
     Where it does not fit into a terminal's width, it becomes a list with the same numbers.
     """
@@ -69,6 +71,8 @@ class _WorkloadTable:
 
     def __init__(self, work: Workload) -> None:
         self._work = work
+        # Not when it is printed, which is after the report has noted what its tables show.
+        self._lines = list(self._rows())
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         config = self._work.config
@@ -76,7 +80,7 @@ class _WorkloadTable:
         if config.heap_params:
             title += f" ({', '.join(f'{key}={value}' for key, value in config.heap_params.items())})"
         yield Text(title, style="bold" if console.is_terminal else "")
-        rows = list(self._rows())
+        rows = self._lines
         table = _table(rows, box.SIMPLE_HEAD if console.is_terminal else None)
         # Squeezed, rich would cut numbers off.
         fits = Measurement.get(console, options.update(width=_ANY_WIDTH), table).maximum <= options.max_width
@@ -144,10 +148,14 @@ def _times(cell: Cell, kind: str) -> tuple[str, ...]:
     def typical(column: str) -> str:
         return format_ns(cell.medians(kind, column).centre)
 
+    late = cell.percentile(95, kind)
+    note(cell, f"95th percentile of {kind} pauses", late)
+    ends = f" ({format_ns(late.low)} {DASH} {format_ns(late.high)})" if len(late.each) > 1 else ""
+
     return (
         str(len(table)),
         typical("pause_ns"),
-        format_ns(percentile(table["pause_ns"], 95)),
+        format_ns(late.centre) + ends,
         format_ns(percentile(table["pause_ns"], 100)),
         typical("ttsp_ns"),
         typical("collect_ns"),

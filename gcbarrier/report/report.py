@@ -13,6 +13,7 @@ from gcbarrier.report.grammar import BARRIER, Names
 from gcbarrier.report.panels import Drawing, Drawn, Panel, View
 from gcbarrier.report.sentences import Sentence, sentences
 from gcbarrier.report.sheets import Sheet
+from gcbarrier.report.shown import noting, spans
 from gcbarrier.report.style import styled
 from gcbarrier.report.tables import ByHand, Tabled, Written, rank
 from gcbarrier.results import cells
@@ -104,8 +105,14 @@ class Report:
 
     def _parts(self, run: Run, machine: str) -> Iterator[RenderableType]:
         found = self._found(run, machine)
-        for table in self._table:
-            yield from table.parts(machine, found, self.by)
+        parts: list[RenderableType] = []
+        with noting() as shown:
+            for table in self._table:
+                # Wholly written before anything else is, so that nothing else is noted among it.
+                parts += table.parts(machine, found, self.by)
+        yield from parts
+        if widths := spans(one.value for one in shown):
+            yield Text(f"In brackets: {widths}.")
         said = [*sentences(self.remarks, found), *sentences(self.closing, found)]
         # Text, for an error may hold what rich takes for markup.
         yield from map(Text, [*said, *left_out(run, machine), *lacking(run, machine), *failures(run, machine)])

@@ -27,14 +27,15 @@ from gcbarrier.results.cost import (
     running_ns_per_operation,
     wall_ns_per_operation,
 )
-from gcbarrier.results.intervals import ENOUGH, Interval, geometric, interval, median, of_percentile, ratio
+from gcbarrier.results.intervals import ENOUGH, LEVEL, Interval, geometric, interval, median, of_percentile, ratio
 from gcbarrier.results.operations import IN_CYCLE, Histogram, cause, causes, histogram
 from gcbarrier.results.pauses import PAUSE_PHASES, pauses, phase_split, stopped_per_cycle
-from gcbarrier.results.spread import Spread, geometric_mean, percentile, spread, tail
+from gcbarrier.results.spread import Spread, geometric_mean, over, percentile, spread, tail
 
 __all__ = [
     "ENOUGH",
     "IN_CYCLE",
+    "LEVEL",
     "PAUSE_PHASES",
     "Cell",
     "Cost",
@@ -56,6 +57,7 @@ __all__ = [
     "median",
     "of_percentile",
     "operations_per_second",
+    "over",
     "over_bound",
     "pauses",
     "percentile",

@@ -10,6 +10,7 @@ from attrs import fields, frozen
 from numpy.typing import NDArray
 
 from gcbarrier.model import Config, Cycle, Outcome, Probe, converter, evolve
+from gcbarrier.results.intervals import of_percentile
 from gcbarrier.results.pauses import pauses, stopped_per_cycle
 from gcbarrier.results.spread import Spread, percentile, spread
 
@@ -17,7 +18,7 @@ Where = Callable[[NDArray[Any]], NDArray[np.bool_]]
 """Which rows of a table of pauses count."""
 
 
-# With a __dict__, for the cached array.
+# With a __dict__, for what is cached.
 @frozen(kw_only=True, eq=False, slots=False)
 class Cell:
     """All invocations of one configuration on one machine."""
@@ -42,6 +43,10 @@ class Cell:
         return any(outcome.facts.get("foreign") for outcome in self.good)
 
     @cached_property
+    def _percentiles(self) -> dict[tuple[float, str, str], Spread]:
+        return {}
+
+    @cached_property
     def _table(self) -> NDArray[Any]:
         return pauses(self.good)
 
@@ -62,13 +67,26 @@ class Cell:
         """
         table = self.pauses(kind)
         table = table if where is None else table[where(table)]
-        return spread(
-            [percentile(table[column][table["invocation"] == outcome.invocation.index], 50) for outcome in self.good]
-        )
+        by = table["invocation"]
+        return self.each(lambda outcome: percentile(table[column][by == outcome.invocation.index], 50))
+
+    def percentile(self, q: float, kind: str = "", column: str = "pause_ns") -> Spread:
+        """The ``q``-th percentile of ``column`` over the pauses of all good invocations together.
+
+        Its interval is hierarchical (:func:`gcbarrier.results.of_percentile`); ``each`` has the invocations' own.
+        """
+        if (q, kind, column) not in self._percentiles:
+            table = self.pauses(kind)
+            groups = [table[column][table["invocation"] == outcome.invocation.index] for outcome in self.good]
+            found, each = of_percentile(groups, q), tuple(percentile(group, q) for group in groups if len(group))
+            self._percentiles[q, kind, column] = Spread(
+                centre=found.centre, low=found.low, high=found.high, each=each, kind=found.kind
+            )
+        return self._percentiles[q, kind, column]
 
     def each(self, number: Callable[[Outcome], float]) -> Spread:
         """A number of each good invocation; nan adds nothing."""
-        return spread([number(outcome) for outcome in self.good])
+        return spread([number(one) for one in self.good], seeds=[one.invocation.seed for one in self.good])
 
     def cycles(self, number: Callable[[Cycle], float]) -> Spread:
         """The median of a number over the cycles of each good invocation."""
@@ -82,7 +100,7 @@ class Cell:
     def stopped(self) -> Spread:
         """The median over the cycles of each invocation of the time that all pauses of a cycle take together, in ns."""
         by = self._table["invocation"]
-        return spread([percentile(stopped_per_cycle(self._table[by == one.invocation.index]), 50) for one in self.good])
+        return self.each(lambda one: percentile(stopped_per_cycle(self._table[by == one.invocation.index]), 50))
 
 
 @frozen(kw_only=True)

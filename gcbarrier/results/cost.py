@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 
 from gcbarrier.model import Outcome
 from gcbarrier.results.cells import Cell
-from gcbarrier.results.spread import Spread, geometric_mean, spread
+from gcbarrier.results.intervals import geometric
+from gcbarrier.results.spread import Spread, geometric_mean, over, spread
 
 Cost = Callable[[Outcome], float]
 """A number per invocation; nan where it can't be had."""
@@ -45,29 +46,38 @@ def faults_per_operation(outcome: Outcome) -> float:
 
 
 def relative(cell: Cell, baseline: Cell | None, cost: Cost) -> Spread:
-    """``cost`` of each good invocation of ``cell`` over the geometric mean of ``cost`` in ``baseline``.
+    """The geometric mean of ``cost`` in ``cell`` over that in ``baseline``, invocations paired by their seeds.
 
     Empty without a baseline. The baseline over itself shows how far its own invocations lie apart.
     """
-    reference = geometric_mean([cost(outcome) for outcome in baseline.good]) if baseline else _NAN
-    return spread([cost(outcome) / reference if reference else _NAN for outcome in cell.good], ratio=True)
+    if baseline is None:
+        return spread([])
+    mine = cell.each(cost)
+    if cell.config == baseline.config and cell.machine == baseline.machine:
+        reference = geometric_mean(mine.each)
+        return spread([value / reference if reference else _NAN for value in mine.each], ratio=True, seeds=mine.seeds)
+    return over(mine, baseline.each(cost), geometric)
 
 
-def lower_bound(cells: Iterable[Cell], distilled: Cost) -> float:
+def lower_bound(cells: Iterable[Cell], distilled: Cost) -> Spread:
     """The least that a program was seen to cost with what can be attributed to collection taken out.
 
     ``cells`` are all of one program, whatever their collectors and heaps; ``distilled`` is their cost without that. An
     ideal collector would cost no more, so what one costs over it is the least that it really costs: Cai, Blackburn,
-    Bond and Maas, "Distilling the Real Cost of Production Garbage Collectors" (ISPASS 2022). nan where nothing was
-    measured.
+    Bond and Maas, "Distilling the Real Cost of Production Garbage Collectors" (ISPASS 2022). It is the least median of
+    any cell, with that cell's invocations; empty where nothing was measured.
     """
-    centres = [value.centre for cell in cells if (value := cell.each(distilled))]
-    return min(centres, default=_NAN)
+    found = [value for cell in cells if (value := cell.each(distilled))]
+    return min(found, key=lambda value: value.centre, default=spread([]))
 
 
-def over_bound(cell: Cell, bound: float, cost: Cost) -> Spread:
-    """``cost`` of each good invocation of ``cell`` as a multiple of the lower bound."""
-    return spread([cost(outcome) / bound if bound else _NAN for outcome in cell.good])
+def over_bound(cell: Cell, bound: Spread, cost: Cost) -> Spread:
+    """The median of ``cost`` in ``cell`` as a multiple of the lower bound, invocations paired by their seeds.
+
+    The interval knows how far the invocations lie apart that the bound is of, and not that another cell might have been
+    the least.
+    """
+    return over(cell.each(cost), bound)
 
 
 __all__ = [

@@ -31,9 +31,10 @@ class Point:
     @property
     def disagreement(self) -> float:
         """How far the invocations lie apart, as a share of the smallest; nan below two of them."""
-        if len(self.value.each) < 2 or not self.value.low:
+        each = self.value.each
+        if len(each) < 2 or not min(each):
             return float("nan")
-        return self.value.high / self.value.low - 1
+        return max(each) / min(each) - 1
 
 
 def points(run: Run, machine: str) -> tuple[Point, ...]:

@@ -1,10 +1,13 @@
-"""Distributions in few numbers, and how far invocations lie apart."""
+"""Distributions in few numbers, and how far the centre of some invocations can be trusted."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from attrs import frozen
 from numpy.typing import ArrayLike, NDArray
+
+from gcbarrier.results.intervals import ENOUGH, Interval, Statistic, geometric, interval, median, ratio
 
 
 def percentile(values: ArrayLike, q: float) -> float:
@@ -37,29 +40,67 @@ def tail(values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 @frozen(kw_only=True)
 class Spread:
-    """One number per invocation, and their centre.
-
-    With the three or so invocations of a run an interval from a bootstrap would promise more than it can know: the
-    spread shown is from the smallest to the largest.
-    """
+    """One number per invocation, and their centre with its interval (:mod:`gcbarrier.results.intervals`)."""
 
     centre: float
     low: float
     high: float
     each: tuple[float, ...]
+    kind: Literal["interval", "range", "samples"] = "range"
+    """What ``low`` and ``high`` are: the ends of a bootstrap interval of ``centre`` over the invocations; the smallest
+    and the largest, where these are too few; or of what a probe sampled within them."""
+    seeds: tuple[int, ...] = ()
+    """Of the invocations that ``each`` is of; empty where that is not known, or two have the same."""
 
     def __bool__(self) -> bool:
         """Whether there is any number in it."""
         return bool(self.each)
 
+    @property
+    def half_width(self) -> float:
+        """Half of what lies between the ends, as a share of the centre's size; nan where the centre is 0."""
+        return (self.high - self.low) / 2 / abs(self.centre) if self.centre else float("nan")
 
-def spread(values: Sequence[float], *, ratio: bool = False) -> Spread:
-    """The median of ``values`` (the geometric mean for ratios) with its range; nan is left out."""
-    each = tuple(float(value) for value in values if np.isfinite(value))
+
+_NOTHING = Spread(centre=float("nan"), low=float("nan"), high=float("nan"), each=())
+
+
+def spread(values: Sequence[float], *, ratio: bool = False, seeds: Sequence[int] = ()) -> Spread:
+    """The median of ``values`` (the geometric mean for ratios) with its interval; nan is left out.
+
+    ``seeds``: of the invocations that the values are of.
+    """
+    kept = [at for at, value in enumerate(values) if np.isfinite(value)]
+    each = tuple(float(values[at]) for at in kept)
     if not each:
-        return Spread(centre=float("nan"), low=float("nan"), high=float("nan"), each=())
-    centre = geometric_mean(each) if ratio else percentile(each, 50)
-    return Spread(centre=centre, low=min(each), high=max(each), each=each)
+        return _NOTHING
+    own = tuple(seeds[at] for at in kept) if len(seeds) == len(values) else ()
+    found = interval(each, geometric if ratio else median)
+    return _spread(found, each, own if len(set(own)) == len(own) else ())
 
 
-__all__ = ["Spread", "geometric_mean", "percentile", "quartiles", "spread", "tail"]
+def over(one: Spread, other: Spread, statistic: Statistic = median) -> Spread:
+    """``statistic`` of ``one`` over that of ``other``, with its interval: nothing where either has no positive number.
+
+    Invocations of the same seed ran the same program about the same time, so they are pairs, and ``each`` is of pairs.
+    Where not all have a partner and the pairs are too few for an interval, or either side would have to do without more
+    than the other lacks, all are compared with all, and ``each`` is over the other's statistic.
+    """
+    if not one or not other or min(*one.each, *other.each) <= 0:
+        return _NOTHING
+    of, to = (dict(zip(side.seeds, side.each, strict=False)) for side in (one, other))
+    shared = tuple(seed for seed in of if seed in to)
+    fewer, more = sorted((len(one.each), len(other.each)))
+    if len(shared) == more or len(shared) == fewer >= ENOUGH:
+        first, second = [of[seed] for seed in shared], [to[seed] for seed in shared]
+        each = tuple(mine / theirs for mine, theirs in zip(first, second, strict=True))
+        return _spread(ratio(first, second, statistic, paired=True), each, shared)
+    reference = float(statistic(other.each))
+    return _spread(ratio(one.each, other.each, statistic), tuple(value / reference for value in one.each), one.seeds)
+
+
+def _spread(found: Interval, each: tuple[float, ...], seeds: tuple[int, ...]) -> Spread:
+    return Spread(centre=found.centre, low=found.low, high=found.high, each=each, kind=found.kind, seeds=seeds)
+
+
+__all__ = ["Spread", "geometric_mean", "over", "percentile", "quartiles", "spread", "tail"]

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from gcbarrier.report.grammar import Axis, Measure, Names
 from gcbarrier.report.looks import Look
 from gcbarrier.report.sentences import Flag
+from gcbarrier.report.shown import spans
 from gcbarrier.report.style import INK
 from gcbarrier.results import Spread
 from gcbarrier.results.points import Point
@@ -190,9 +191,10 @@ def what_marks_are(cells: Sequence[Any], measures: Measure | Sequence[Measure], 
             return "Points: the least of the samples; bars and bands reach to their upper quartile."
         return "Points: medians over the invocations' medians; bars and bands: the middle half of the samples."
     many = [measures] if isinstance(measures, Measure) else measures
-    if all(len(measure.value(cell).each) < 2 for measure in many for cell in cells):
+    said = spans(measure.value(cell) for measure in many for cell in cells)
+    if not said:
         return "Points: medians of the only invocation of each."
-    return f"Points: medians over the invocations' medians; {whiskers}: from the least to the greatest invocation."
+    return f"Points: medians over the invocations' medians; {whiskers}: {said}."
 
 
 def nothing(cells: Sequence[Any], measures: Measure | Sequence[Measure]) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -25,6 +25,7 @@ from gcbarrier.report.panels import (
     what_marks_are,
 )
 from gcbarrier.report.sentences import Flag
+from gcbarrier.report.shown import note
 from gcbarrier.report.style import INK, TITLE
 from gcbarrier.report.units import Unit
 from gcbarrier.results import Spread
@@ -34,7 +35,7 @@ _INSIDE = 0.3
 
 @frozen(kw_only=True)
 class Curves:
-    """A panel for each measure: its centres joined, with bars (or a ``band``) over their range.
+    """A panel for each measure: its centres joined, with bars (or a ``band``) over their intervals or ranges.
 
     ::
 
@@ -47,7 +48,7 @@ class Curves:
     """Panels of their own for each value of it."""
     hollow: Flag | None = None
     band: bool = False
-    """Draw the range as a band, where there are many points."""
+    """Draw bands in place of bars, where there are many points."""
     dashed: Names | None = None
     """The first of these names has solid lines, the others have dashed ones."""
     over: Drawing | None = None
@@ -132,6 +133,8 @@ class Curves:
         if dashed:
             look["linestyle"] = (0, (4, 2))
         x = [self._place(cell, part.cells) for cell in mine]
+        for cell in mine:
+            note(cell, part.measure.title, part.measure.value(cell))
         values = [_placed(unit, part.measure.value(cell)) for cell in mine]
         axes.plot(x, [value.centre for value in values], label=view.name(mine[0]), **look)
         low, high = [value.low for value in values], [value.high for value in values]
@@ -147,7 +150,7 @@ class Curves:
 
 def _placed(unit: Unit, value: Spread) -> Spread:
     low, centre, high = (placed(unit, each) for each in (value.low, value.centre, value.high))
-    return Spread(centre=centre, low=low, high=high, each=value.each)
+    return evolve(value, centre=centre, low=low, high=high)
 
 
 __all__ = ["Curves"]

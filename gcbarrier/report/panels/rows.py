@@ -24,6 +24,7 @@ from gcbarrier.report.panels import (
     what_marks_are,
 )
 from gcbarrier.report.sentences import Flag
+from gcbarrier.report.shown import note
 from gcbarrier.report.style import INK, LIMIT, RC, SMALL, TITLE
 
 _GAP = 0.3
@@ -31,7 +32,7 @@ _GAP = 0.3
 
 @frozen(kw_only=True)
 class Rows:
-    """A panel for each measure: a mark for each cell in the row of its name, with a bar over the range.
+    """A panel for each measure: a mark for each cell in the row of its name, with a bar over its interval or range.
 
     ::
 
@@ -94,7 +95,9 @@ class Rows:
         row_of = self.rows.names(part.cells)
         mine = [cell for cell in part.cells if row_of[id(cell)] in names and view.name(cell)]
         said = [self._words(cell, part) for cell in mine]
-        seen = [placed(unit, value) for value in reach([part.measure.value(cell) for cell in mine])]
+        values = [part.measure.value(cell) for cell in mine]
+        seen = [placed(unit, value) for value in reach(values)]
+        seen += [placed(unit, value) for one in values for value in one.each if self.each]
         room = min((text_width(said, SMALL) + 0.12) / self.width, 0.6) if self.words else 0.05
         scale(
             axes,
@@ -107,8 +110,9 @@ class Rows:
         if self.limit is not None:
             axes.axvline(self.limit, color=LIMIT, linewidth=0.9, linestyle=(0, (4, 2)))
         shifts = self._shifts(mine, row_of, view)
-        for cell, text in zip(mine, said, strict=True):
-            value, look = part.measure.value(cell), style_of(view.look(cell), joined=False)
+        for cell, value, text in zip(mine, values, said, strict=True):
+            look = style_of(view.look(cell), joined=False)
+            note(cell, part.measure.title, value)
             at = names.index(row_of[id(cell)]) + shifts[view.name(cell)]
             low, centre, high = (placed(unit, each) for each in (value.low, value.centre, value.high))
             axes.plot([low, high], [at, at], color=look["color"], linewidth=1, label="_range")
