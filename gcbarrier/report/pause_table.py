@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from gcbarrier.report.grammar import Names
+from gcbarrier.report.grammar import Names, bracketed
 from gcbarrier.report.looks import sort_key
 from gcbarrier.report.shown import note
 from gcbarrier.report.text import fold
@@ -39,10 +39,10 @@ class Pauses:
     """A table for each workload, a row for each barrier, collector and kind of pause.
 
     As in the figure, times are medians over the invocations of each one's median, and ``stopped/cycle`` is the time
-    that all pauses of a cycle take together; ``p95`` and ``worst`` are of all pauses of the kind, the former with its
-    interval (:meth:`gcbarrier.results.Cell.percentile`) or the range of the invocations' own. Throughput and processor
-    time, the mutators' and ``all``, with the collector's, are geometric means over invocations against those of
-    ``none``.
+    that all pauses of a cycle take together; ``p95`` and ``worst`` are of all pauses of the kind, and the former is
+    below the table once more, with its interval (:meth:`gcbarrier.results.Cell.percentile`) or the range of the
+    invocations' own. Throughput and processor time, the mutators' and ``all``, with the collector's, are geometric
+    means over invocations against those of ``none``.
 
     Where it does not fit into a terminal's width, it becomes a list with the same numbers.
     """
@@ -72,7 +72,7 @@ class _WorkloadTable:
     def __init__(self, work: Workload) -> None:
         self._work = work
         # Not when it is printed, which is after the report has noted what its tables show.
-        self._lines = list(self._rows())
+        self._lines, self._late = list(self._rows()), list(self._tails())
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         config = self._work.config
@@ -85,16 +85,30 @@ class _WorkloadTable:
         # Squeezed, rich would cut numbers off.
         fits = Measurement.get(console, options.update(width=_ANY_WIDTH), table).maximum <= options.max_width
         yield table if fits else _listed(rows, options.max_width)
+        if self._late:
+            yield Text("\n".join(fold(["p95 of all pauses together", *self._late], options.max_width)))
         yield Text()
 
+    def _tails(self) -> Iterator[str]:
+        """The 95th percentiles with their brackets, for which the table is too wide."""
+        for cell in _ordered(self._work.cells):
+            for kind in cell.kinds:
+                late = cell.percentile(95, kind)
+                note(cell, f"95th percentile of {kind} pauses", late)
+                if len(late.each) > 1:
+                    yield f"{cell.config.barrier} {kind} {bracketed(late, lambda value, _: format_ns(value))}"
+
     def _rows(self) -> Iterator[tuple[str, ...]]:
-        cells = sorted(self._work.cells, key=lambda cell: (sort_key(cell.config.barrier), cell.config.collector))
-        for cell in cells:
+        for cell in _ordered(self._work.cells):
             whole = _whole(cell, self._work.baseline)
             for row, kind in enumerate(cell.kinds or ("",)):
                 # What belongs to the invocation, not to a kind of pause, is said once.
                 names = (cell.config.barrier, cell.config.collector) if row == 0 else ("", "")
                 yield (*names, kind or DASH, *_times(cell, kind), *(whole if row == 0 else [""] * len(whole)))
+
+
+def _ordered(cells: Sequence[Cell]) -> list[Cell]:
+    return sorted(cells, key=lambda cell: (sort_key(cell.config.barrier), cell.config.collector))
 
 
 _NAMES = ("barrier", "collector", "pause")
@@ -148,14 +162,10 @@ def _times(cell: Cell, kind: str) -> tuple[str, ...]:
     def typical(column: str) -> str:
         return format_ns(cell.medians(kind, column).centre)
 
-    late = cell.percentile(95, kind)
-    note(cell, f"95th percentile of {kind} pauses", late)
-    ends = f" ({format_ns(late.low)} {DASH} {format_ns(late.high)})" if len(late.each) > 1 else ""
-
     return (
         str(len(table)),
         typical("pause_ns"),
-        format_ns(late.centre) + ends,
+        format_ns(cell.percentile(95, kind).centre),
         format_ns(percentile(table["pause_ns"], 100)),
         typical("ttsp_ns"),
         typical("collect_ns"),

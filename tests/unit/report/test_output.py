@@ -164,11 +164,19 @@ def test_the_table_for_a_pipe_is_plain_and_has_all_numbers(run: Run, capsys: pyt
         *(("none", "full"), ("uffd-wp-pagemap", "remark"), ("uffd-wp-pagemap", "rearm"), ("new[bold]er", "remark"))
     }
     barrier = ""
-    for line in lines[2:-1]:
+    for line in lines[2:6]:
         barrier = line.split()[0] if not line.startswith(" ") else barrier
         kind = next(kind for kind in ("full", "remark", "rearm") if f" {kind} " in line)
         assert " ".join(line.split()).endswith(" ".join([kind, *rows.pop((barrier, kind))]))
     assert rows == {}
+    cell = next(cell for cell in results.cells(run.outcomes) if cell.config.barrier == "none")
+    late = [
+        np.percentile([pause.pause_ns for pause in outcome.pauses], 95)
+        for outcome in run.outcomes
+        if outcome.invocation.config.barrier == "none"
+    ]
+    assert f"none full {format_ns(cell.percentile(95).centre)} ({format_ns(min(late))} {DASH}" in lines[6]
+    assert lines[-2] == "In brackets: ranges of 3 invocations."
     assert lines[-1] == ("failed: native: gcbench/uffd-wp-pagemap/mostly-concurrent #3: lost: [red]no[/red] answer")
 
 

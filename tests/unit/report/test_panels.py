@@ -118,7 +118,10 @@ def test_less_than_a_nanosecond_is_drawn_where_it_is() -> None:
 
 def test_captions_say_what_bars_are_only_where_there_are_any() -> None:
     panel = Curves(x=RATE, y=REMARK)
-    assert "from the least to the greatest invocation" in said(drawn(panel, small_run(rated("cards"))))
+    assert "bars: ranges of 2 invocations." in said(drawn(panel, small_run(rated("cards"))))
+    assert "bars: 95 % bootstrap intervals over 6 invocations." in said(
+        drawn(panel, small_run(rated("cards"), invocations=6))
+    )
     alone = said(drawn(panel, small_run(rated("cards"), invocations=1)))
     assert "bars" not in alone
     assert "the only invocation of each" in alone
