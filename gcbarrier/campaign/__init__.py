@@ -5,6 +5,7 @@ what. ``experiments`` runs it here and, for what this kernel can't do, in the la
 ``lacking`` is what each can't do of it, ``minheap`` finds the smallest heap of which others are multiples, and
 ``runner`` orders the invocations and has each taken in a fresh process. ``availability`` tries on a machine what a plan
 asks of it, ``shipping`` takes compiled files to one without a compiler, ``watching`` is who is told how it comes along,
-and ``saving`` keeps what :func:`gcbarrier.measure` returned. May import every room below: ``session`` and ``bench`` are
-what one invocation does, ``machines`` where it does it, ``results`` where it ends up.
+``until`` adds invocations where a report is to be more precise, and ``saving`` keeps what :func:`gcbarrier.measure`
+returned. May import every room below: ``session`` and ``bench`` are what one invocation does, ``machines`` where it
+does it, ``results`` where it ends up, ``report`` what is made of it.
 """

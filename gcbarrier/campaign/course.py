@@ -6,6 +6,7 @@ A run that goes on where another stopped, or does another's plan again, has its 
 import datetime
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,7 @@ from typing import Any
 import cattrs
 from attrs import field, frozen
 
-from gcbarrier.campaign import provenance, runner
+from gcbarrier.campaign import provenance, runner, until
 from gcbarrier.campaign.minheap import Minheap, sized
 from gcbarrier.campaign.places import NATIVE, Place
 from gcbarrier.campaign.plans import Plan
@@ -23,11 +24,14 @@ from gcbarrier.campaign.runner import Step
 from gcbarrier.campaign.watching import Watch
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines import host
-from gcbarrier.model import Finding, Machine, Measured, Outcome, converter
+from gcbarrier.model import Finding, Machine, Measured, Outcome, converter, evolve
 from gcbarrier.plugins import discovery
 from gcbarrier.results.cells import key_of
-from gcbarrier.results.run import PARTS, Run
+from gcbarrier.results.run import PARTS, Run, load
 from gcbarrier.results.writer import SOURCES, RunWriter
+
+_AHEAD = 20
+"""Rounds beyond the plan that are prepared at once."""
 
 Done = frozenset[tuple[str, str, int]]
 """Machine, configuration or probe, and number of the invocations that a run has."""
@@ -113,8 +117,41 @@ class Course:
         steps = runner.steps(plan, seed=self.seed, accelerator=place.machine.accelerator, only=only)
         left = [step for step in steps if not self._is_done(name, step)]
         self.watch.steps(name, left)
+        begun = time.monotonic()
         for measured in taken(place, left, self.watch):
             self.writer.add(measured)
+        # Counts repeat; and who goes on with a run does not narrow again what had its budget.
+        if self.request.until and only is None and name not in self.writer.manifest.get("until", {}):
+            self._go_on(place, plan, time.monotonic() - begun)
+
+    def _go_on(self, place: Place, plan: Plan, spent_s: float) -> None:
+        """Add rounds of invocations to what the plan asked for, as long as the report is not precise enough."""
+        name, ahead = place.machine.name, dict[int, list[Step]]()
+
+        def add(index: int) -> None:
+            if index not in ahead:
+                # Many at once: a program's data are made for all of them.
+                longer = evolve(plan, invocations=index + _AHEAD)
+                for step in runner.steps(longer, seed=self.seed, accelerator=place.machine.accelerator):
+                    ahead.setdefault(identity(step.job.failed(name, "").record)[2], []).append(step)
+            # Before anything of it is measured: a run that stops now lacks the rest of this round.
+            plans = {**self.writer.manifest["plans"], name: converter.unstructure(evolve(plan, invocations=index + 1))}
+            self.writer.note(plans=plans)
+            self.watch.steps(name, ahead[index])
+            for measured in taken(place, ahead[index], self.watch):
+                self.writer.add(measured)
+
+        reached = until.grow(
+            name,
+            add,
+            lambda: until.shown_by(self.script, load(self.writer.directory), name),
+            wanted=self.request.until,
+            budget_s=self.request.budget_s,
+            invocations=plan.invocations,
+            spent_s=spent_s,
+        )
+        told = {**converter.unstructure(reached), "words": reached.words}
+        self.writer.note(until={**self.writer.manifest.get("until", {}), name: told})
 
     def refuse_another(self, machine: Machine) -> None:
         """Raises GcBarrierError where a run that goes on would do so in another guest."""

@@ -1,5 +1,6 @@
 """A run as its experiment shows it: figures into files, numbers onto the terminal."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -29,10 +30,21 @@ def present(run: Run, directory: Path) -> None:
             report.show(more)
     if any(manifest.get("quick") for manifest in run.manifests):
         report.show(Text("measured with --quick: for a first look, not for a paper", style="bold"))
+    for line in reached(run):
+        report.show(Text(line))
     for loss in losses(run):
         report.show(Text(loss, style="bold"))
     for path in written:
         print(path)
+
+
+def reached(run: Run) -> Iterator[str]:
+    """How precise the numbers of each machine became, where invocations were added until they are."""
+    for manifest in run.manifests:
+        found = manifest.get("until")
+        for told in found.values() if isinstance(found, Mapping) else ():
+            if isinstance(told, Mapping) and told.get("words"):
+                yield str(told["words"])
 
 
 def _script(united: Run) -> ModuleType:

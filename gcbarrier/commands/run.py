@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from gcbarrier.campaign import experiments as campaign
-from gcbarrier.campaign import settings
+from gcbarrier.campaign import settings, until
 from gcbarrier.campaign.request import Request
 from gcbarrier.campaign.watching import Watch
 from gcbarrier.commands._plan import show_plan
@@ -27,6 +27,15 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verify", action="store_true", help="check every cycle against the truth (slower)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="pairs", help="change the plan (repeatable)"
+    )
+    parser.add_argument(
+        "--until",
+        metavar="PERCENT",
+        default="",
+        help="add invocations until all intervals that the report shows are within so much of their centre: 5%%",
+    )
+    parser.add_argument(
+        "--budget", metavar="TIME", default="", help="for how long at most, on each machine: 90s, 30min (default), 2h"
     )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and how long it may take; run nothing")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="do the rest of a run that stopped or was killed")
@@ -63,17 +72,28 @@ def _measured(args: argparse.Namespace, watch: Watch) -> Run:
 
 def _request(args: argparse.Namespace) -> Request:
     discovery.find("experiments", args.experiment)
-    return Request(experiment=args.experiment, quick=args.quick, verify=args.verify, settings=settings.read(args.pairs))
+    return Request(
+        experiment=args.experiment,
+        quick=args.quick,
+        verify=args.verify,
+        settings=settings.read(args.pairs),
+        until=until.read_share(args.until) if args.until else 0.0,
+        budget_s=until.read_time(args.budget) if args.budget else until.BUDGET_S,
+    )
 
 
 def _refuse_together(args: argparse.Namespace) -> None:
     """What would be asked for in vain: an earlier run says itself what it was asked for."""
+    if args.budget and not args.until:
+        what = f"--budget {args.budget} limits what --until adds, and there is no --until"
+        raise GcBarrierError(f"{what}: add it, with how narrow intervals are to be")
     earlier = "--resume" if args.resume is not None else "--from" if args.source is not None else ""
     if not earlier:
         if args.experiment is None:
             raise GcBarrierError("say which experiment to run; `gcbarrier list experiments` shows all")
         return
     others = {"--from": args.source, "--quick": args.quick, "--verify": args.verify, "--dry-run": args.dry_run}
+    others |= {"--until": args.until, "--budget": args.budget}
     given = ["EXPERIMENT"] * (args.experiment is not None)
     given += [name for name, value in others.items() if value and name != earlier]
     machine_alone = earlier == "--from" and all(pair.startswith("machine=") for pair in args.pairs)
