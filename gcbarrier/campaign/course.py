@@ -137,7 +137,7 @@ class Course:
             # Before anything of it is measured: a run that stops now lacks the rest of this round.
             plans = {**self.writer.manifest["plans"], name: converter.unstructure(evolve(plan, invocations=index + 1))}
             self.writer.note(plans=plans)
-            self.watch.steps(name, ahead[index])
+            self.watch.more(name, ahead[index])
             for measured in taken(place, ahead[index], self.watch):
                 self.writer.add(measured)
 

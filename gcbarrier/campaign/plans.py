@@ -51,7 +51,7 @@ class Plan:
     configs: tuple[Config, ...] = field(default=(), converter=_several, validator=_all(Config))
     probes: tuple[Probe, ...] = field(default=(), converter=_several, validator=_all(Probe))
     invocations: int = field(default=3, validator=[whole, validators.ge(1)])
-    """The unit of statistics is the invocation: below three, a figure shows no spread to speak of."""
+    """The unit of statistics is the invocation: from five on, figures show intervals, and below that ranges."""
     essential: tuple[str, ...] = ()
     """Collectors without which the others answer nothing: where the machine lacks one, nothing is run."""
     counted: bool = False

@@ -23,6 +23,8 @@ class Watch:
     """What happens next, as a sentence's beginning."""
     steps: Callable[[str, Sequence[Step]], None] = _silent
     """The machine's name, and the steps that are to be taken there."""
+    more: Callable[[str, Sequence[Step]], None] = _silent
+    """The same of steps that are added because the report is not precise enough yet."""
     done: Callable[[Step, Measured], None] = _silent
     lacking: Callable[[str, Unavailable], None] = _silent
     """A barrier of the plan that this kernel does not have: it runs in the lab."""

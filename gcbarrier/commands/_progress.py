@@ -52,6 +52,7 @@ class RunProgress:
         return Watch(
             note=self._note,
             steps=self._begin,
+            more=self._go_on,
             done=self._advance,
             lacking=self._tell,
             left_out=self._tell_left_out,
@@ -88,12 +89,16 @@ class RunProgress:
         self._steps = 0
 
     def _begin(self, machine: str, steps: Sequence[Step]) -> None:
-        self._finish()
-        self._steps, self._done = len(steps), 0
         total = sum(step.estimate_s for step in steps)
         if steps and not self._bars.disable:
             until = time.strftime("%H:%M", time.localtime(time.time() + total))
             self._say(f"{machine}: {len(steps)} invocations, {said_s(total)}, until {until}")
+        self._go_on(machine, steps)
+
+    def _go_on(self, machine: str, steps: Sequence[Step]) -> None:
+        self._finish()
+        self._steps, self._done = len(steps), 0
+        total = sum(step.estimate_s for step in steps)
         self._task = self._bars.add_task(machine, total=total, state=f"0/{len(steps)}")
 
     def _advance(self, step: Step, measured: Measured) -> None:

@@ -34,8 +34,8 @@ records of the experiment's own do as well, for all words only ask them for what
 Of a cell:
 
 - :class:`Measure`, a number: title, unit, a function that gives a :class:`gcbarrier.results.Spread`. ``.ranged`` is its
-  column with the range beside it. :func:`reading` is one of probes, in each reading's own unit; :func:`agreement` as a
-  remark says whether counts repeat.
+  column with its interval or range beside it. :func:`reading` is one of probes, in each reading's own unit;
+  :func:`agreement` as a remark says whether counts repeat.
 - :class:`Axis`, a number that was set: label, where it is found, unit; ``endless`` is the value without an end.
 - :class:`Names`, a name: whose curve, or which row. :data:`BARRIER` is the one that most reports tell apart by.
 - :class:`Flag`, something that is true of some: their points are hollow; ``.first`` says from where on.
