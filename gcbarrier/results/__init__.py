@@ -2,8 +2,8 @@
 
 ``run`` reads a run and ``writer`` writes it, into the folder that ``reserve`` has reserved; what rows it has of what is
 in ``tables``, and what of its plan is missing, ``lost`` tells. Of ``pauses``, ``cells``, ``operations``, ``points``,
-``cost`` and ``spread`` figures and tables are made. May import ``machines.cache`` and the records; figures are next
-door in ``report``.
+``cost``, ``spread`` and ``intervals`` figures and tables are made. May import ``machines.cache`` and the records;
+figures are next door in ``report``.
 
 ::
 
@@ -27,16 +27,19 @@ from gcbarrier.results.cost import (
     running_ns_per_operation,
     wall_ns_per_operation,
 )
+from gcbarrier.results.intervals import ENOUGH, Interval, geometric, interval, median, of_percentile, ratio
 from gcbarrier.results.operations import IN_CYCLE, Histogram, cause, causes, histogram
 from gcbarrier.results.pauses import PAUSE_PHASES, pauses, phase_split, stopped_per_cycle
 from gcbarrier.results.spread import Spread, geometric_mean, percentile, spread, tail
 
 __all__ = [
+    "ENOUGH",
     "IN_CYCLE",
     "PAUSE_PHASES",
     "Cell",
     "Cost",
     "Histogram",
+    "Interval",
     "Spread",
     "Workload",
     "all_cpu_ns_per_operation",
@@ -45,14 +48,19 @@ __all__ = [
     "cells",
     "cpu_ns_per_operation",
     "faults_per_operation",
+    "geometric",
     "geometric_mean",
     "histogram",
+    "interval",
     "lower_bound",
+    "median",
+    "of_percentile",
     "operations_per_second",
     "over_bound",
     "pauses",
     "percentile",
     "phase_split",
+    "ratio",
     "relative",
     "running_ns_per_operation",
     "spread",
