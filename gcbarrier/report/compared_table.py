@@ -116,7 +116,8 @@ def sentences(found: Compared) -> Iterator[str]:
             where = f"Only {name} has" if found.a != found.b else "Nothing is to be compared with"
             yield f"{where} {', '.join(only[:3])}{more}."
     if found.failed:
-        yield f"{found.failed} invocation{'s' * (found.failed > 1)} failed and count{'s' * (found.failed == 1)} nowhere."
+        plural = found.failed > 1
+        yield f"{found.failed} invocation{'s' * plural} failed and count{'s' * (not plural)} nowhere."
 
 
 def how(found: Compared) -> str:
@@ -127,8 +128,8 @@ def how(found: Compared) -> str:
         pairs = f"in {paired} ratios invocations of one seed are pairs"
     return (
         f"Ratios of geometric means with 95 % bootstrap intervals; {pairs}. p: that any of all these ratios comes out "
-        "like this by chance (permutation test, Westfall and Young's step-down maxT); a difference is called where p is "
-        f"at most {found.significant:g} and the interval does not hold 1."
+        "like this by chance (permutation test, Westfall and Young's step-down maxT); a difference is called where p "
+        f"is at most {found.significant:g} and the interval does not hold 1."
     )
 
 

@@ -118,8 +118,8 @@ def compare(
     same = b is None or first == second
     if same and not by:
         raise GcBarrierError(
-            "a run is compared with another, which is not the same: name it, or say with --by barrier that the barriers "
-            "of one are to be compared"
+            "a run is compared with another one: name that, or say with --by barrier that the barriers of this one are "
+            "to be compared"
         )
     if first.experiment != second.experiment:
         raise GcBarrierError(
@@ -179,7 +179,7 @@ def _chosen(found: Sequence[Match], measures: Sequence[str]) -> tuple[str, ...]:
             raise GcBarrierError(
                 f"nothing in both is called {name!r}; {nearest(name, there)}there are {', '.join(there) or 'none'}"
             )
-    return tuple(measures) or tuple(there)
+    return tuple(measures) or tuple(name for name in there if name not in QUANTITIES or QUANTITIES[name].shown)
 
 
 def _judged(found: Sequence[Match], measures: Sequence[str]) -> tuple[Ratio, ...]:

@@ -69,12 +69,11 @@ def judge(samples: Sequence[Sample]) -> list[Judged]:
     drafts = [_draft(sample) for sample in samples]
     paired = [at for at, one in enumerate(samples) if len(one.pairs) >= SIGNS]
     rest = [at for at in range(len(samples)) if at not in set(paired) and _enough(samples[at])]
-    families = [(paired, _signs), (rest, _labels)]
-    count = sum(bool(members) for members, _ in families)
+    families = [(members, test) for members, test in ((paired, _signs), (rest, _labels)) if members]
     for members, test in families:
         chances = test([samples[at] for at in members])
         for place, at in enumerate(members):
-            among_all = min(float(chances.among_all[place]) * count, 1.0)
+            among_all = min(float(chances.among_all[place]) * len(families), 1.0)
             drafts[at] = _decided(samples[at], drafts[at], float(chances.alone[place]), among_all)
     return drafts
 
@@ -83,12 +82,16 @@ def _enough(sample: Sample) -> bool:
     return min(len(sample.a), len(sample.b), len(sample.pairs) or ENOUGH) >= ENOUGH
 
 
-def _draft(sample: Sample) -> Judged:
-    pairs = sample.pairs
-    if pairs:
+def ratio_of(sample: Sample) -> Interval:
+    """B's geometric mean over A's, of pairs where there are any."""
+    if pairs := sample.pairs:
         first, second = zip(*pairs.values(), strict=True)
-        return Judged(ratio=ratio(second, first, paired=True), pairing="seed")
-    return Judged(ratio=ratio(list(sample.b.values()), list(sample.a.values())), pairing="none")
+        return ratio(second, first, paired=True)
+    return ratio(list(sample.b.values()), list(sample.a.values()))
+
+
+def _draft(sample: Sample) -> Judged:
+    return Judged(ratio=ratio_of(sample), pairing="seed" if sample.pairs else "none")
 
 
 def _decided(sample: Sample, draft: Judged, alone: float, among_all: float) -> Judged:
@@ -128,4 +131,4 @@ def _labels(samples: Sequence[Sample]) -> Chances:
     return exchanged(values, np.array([side == 1 for side, _ in columns]))
 
 
-__all__ = ["SIGNIFICANT", "SIGNS", "Judged", "Pairing", "Sample", "judge"]
+__all__ = ["SIGNIFICANT", "SIGNS", "Judged", "Pairing", "Sample", "judge", "ratio_of"]

@@ -69,8 +69,6 @@ _Statistic = Callable[[Floats, NDArray[np.bool_], Floats], Floats]
 
 def _step_down(values: Floats, labels: Floats, measured: Floats, of: _Statistic, counted: int) -> Chances:
     """``counted``: 1 where what was measured counts as a labelling besides those in ``labels``."""
-    if not len(values):
-        return Chances(np.zeros(0), np.zeros(0))
     there = np.isfinite(values)
     scaled = _scaled(values, there, centred=of is _welch)
     found = np.concatenate(

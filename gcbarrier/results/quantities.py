@@ -5,7 +5,7 @@ Each is a function of an outcome, larger is worse, and nan stands for what the i
 
 from collections.abc import Callable, Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from gcbarrier.model import Outcome
 from gcbarrier.results.cost import (
@@ -18,6 +18,7 @@ from gcbarrier.results.operations import histogram
 from gcbarrier.results.spread import percentile
 
 _NAN = float("nan")
+_ENDING = ("remark", "full", "minor", "flip")
 
 
 @frozen
@@ -30,11 +31,13 @@ class Quantity:
     unit: str
     """``ns`` or ``count``."""
     of: Callable[[Outcome], float]
+    shown: bool = field(default=True, kw_only=True)
+    """Whether it is compared without being asked for."""
 
 
 def _ended(outcome: Outcome) -> list[int]:
     """The pauses that end a cycle's marking: its remark, or its only pause."""
-    return [pause.pause_ns for pause in outcome.pauses if pause.kind in ("remark", "full", "minor", "flip")]
+    return [pause.pause_ns for pause in outcome.pauses if pause.kind in _ENDING]
 
 
 def _by_cycle(outcome: Outcome) -> list[list[int]]:
@@ -61,10 +64,8 @@ def _tail(outcome: Outcome) -> float:
     return histogram([outcome]).percentile(99.99) if outcome.operation_times else _NAN
 
 
-def _marking(outcome: Outcome) -> float:
-    """Time in the marker for each object that it visited."""
-    objects = sum(cycle.marked_objects for cycle in outcome.cycles)
-    return sum(cycle.mark_ns for cycle in outcome.cycles) / objects if objects else _NAN
+def _in_remark(column: str) -> Callable[[Outcome], float]:
+    return lambda one: percentile([getattr(pause, column) for pause in one.pauses if pause.kind in _ENDING], 50)
 
 
 QUANTITIES: Mapping[str, Quantity] = {
@@ -81,7 +82,8 @@ QUANTITIES: Mapping[str, Quantity] = {
         Quantity("stalls", "waits for memory per second", "ns", _waited),
         Quantity("faults", "minor faults per operation", "count", faults_per_operation),
         Quantity("operation-tail", "operation time, 99.99th percentile", "ns", _tail),
-        Quantity("marking", "marking an object", "ns", _marking),
+        Quantity("collect", "collecting in the remark, median", "ns", _in_remark("collect_ns"), shown=False),
+        Quantity("mark", "marking in the remark, median", "ns", _in_remark("mark_ns"), shown=False),
     )
 }
 """By name. ``remark`` is the pause that ends a cycle's marking, and the only one of a stop-the-world cycle.
