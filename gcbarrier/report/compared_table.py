@@ -110,6 +110,8 @@ def sentences(found: Compared) -> Iterator[str]:
             f"{counted['better']} better; {counted['chance']} could be chance."
         )
         yield how(found)
+    if found.quick:
+        yield f"{found.quick} measured with --quick: for a first look, not for a paper."
     for name, only in (("A", found.only_a), ("B", found.only_b)):
         if only:
             more = f" and {len(only) - 3} more" if len(only) > 3 else ""

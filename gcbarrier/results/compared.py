@@ -76,6 +76,8 @@ class Compared:
     only_b: tuple[str, ...] = ()
     failed: int = 0
     """Invocations of what is compared that failed, and count nowhere."""
+    quick: str = ""
+    """Which of them were measured with ``--quick``, as a sentence begins."""
     significant: float = SIGNIFICANT
     """Below which ``p_among_all`` a difference is hardly chance."""
 
@@ -141,8 +143,16 @@ def compare(
         ratios=ratios,
         only_a=only_a,
         only_b=only_b,
+        quick=_quick(first, second, same=same),
         failed=sum({id(one): one.failed for match in found for one in (match.a, match.b)}.values()),
     )
+
+
+def _quick(a: Summary, b: Summary, *, same: bool) -> str:
+    named_ = [name for name, each in (("A", a), ("B", b)) if each.asked.get("quick")]
+    if same and named_:
+        return "It was"
+    return f"{' and '.join(named_)} {'were' if len(named_) > 1 else 'was'}" if named_ else ""
 
 
 def as_summary(source: Source) -> Summary:

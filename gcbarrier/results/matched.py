@@ -174,8 +174,7 @@ def _words(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list
     every = [each for pair in flat for each in pair]
     names = dict.fromkeys(name for each in every for name in each if name not in _NAMES)
     open_ = [name for name in names if len({str(each.get(name)) for each in every}) > 1]
-    chosen = [name for name in open_ if any(one.get(name) != other.get(name) for one, other in flat)]
-    chosen = [name for name in chosen if not name.startswith(("barrier_params", "collector_params"))]
+    chosen = [name for name in open_ if any(_apart(*pair, name) for pair in flat)]
 
     def said(with_: Sequence[str]) -> list[str]:
         return [" ".join([*_naming(*pair), *_params(*pair, with_)]) for pair in flat]
@@ -208,10 +207,16 @@ def _naming(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
             yield mine if mine == theirs else f"{mine} → {theirs}"
 
 
+def _apart(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> bool:
+    """Whether the two of a pair are told apart by this, and not only because they have other barriers, say."""
+    kind = name.partition("_params.")[0]
+    return one.get(name) != other.get(name) and one.get(kind) == other.get(kind)
+
+
 def _params(one: Mapping[str, Any], other: Mapping[str, Any], varying: Sequence[str]) -> Iterator[str]:
     for name in varying:
-        if name in one and name in other:
-            mine, theirs = (_said(name, each[name]) for each in (one, other))
+        if (name in one and name in other) or _apart(one, other, name):
+            mine, theirs = (_said(name, each.get(name, "default")) for each in (one, other))
             yield f"{name.rpartition('.')[2]}={mine}" + (f" → {theirs}" if mine != theirs else "")
 
 
