@@ -7,7 +7,8 @@ from gcbarrier.commands._progress import waiting
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.plugins import discovery
 from gcbarrier.results.run import load, unite
-from gcbarrier.results.summary import public, summarize, write
+from gcbarrier.results.summarizing import summarize
+from gcbarrier.results.summary import public, write
 
 HELP = "write a run's numbers into one small file, to be committed and compared; or a text's tables out of such files"
 

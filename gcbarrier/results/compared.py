@@ -22,7 +22,8 @@ from gcbarrier.results.judging import SIGNIFICANT, Pairing, judge
 from gcbarrier.results.matched import Match, matches, places
 from gcbarrier.results.quantities import QUANTITIES
 from gcbarrier.results.run import Run, load
-from gcbarrier.results.summary import Summary, read, summarize
+from gcbarrier.results.summarizing import summarize
+from gcbarrier.results.summary import Summary, read
 
 
 @frozen(kw_only=True)
