@@ -84,6 +84,8 @@ def ends(of: Interval) -> str:
     """Low and high; of a range it says that it is one."""
     if of.low != of.low:
         return DASH
+    if of.n == 1:
+        return "of one each"
     said = f"{format_ratio(of.low)} {DASH} {format_ratio(of.high)}"
     return said if of.kind == "interval" else f"range {said}"
 
@@ -110,8 +112,7 @@ def sentences(found: Compared) -> Iterator[str]:
             f"{counted['better']} better; {counted['chance']} could be chance."
         )
         yield how(found)
-    if found.quick:
-        yield f"{found.quick} measured with --quick: for a first look, not for a paper."
+    yield from (f"{remark[0].upper()}{remark[1:]}." for remark in found.remarks)
     for name, only in (("A", found.only_a), ("B", found.only_b)):
         if only:
             more = f" and {len(only) - 3} more" if len(only) > 3 else ""

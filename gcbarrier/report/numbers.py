@@ -56,7 +56,7 @@ def summaries(folder: Path) -> Summaries:
 
 
 def written(text: str, folder: Path) -> str:
-    """``text`` with its tables as the summaries in ``folder`` have them. Raises GcBarrierError where one is not told."""
+    """``text`` with its tables as the summaries in ``folder`` have them. Raises GcBarrierError where one isn't told."""
     tables = {str(table.get("name")): table for table in _tables(folder / TABLES)}
     known = summaries(folder)
 

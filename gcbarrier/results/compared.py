@@ -6,7 +6,7 @@ distinguishes the runs as wholes, the hour or the machine's neighbours, no test 
 distinguishes the programs: two runs that were measured one after the other may differ by that alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from gcbarrier.results.intervals import Interval, geometric, interval, median
 from gcbarrier.results.judging import SIGNIFICANT, Pairing, judge
 from gcbarrier.results.matched import Match, matches, places
 from gcbarrier.results.quantities import QUANTITIES
-from gcbarrier.results.run import Run, load
+from gcbarrier.results.run import COMPLETE, Run, load
 from gcbarrier.results.summarizing import summarize
 from gcbarrier.results.summary import Summary, read
 
@@ -77,8 +77,8 @@ class Compared:
     only_b: tuple[str, ...] = ()
     failed: int = 0
     """Invocations of what is compared that failed, and count nowhere."""
-    quick: str = ""
-    """Which of them were measured with ``--quick``, as a sentence begins."""
+    remarks: tuple[str, ...] = ()
+    """What makes the runs less than they could be."""
     significant: float = SIGNIFICANT
     """Below which ``p_among_all`` a difference is hardly chance."""
 
@@ -144,16 +144,16 @@ def compare(
         ratios=ratios,
         only_a=only_a,
         only_b=only_b,
-        quick=_quick(first, second, same=same),
+        remarks=(*_less("A", first), *_less("B", second)) if not same else tuple(_less("it", first)),
         failed=sum({id(one): one.failed for match in found for one in (match.a, match.b)}.values()),
     )
 
 
-def _quick(a: Summary, b: Summary, *, same: bool) -> str:
-    named_ = [name for name, each in (("A", a), ("B", b)) if each.asked.get("quick")]
-    if same and named_:
-        return "It was"
-    return f"{' and '.join(named_)} {'were' if len(named_) > 1 else 'was'}" if named_ else ""
+def _less(name: str, of: Summary) -> Iterator[str]:
+    if of.asked.get("quick"):
+        yield f"{name} was measured with --quick: for a first look, not for a paper"
+    if of.state != COMPLETE:
+        yield f"{name} is {of.state}: what had ended until then is compared"
 
 
 def as_summary(source: Source) -> Summary:

@@ -1,5 +1,6 @@
 """What differs between two runs as wholes: machine, kernel, code, settings."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,18 +13,8 @@ _PASSING = {
     *("memory.available", "memory.swap_free", "clock.read_ns", "clock.resolution_ns"),
 }
 """Facts that differ between any two hours on one machine, or follow from others."""
-_PASSING_ASKED = {
-    "state",
-    "expected",
-    "out",
-    "started",
-    "ended",
-    "resumed",
-    "estimate",
-    "estimate_s",
-    "until",
-    "budget_s",
-}
+_HOW = {"state", "awaited", "command_line", "search_path", "repeats", "resumed"}
+"""What a manifest tells of how its run came about, and not of what was run."""
 _DIGEST = 12
 """Characters of a digest that are shown."""
 
@@ -62,8 +53,21 @@ def _load(facts: Mapping[str, Any]) -> str:
 
 
 def _asked(summary: Summary) -> dict[str, str]:
-    flat = dict(_flat(summary.asked))
-    return {key: value for key, value in flat.items() if key.partition(".")[0] not in _PASSING_ASKED}
+    flat = dict(_flat({key: value for key, value in summary.asked.items() if key not in _HOW}))
+    found = {}
+    for key, value in flat.items():
+        asked, _, what = key.partition("request.")
+        if asked or what not in {*flat, "experiment"}:
+            found[_called(key)] = value
+    return found
+
+
+def _called(key: str) -> str:
+    """As a user has it: ``--set duration_s``, ``barriers/cards.c``."""
+    key = key.removeprefix("request.")
+    for pattern, what in ((r"settings\.(?:choices\.|fields\.|params\.)?", "--set "), (r"sources\.[^.]*\.files\.", "")):
+        key = re.sub(f"^{pattern}", what, key)
+    return key
 
 
 def _facts(summary: Summary, machine: str) -> dict[str, str]:
@@ -93,9 +97,9 @@ def _between(prefix: str, one: Mapping[str, str], other: Mapping[str, str]) -> I
     for key in dict.fromkeys((*one, *other)):
         mine, theirs = one.get(key, ""), other.get(key, "")
         # A summary tells less than a run, and an old run less than a new one: no difference is known by that.
-        known = key in one and key in other
-        if mine != theirs and (known or key.startswith(("settings", "request", "quick", "verify"))):
-            yield Difference(prefix + key.replace(".", " ").replace("_", " "), mine, theirs)
+        known = (key in one and key in other) or key.startswith("--set ")
+        if mine != theirs and known:
+            yield Difference(prefix + key, mine, theirs)
 
 
 __all__ = ["Difference", "differences", "tempers"]

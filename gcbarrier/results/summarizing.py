@@ -19,7 +19,7 @@ _READ = ("ns", "instructions")
 TYPICAL = ("remark", "remark-p99", "longest", "longest-p99", "stopped", "stalls")
 """Quantities whose centre is the median of the invocations; the others are costs, and theirs the geometric mean."""
 
-_ELSEWHERE = ("format", "experiment", "date", "machines", "plans", "lacking", "runs", "seed")
+_ELSEWHERE = ("format", "experiment", "date", "machines", "plans", "lacking", "runs", "seed", "state")
 """Keys of a manifest that are told elsewhere, or differ between any two runs."""
 
 
@@ -30,6 +30,7 @@ def summarize(run: Run) -> Summary:
         experiment=run.experiment,
         date=str(run.manifest.get("date", ""))[:10],
         version=_version(run),
+        state=run.state,
         asked={key: value for key, value in run.manifest.items() if key not in _ELSEWHERE},
         machines={
             name: Place(facts=run.facts(name), cells=(*_sessions(run.on(name)), *_probes(run.found(name))))

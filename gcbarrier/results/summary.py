@@ -91,6 +91,8 @@ class Summary:
     """Of the day on which it was measured."""
     version: str = ""
     """Of gcbarrier, with the revision where that is known."""
+    state: str = "complete"
+    """Of the run, as :attr:`gcbarrier.results.run.Run.state` has it."""
     asked: Mapping[str, Any] = field(factory=dict)
     """What the manifest holds besides: settings, ``quick``, ``verify``, digests ..."""
     machines: Mapping[str, Place] = field(factory=dict)
@@ -121,7 +123,7 @@ _OF_EACH = {
 def public(summary: Summary) -> Summary:
     """What is to be committed of it: of machines only what results depend on, and nothing of whose they are."""
     machines = {name: evolve(place, facts=_public(place.facts)) for name, place in summary.machines.items()}
-    asked = {key: summary.asked[key] for key in ("quick", "verify", "settings") if key in summary.asked}
+    asked = {key: summary.asked[key] for key in ("quick", "verify") if key in summary.asked}
     return evolve(summary, machines=machines, asked=asked)
 
 
