@@ -16,7 +16,7 @@ LOG = Config(heap="gcbench", barrier="uffd-wp-log", collector="mostly-concurrent
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    """``before``, ``same`` as it, ``slower`` by a third under the log, ``few`` of that; ``other``, of something else."""
+    """``before``, ``same`` as it, ``slower`` by a third under the log, ``few`` of that; ``other`` is of another."""
     for name, run, slower, n in (
         ("before", 0, 1.0, 5),
         ("same", 1, 1.0, 5),
