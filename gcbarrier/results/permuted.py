@@ -99,14 +99,13 @@ def _scaled(values: Floats, there: NDArray[np.bool_], *, centred: bool) -> Float
 
 
 _NO_SPREAD = 1e-14
-"""Of values that spread by 1: what is left of no variance where squares are subtracted."""
+"""Of values that spread by 1: more than what is left of no variance where squares are subtracted. What differs without
+any spread, as counts do, then differs by very much."""
 
 
 def _quotient(difference: Floats, variance: Floats, *, known: Floats) -> Floats:
-    """``|difference| / sqrt(variance)``: 0 where too few values were there to tell, inf without a spread."""
-    size = np.abs(difference)
-    found: Floats = np.divide(size, np.sqrt(np.maximum(variance, _NO_SPREAD)))
-    found = np.where(variance <= _NO_SPREAD, np.where(size > 1e-9, np.inf, 0.0), found)
+    """``|difference| / sqrt(variance)``; 0 where too few values were there to tell."""
+    found: Floats = np.abs(difference) / np.sqrt(np.maximum(variance, _NO_SPREAD))
     found[known <= 0] = 0.0
     return found
 

@@ -189,6 +189,7 @@ def test_failed_invocations_count_nowhere_and_are_told() -> None:
 
 
 def test_what_differs_between_the_runs_is_told() -> None:
+    """What one of the two does not know (``privileged``) is no difference."""
     first = run_of(
         outcomes(LOG),
         quick=False,
@@ -197,7 +198,7 @@ def test_what_differs_between_the_runs_is_told() -> None:
         command_line=["gcbarrier", "run"],
     )
     machines = make_manifest()["machines"]
-    native = {**machines["native"], "kernel": {"release": "7.0"}, "load_average": [3.0, 0, 0]}
+    native = {**machines["native"], "kernel": {"release": "7.0"}, "load_average": [3.0, 0, 0], "privileged": True}
     second = run_of(
         outcomes(LOG, run=1),
         quick=True,

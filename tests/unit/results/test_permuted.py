@@ -61,7 +61,7 @@ def test_what_never_differs_is_no_difference(value: float) -> None:
 
 
 def test_what_always_differs_by_as_much_is_one() -> None:
-    """Counts: no spread, so that t is infinite and must not be nan."""
+    """Counts: no spread, so that t would be infinite, and of what never differs nan."""
     found = exchanged(apart([100.0] * 5, [101.0] * 5), FIVE_FIVE)
     assert found.alone[0] == pytest.approx(2 / 252)
 
@@ -107,6 +107,13 @@ def test_chance_is_called_a_difference_no_more_often_than_it_says(n: int, paired
     judged = [judge(alike(rng, n, 2, paired=paired)) for _ in range(COMPARISONS)]
     called = sum(any(one.verdict != "chance" for one in each) for each in judged)
     assert called <= binom.ppf(0.999, COMPARISONS, 0.05)
+
+
+def test_what_one_in_a_hundred_has_is_not_called_among_many() -> None:
+    rng = np.random.default_rng(RNG_SEED)
+    judged = judge([of(*np.exp(rng.normal(0, 0.03, (2, 5))), paired=False) for _ in range(60)])
+    assert min(one.p for one in judged if one.p is not None) <= 0.03
+    assert {one.verdict for one in judged} == {"chance"}
 
 
 def test_without_the_correction_it_would_be_called_too_often() -> None:
