@@ -63,7 +63,10 @@ def written(text: str, folder: Path) -> str:
     def table(found: re.Match[str]) -> str:
         if found[1] not in tables:
             raise GcBarrierError(f"{folder / TABLES} tells of no table {found[1]!r}: there are {', '.join(tables)}")
-        lines = "\n".join(_markdown(tables[found[1]], known))
+        try:
+            lines = "\n".join(_markdown(tables[found[1]], known))
+        except KeyError as missing:
+            raise GcBarrierError(f"{folder / TABLES}: a row of {found[1]!r} does not say its {missing}") from missing
         return f"<!-- numbers {found[1]} -->\n{lines}\n{_END}"
 
     return re.sub(rf"<!-- numbers (\S+) -->\n.*?{re.escape(_END)}", table, text, flags=re.DOTALL)

@@ -173,9 +173,21 @@ def read(path: Path) -> Summary:
     if version > FORMAT:
         raise GcBarrierError(f"{path} was written by a newer gcbarrier (format {version}): update this one")
     try:
-        return converter.structure(told, Summary)
+        summary = converter.structure(told, Summary)
+        whole = all(map(_whole, (cell for place in summary.machines.values() for cell in place.cells)))
     except Exception as problem:
         raise GcBarrierError(f"{path} is damaged: write the summary again") from problem
+    if not whole:
+        raise GcBarrierError(f"{path} is damaged, of some invocations numbers are missing: write the summary again")
+    return summary
+
+
+def _whole(cell: Entry) -> bool:
+    count = len(cell.invocations)
+    one_of_two = (cell.config is None) != (cell.probe is None)
+    return (
+        one_of_two and len(cell.seeds) in (0, count) and all(len(one.each) == count for one in cell.measures.values())
+    )
 
 
 __all__ = ["FORMAT", "Entry", "Numbers", "Place", "Summary", "public", "read", "write"]

@@ -116,6 +116,9 @@ def test_what_is_missing_is_a_sentence(folder: Path, machine: Machine) -> None:
     machine("a", 300, "2026-01-01")
     with pytest.raises(GcBarrierError, match="no table 'other'"):
         written(MARKED.replace("some", "other"), folder)
+    (folder / "tables.toml").write_text(TABLES.replace('measure = "cpu", of', "of", 1))
+    with pytest.raises(GcBarrierError, match="does not say its 'measure'"):
+        written(MARKED, folder)
     (folder / "tables.toml").write_text("[[")
     with pytest.raises(GcBarrierError, match=r"tables\.toml can't be read"):
         written(MARKED, folder)

@@ -304,3 +304,12 @@ def test_what_is_no_summary_is_refused(tmp_path: Path, text: str, words: str) ->
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(GcBarrierError, match=words):
         read(tmp_path / "x.json")
+
+
+def test_a_summary_that_lost_numbers_is_refused(tmp_path: Path) -> None:
+    write(public(summarize(run_of(outcomes(LOG)))), tmp_path / "x.json")
+    told = json.loads((tmp_path / "x.json").read_text())
+    told["machines"]["native"]["cells"][0]["measures"]["cpu"]["each"].pop()
+    (tmp_path / "x.json").write_text(json.dumps(told))
+    with pytest.raises(GcBarrierError, match="numbers are missing"):
+        compare(run_of(outcomes(LOG)), tmp_path / "x.json")
