@@ -13,6 +13,9 @@ From a notebook::
 
     from gcbarrier import run_experiment
     run = run_experiment("pause_times", out=Path("runs/first"), quick=True)
+
+    from gcbarrier import compare
+    compare("runs/before", "runs/after").worse(0.05)     # what got worse by more than 5 %, hardly by chance
 """
 
 import importlib
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from gcbarrier.model import Barrier, Config, Outcome, Pause
     from gcbarrier.plugins.discovery import add_path
     from gcbarrier.results import pauses
+    from gcbarrier.results.compared import Compared, compare
     from gcbarrier.results.run import Run, load
     from gcbarrier.tracked import Tracked
     from gcbarrier.write_watch import WriteWatch
@@ -46,6 +50,8 @@ _PLACES = {
     "Config": ("model", "Config"),
     "Outcome": ("model", "Outcome"),
     "Pause": ("model", "Pause"),
+    "Compared": ("results.compared", "Compared"),
+    "compare": ("results.compared", "compare"),
     "Run": ("results.run", "Run"),
     "load": ("results.run", "load"),
     "save": ("campaign.saving", "save"),
@@ -68,6 +74,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Barrier",
+    "Compared",
     "Config",
     "GcBarrierError",
     "Outcome",
@@ -79,6 +86,7 @@ __all__ = [
     "WriteWatch",
     "add_path",
     "choose",
+    "compare",
     "load",
     "measure",
     "pauses",

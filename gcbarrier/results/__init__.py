@@ -2,8 +2,10 @@
 
 ``run`` reads a run and ``writer`` writes it, into the folder that ``reserve`` has reserved; what rows it has of what is
 in ``tables``, and what of its plan is missing, ``lost`` tells. Of ``pauses``, ``cells``, ``operations``, ``points``,
-``cost``, ``spread`` and ``intervals`` figures and tables are made. May import ``machines.cache`` and the records;
-figures are next door in ``report``.
+``cost``, ``spread`` and ``intervals`` figures and tables are made. ``summary`` is a run in few numbers, those of
+``quantities``, and ``summarizing`` makes it; ``compared`` lays two of these beside each other: ``matched`` says what
+belongs together, ``judging`` and ``permuted`` whether it could be chance, ``differing`` what the runs differ in. May
+import ``plugins``, ``machines.cache`` and the records; figures are next door in ``report``.
 
 ::
 

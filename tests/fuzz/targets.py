@@ -19,8 +19,10 @@ from gcbarrier.campaign import settings
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.graphs import graphfile, importers
-from gcbarrier.model import Config, Cycle, Invocation, Outcome, Pause, Verification, to_json
+from gcbarrier.model import Config, Cycle, Invocation, Outcome, Pause, Verification, converter, to_json
+from gcbarrier.results.compared import compare
 from gcbarrier.results.run import FORMAT, load
+from gcbarrier.results.summary import Entry, Numbers, Place, Summary
 from gcbarrier.results.tables import PAUSES
 
 SEPARATOR = b"\n---\n"
@@ -75,6 +77,12 @@ def _read_run(data: bytes, folder: Path) -> None:
     for machine in run.machines:
         run.facts(machine), run.on(machine)
     list(PAUSES.rows(run.outcomes, run.experiment))
+
+
+def _read_summary(data: bytes, folder: Path) -> None:
+    path = folder / "x.json"
+    path.write_bytes(data)
+    compare(path, by="barrier")
 
 
 def _read_settings(data: bytes, _folder: Path) -> None:
@@ -172,6 +180,24 @@ def run_text() -> str:
     return json.dumps(manifest) + SEPARATOR.decode() + to_json(good) + "\n" + to_json(failed) + "\n"
 
 
+def summary_text() -> str:
+    """A small summary: two barriers that compare."""
+    numbers = {"cpu": Numbers(unit="ns", each=(1.0, 2.0, 3.0, 4.0, 5.5), centre=3.0, low=1.0, high=5.5, n=5)}
+    cells = tuple(
+        Entry(
+            label=f"h/{barrier}/c",
+            config={"heap": "h", "barrier": barrier, "collector": "c", "heap_params": {"a": 1}},
+            invocations=tuple(range(5)),
+            seeds=tuple(range(5)),
+            measures=numbers,
+        )
+        for barrier in ("none", "b")
+    )
+    facts = {"cpu": {"model": "m"}, "load_average": [1.0]}
+    summary = Summary(experiment="e", date="2026-01-02", machines={"m": Place(facts=facts, cells=cells)})
+    return json.dumps(converter.unstructure(summary))
+
+
 SETTINGS = (
     "heap=graph_edits",
     "barrier=uffd-wp-async",
@@ -214,6 +240,11 @@ TARGETS = {
         read=_read_run,
         seeds=lambda: [run_text().encode()],
         words=("null", "true", "1e999", "NaN", "-1", "[[[[", '"format"', '"round_dirty"', "99999999999999999999999"),
+    ),
+    "summary": Target(
+        read=_read_summary,
+        seeds=lambda: [summary_text().encode()],
+        words=("null", "true", "1e999", "NaN", "-1", "[[[[", "0.0", '"each"', '"config"', "1e308", "9" * 40),
     ),
     "settings": Target(
         read=_read_settings,
