@@ -19,7 +19,7 @@ def present(run: Run, directory: Path) -> None:
 
     Raises GcBarrierError where the experiment's script is gone or incomplete, or the figures can't be written.
     """
-    script = _script(run)
+    script = script_of(run)
     # Both before anything is written: a script that fails leaves all as it was.
     with waiting("drawing"), discovery.blamed("experiments", run.experiment):
         figures, table = script.figures(run), script.table(run)
@@ -47,7 +47,7 @@ def reached(run: Run) -> Iterator[str]:
                 yield str(told["words"])
 
 
-def _script(united: Run) -> ModuleType:
+def script_of(united: Run) -> ModuleType:
     """The experiment's script, which knows what its figures are; raises GcBarrierError where it is gone."""
     name = united.experiment
     known = discovery.names("experiments")

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from gcbarrier.model import Config, Scalar
 from gcbarrier.report.looks import sort_key
+from gcbarrier.report.numbered import Numbered
 from gcbarrier.report.units import DASH, format_number
 from gcbarrier.results import Cell, cells, percentile, spread
 from gcbarrier.results.run import Run
@@ -49,7 +50,7 @@ def counted_table(run: Run) -> RenderableType | None:
     for _, row in sorted(rows, key=lambda pair: pair[0]):
         same = row[:_WHERE] == above
         above = row[:_WHERE]
-        table.add_row(*map(Text, ("",) * _WHERE + row[_WHERE:] if same else row))
+        table.add_row(*(Numbered(each, again=same) for each in row[:_WHERE]), *map(Text, row[_WHERE:]))
     return table
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from attrs import field, frozen
 
 from gcbarrier.report.looks import Look, barrier_look, palette, sort_key, variant
+from gcbarrier.report.numbered import Numbered
 from gcbarrier.report.shown import note
 from gcbarrier.report.units import COUNT, DASH, Unit, format_ratio, unit_named
 from gcbarrier.results import Cell, Spread, over, spread
@@ -46,7 +47,13 @@ class Column:
     words: Callable[[Any], str] = lambda _: ""
     among: Callable[[Any, Sequence[Any]], str] | None = None
     """In place of ``words``: what it says of a cell among all cells of its table."""
+    number: Callable[[Any, Sequence[Any]], float] | None = None
+    """The number that it writes of a cell, for who sorts by it; None: what the words begin with."""
     left: bool = False
+
+    def place(self, cell: Any, cells: Sequence[Any]) -> Numbered:
+        """Its place in the row of a cell."""
+        return Numbered(self.say(cell, cells), None if self.number is None else self.number(cell, cells))
 
     def say(self, cell: Any, cells: Sequence[Any]) -> str:
         """Of one cell in a table of ``cells``."""
@@ -99,7 +106,8 @@ class Axis:
     @property
     def columns(self) -> tuple[Column, ...]:
         """Of a table."""
-        return (Column(head=self.head, words=lambda cell: self.say(self.value(cell))),)
+        number = self.value
+        return (Column(head=self.head, words=lambda cell: self.say(number(cell)), number=lambda cell, _: number(cell)),)
 
 
 @frozen
@@ -230,17 +238,23 @@ class Measure:
             note(cell, head, value)
             return bracketed(value, format_ratio) if value else DASH
 
-        return Column(head=head, among=words)
+        def number(cell: Any, cells: Sequence[Any]) -> float:
+            return self.ratio(cell, cells, baseline).centre
+
+        return Column(head=head, among=words, number=number)
 
     @property
     def ranged(self) -> Column:
         """As a column with the interval in brackets, or the range where invocations are too few for one."""
-        return Column(head=self.head or self.title, words=self._say_ranged)
+        return Column(head=self.head or self.title, words=self._say_ranged, number=self._number)
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """Of a table."""
-        return (Column(head=self.head or self.title, words=self.say),)
+        return (Column(head=self.head or self.title, words=self.say, number=self._number),)
+
+    def _number(self, cell: Any, _cells: Sequence[Any]) -> float:
+        return self.value(cell).centre
 
 
 def reading(title: str, what: str, *, head: str = "") -> Measure:

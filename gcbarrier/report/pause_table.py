@@ -12,6 +12,7 @@ from rich.text import Text
 
 from gcbarrier.report.grammar import Names, bracketed
 from gcbarrier.report.looks import sort_key
+from gcbarrier.report.numbered import Numbered
 from gcbarrier.report.shown import note
 from gcbarrier.report.text import fold
 from gcbarrier.report.units import DASH, format_ns, format_number
@@ -98,13 +99,14 @@ class _WorkloadTable:
                 if len(late.each) > 1:
                     yield f"{cell.config.barrier} {kind} {bracketed(late, lambda value, _: format_ns(value))}"
 
-    def _rows(self) -> Iterator[tuple[str, ...]]:
+    def _rows(self) -> Iterator[tuple[Numbered, ...]]:
         for cell in _ordered(self._work.cells):
             whole = _whole(cell, self._work.baseline)
             for row, kind in enumerate(cell.kinds or ("",)):
                 # What belongs to the invocation, not to a kind of pause, is said once.
-                names = (cell.config.barrier, cell.config.collector) if row == 0 else ("", "")
-                yield (*names, kind or DASH, *_times(cell, kind), *(whole if row == 0 else [""] * len(whole)))
+                names = [Numbered(name, again=row > 0) for name in (cell.config.barrier, cell.config.collector)]
+                once = [Numbered(words, value, again=row > 0) for words, value in whole]
+                yield (*names, Numbered(kind or DASH), *_times(cell, kind), *once)
 
 
 def _ordered(cells: Sequence[Cell]) -> list[Cell]:
@@ -131,23 +133,22 @@ _HEADS = (
 )
 
 
-def _table(rows: Iterable[Sequence[str]], lines: box.Box | None) -> Table:
+def _table(rows: Iterable[Sequence[Numbered]], lines: box.Box | None) -> Table:
     table = Table(box=lines, pad_edge=False, padding=(0, 1, 0, 0))
     for name in _NAMES:
         table.add_column(name, no_wrap=True)
     for head in _HEADS:
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
-        # Text, for a name may hold what rich takes for markup.
-        table.add_row(*map(Text, row))
+        table.add_row(*row)
     return table
 
 
-def _listed(rows: Iterable[Sequence[str]], width: int) -> Text:
+def _listed(rows: Iterable[Sequence[Numbered]], width: int) -> Text:
     """The rows as paragraphs, broken between numbers; what a row lacks is left out."""
     lines: list[str] = []
     for row in rows:
-        barrier, collector, kind, *numbers = row
+        barrier, collector, kind, *numbers = (place.plain for place in row)
         if barrier:
             lines.append(f"{barrier}, {collector}")
         said = [f"{head} {number}" for head, number in zip(_HEADS, numbers, strict=True) if number not in ("", DASH)]
@@ -156,37 +157,50 @@ def _listed(rows: Iterable[Sequence[str]], width: int) -> Text:
     return Text("\n".join(lines))
 
 
-def _times(cell: Cell, kind: str) -> tuple[str, ...]:
+def _times(cell: Cell, kind: str) -> tuple[Numbered, ...]:
     table = cell.pauses(kind) if kind else cell.pauses()[:0]
 
-    def typical(column: str) -> str:
-        return format_ns(cell.medians(kind, column).centre)
+    def typical(column: str) -> Numbered:
+        return _time(cell.medians(kind, column).centre)
 
     return (
-        str(len(table)),
+        _count(len(table)),
         typical("pause_ns"),
-        format_ns(cell.percentile(95, kind).centre),
-        format_ns(percentile(table["pause_ns"], 100)),
+        _time(cell.percentile(95, kind).centre),
+        _time(percentile(table["pause_ns"], 100)),
         typical("ttsp_ns"),
         typical("collect_ns"),
         typical("rescan_ns"),
-        str(int(table["preempted"].sum())),
+        _count(int(table["preempted"].sum())),
     )
 
 
-def _whole(cell: Cell, baseline: Cell | None) -> tuple[str, ...]:
-    def word(one: Spread) -> str:
-        return f"{one.centre:.3f}" if 0.1 <= one.centre < 10 else format_number(one.centre)
+def _time(ns: float) -> Numbered:
+    return Numbered(format_ns(ns), ns)
 
-    faults = spread([1000 * faults_per_operation(outcome) for outcome in cell.good])
+
+def _count(count: int) -> Numbered:
+    return Numbered(str(count), count)
+
+
+def _whole(cell: Cell, baseline: Cell | None) -> tuple[tuple[str, float], ...]:
+    """Each number in words, and the number."""
+
+    def word(one: Spread) -> tuple[str, float]:
+        words = f"{one.centre:.3f}" if 0.1 <= one.centre < 10 else format_number(one.centre)
+        return words, one.centre
+
+    faults = spread([1000 * faults_per_operation(outcome) for outcome in cell.good]).centre
+    stopped, stalls = cell.stopped().centre, cell.stalls_ns
+    worst = float(stalls.max()) if len(stalls) else float("nan")
     return (
-        format_ns(cell.stopped().centre),
-        str(len(cell.stalls_ns)),
-        format_ns(cell.stalls_ns.max()) if len(cell.stalls_ns) else DASH,
+        (format_ns(stopped), stopped),
+        (str(len(stalls)), len(stalls)),
+        (format_ns(worst), worst),
         word(relative(cell, baseline, operations_per_second)),
         word(relative(cell, baseline, cpu_ns_per_operation)),
         word(relative(cell, baseline, all_cpu_ns_per_operation)),
-        format_number(faults.centre),
+        (format_number(faults), faults),
     )
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gcbarrier.report.grammar import Axis, Column, Measure, Names
+from gcbarrier.report.numbered import Numbered
 from gcbarrier.report.sentences import Flag, Sentence, sentences
 from gcbarrier.report.units import DASH
 
@@ -74,13 +75,13 @@ class Lines:
         before = ""
         placed = [cell for cell in cells if all(id(cell) in ranked for ranked in ranks)]
         for cell in sorted(placed, key=lambda cell: [ranked[id(cell)] for ranked in ranks]):
-            words = [column.say(cell, cells) for column in columns]
+            places = [column.place(cell, cells) for column in columns]
             if own:
                 name = named[id(cell)]
                 # Said once for all its rows.
-                words = ["" if name == before else name, *words]
+                places.insert(0, Numbered(name, again=name == before))
                 before = name
-            lines.add_row(*map(Text, words))
+            lines.add_row(*places)
         return lines
 
 
@@ -124,8 +125,8 @@ class Across:
             # One cell at a place; of several the first, as everywhere in their order.
             found = [next((cell for cell in group if any(cell is one for one in mine)), None) for _, group in columns]
             there = [cell for cell in found if cell is not None]
-            words = [DASH if cell is None else value.say(cell, cells) for cell in found]
-            lines.add_row(*map(Text, [name, *words, *(say(there) for _, say in self.last)]))
+            places = [Numbered(DASH) if cell is None else value.place(cell, cells) for cell in found]
+            lines.add_row(Text(name), *places, *(Text(say(there)) for _, say in self.last))
         return lines
 
 
