@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import browser
 import pytest
 from kinds import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary
 from places import CHECKOUT
@@ -30,19 +31,27 @@ def needs() -> Callable[..., None]:
 
     A feature named in the environment variable GCBARRIER_REQUIRE (separated by commas) fails the test instead, so
     that a run which promises a feature can't pass without it. Any name of gcbarrier.machines.features, ``bdwgc``,
-    ``lab``, or ``public-checkout`` (an ordinary user can read it).
+    ``chromium``, ``lab``, or ``public-checkout`` (an ordinary user can read it).
     """
 
-    def check(*names: str) -> None:
-        required = os.environ.get("GCBARRIER_REQUIRE", "").split(",")
-        for name in names:
-            lacking = OTHERS[name]() if name in OTHERS else features.feature(name).why
-            if lacking and name in required:
-                pytest.fail(f"{name} is required (GCBARRIER_REQUIRE) and not here: {lacking}", pytrace=False)
-            if lacking:
-                pytest.skip(f"{name}: {lacking}")
+    return _check
 
-    return check
+
+@pytest.fixture(scope="session")
+def chromium() -> Callable[..., browser.Seen]:
+    """A page in a browser (``browser.look``), which is needed."""
+    _check("chromium")
+    return browser.look
+
+
+def _check(*names: str) -> None:
+    required = os.environ.get("GCBARRIER_REQUIRE", "").split(",")
+    for name in names:
+        lacking = OTHERS[name]() if name in OTHERS else features.feature(name).why
+        if lacking and name in required:
+            pytest.fail(f"{name} is required (GCBARRIER_REQUIRE) and not here: {lacking}", pytrace=False)
+        if lacking:
+            pytest.skip(f"{name}: {lacking}")
 
 
 @pytest.fixture
@@ -73,4 +82,4 @@ def _bdwgc_lacks() -> str:
     return lacking["bdwgc"].why if lacking else ""
 
 
-OTHERS = {"bdwgc": _bdwgc_lacks, "lab": _lab_lacks, "public-checkout": _checkout_lacks}
+OTHERS = {"bdwgc": _bdwgc_lacks, "chromium": browser.lacking, "lab": _lab_lacks, "public-checkout": _checkout_lacks}
