@@ -21,6 +21,8 @@ From a notebook::
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from gcbarrier import shown
+
 if TYPE_CHECKING:
     from gcbarrier.campaign.experiments import measure
     from gcbarrier.campaign.experiments import run as run_experiment
@@ -65,6 +67,15 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'gcbarrier' has no attribute {name!r}")
     module, attribute = _PLACES[name]
     return getattr(importlib.import_module(f"gcbarrier.{module}"), attribute)
+
+
+def _in_a_notebook(record: object) -> str | None:
+    from gcbarrier.report.html.notebook import html
+
+    return html(record)
+
+
+shown.by(_in_a_notebook)
 
 
 def __dir__() -> list[str]:

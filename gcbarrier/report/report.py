@@ -14,6 +14,7 @@ from gcbarrier.report.panels import Drawing, Drawn, Panel, View
 from gcbarrier.report.sentences import Sentence, sentences
 from gcbarrier.report.sheets import Sheet
 from gcbarrier.report.shown import noting, spans
+from gcbarrier.report.shown_figure import Figures
 from gcbarrier.report.style import styled
 from gcbarrier.report.tables import ByHand, Tabled, Written, rank
 from gcbarrier.results import cells
@@ -84,7 +85,7 @@ class Report:
 
     def figures(self, run: Run) -> dict[str, Figure]:
         """One for each machine, by ``<experiment>-<machine>``."""
-        return {f"{run.experiment}-{machine}": self._drawn(run, machine) for machine in run.machines}
+        return Figures({f"{run.experiment}-{machine}": self._drawn(run, machine) for machine in run.machines})
 
     def table(self, run: Run) -> RenderableType:
         """The figures' numbers and more, a machine after the other."""

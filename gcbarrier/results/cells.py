@@ -13,6 +13,7 @@ from gcbarrier.model import Config, Cycle, Outcome, Probe, converter, evolve
 from gcbarrier.results.intervals import of_percentile
 from gcbarrier.results.pauses import pauses, stopped_per_cycle
 from gcbarrier.results.spread import Spread, percentile, spread
+from gcbarrier.shown import Shown
 
 Where = Callable[[NDArray[Any]], NDArray[np.bool_]]
 """Which rows of a table of pauses count."""
@@ -20,7 +21,7 @@ Where = Callable[[NDArray[Any]], NDArray[np.bool_]]
 
 # With a __dict__, for what is cached.
 @frozen(kw_only=True, eq=False, slots=False)
-class Cell:
+class Cell(Shown):
     """All invocations of one configuration on one machine."""
 
     machine: str

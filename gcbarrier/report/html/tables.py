@@ -75,8 +75,8 @@ def flat(printed: RenderableType) -> Iterator[Table | str]:
             yield "\n".join(one.rstrip() for one in line.splitlines())
 
 
-def table(lines: Table, name: str, caption: str) -> Markup:
-    """A table of rich's; ``name`` is its id."""
+def table(lines: Table, name: str | None, caption: str) -> Markup:
+    """A table of rich's; ``name`` is its id, by which the page's script knows it."""
     columns = [[_words(cell) for cell in column.cells] for column in lines.columns]
     values = [_values(column, words) for column, words in zip(lines.columns, columns, strict=True)]
     heads = [element("th", _head(column), scope="col", class_=_side(column)) for column in lines.columns]
