@@ -12,6 +12,7 @@ from gcbarrier.report.grammar import Column, Measure
 from gcbarrier.report.html.figures import svg
 from gcbarrier.report.html.markup import Child, Markup, element
 from gcbarrier.report.html.tables import table
+from gcbarrier.report.looks import sort_key
 from gcbarrier.report.shown_figure import Figures
 from gcbarrier.report.tables import plain
 from gcbarrier.report.units import DASH, NS, RATIO, format_ns, format_number
@@ -136,6 +137,7 @@ _OF_OUTCOMES = (
 
 def _cells(found: Sequence[Cell], *, machines: bool) -> Iterator[Child]:
     """A row for each configuration: how its cycles end, and the bill, against that of its own workload's baseline."""
+    found = sorted(found, key=lambda cell: (cell.machine, cell.config.heap, sort_key(cell.config.barrier)))
     base = {id(cell): work.baseline for work in workloads(_all(found)) for cell in _same(work.cells, found)}
 
     def against(cost: Callable[[Outcome], float]) -> Callable[[Cell], Spread]:

@@ -36,7 +36,10 @@ class Written:
             if isinstance(part, Table):
                 title = part.title.plain if isinstance(part.title, Text) else str(part.title or "")
                 self._tables += 1
-                found.append(table(part, f"{self._prefix}{self._tables}", heading or title))
+                caption = heading or title
+                lines = table(part, f"{self._prefix}{self._tables}", caption)
+                label = caption or f"table {self._tables}"
+                found.append(element("div", lines, class_="scroll", tabindex="0", role="group", aria_label=label))
                 heading = ""
                 continue
             found += _said(heading)
@@ -90,7 +93,7 @@ def table(lines: Table, name: str | None, caption: str) -> Markup:
     wide = "wide" if len(columns) > 9 else None
     inner: list[Child] = [element("caption", caption) if caption else None]
     inner += [element("thead", element("tr", heads)), element("tbody", rows)]
-    return element("div", element("table", inner, id=name, class_=wide), class_="scroll", tabindex="0", role="group")
+    return element("table", inner, id=name, class_=wide)
 
 
 def _head(column: Column) -> str:
