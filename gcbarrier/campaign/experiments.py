@@ -31,6 +31,7 @@ from gcbarrier.machines import lab
 from gcbarrier.model import Config, Finding, Machine, Outcome, evolve
 from gcbarrier.plugins import discovery
 from gcbarrier.plugins.discovery import nearest
+from gcbarrier.results.outcomes import Outcomes
 from gcbarrier.results.run import COMPLETE, Run, load
 from gcbarrier.results.writer import RunWriter
 
@@ -224,7 +225,7 @@ def measure(
         steps = runner.steps(plan, seed=seed, accelerator=place.machine.accelerator)
         watch.steps(place.machine.name, steps)
         records = [measured.record for measured in taken(place, steps, watch)]
-        return tuple(record for record in records if isinstance(record, Outcome))
+        return Outcomes(record for record in records if isinstance(record, Outcome))
 
 
 def failures(run: Run) -> tuple[Outcome | Finding, ...]:

@@ -28,7 +28,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Draw, print the table, and name what was written."""
     directories: list[Path] = args.runs
-    _refuse_doubles(directories)
+    refuse_doubles(directories)
     if args.out is None and len(directories) > 1:
         raise GcBarrierError(f"figures of {len(directories)} runs belong to none of them: name a folder with --out")
     united = unite([load(directory) for directory in directories])
@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_doubles(directories: Sequence[Path]) -> None:
+def refuse_doubles(directories: Sequence[Path]) -> None:
+    """Raises GcBarrierError where one of them is another."""
     seen: dict[Path, Path] = {}
     for directory in directories:
         if (first := seen.setdefault(directory.resolve(), directory)) is not directory:

@@ -6,17 +6,18 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import combinations
 from pathlib import Path
 
 from gcbarrier import report
 from gcbarrier.commands._progress import waiting
 from gcbarrier.commands._report import script_of
-from gcbarrier.commands.plot import _refuse_doubles as refuse_doubles
+from gcbarrier.commands.plot import refuse_doubles
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.plugins import discovery
 from gcbarrier.report.html.page import Part, page
 from gcbarrier.report.verdict import verdict
-from gcbarrier.results.run import Run, load, unite
+from gcbarrier.results.run import Run, load, same_run, unite
 
 HELP = "write one HTML page to hand on: verdict, figures, tables, machines, how to measure it again"
 
@@ -41,7 +42,13 @@ def run(args: argparse.Namespace) -> int:
     refuse_doubles(directories)
     if args.out is None and len(directories) > 1:
         raise GcBarrierError(f"a page of {len(directories)} runs belongs to none of them: name a file with --out")
-    groups = list(_grouped([load(directory) for directory in directories]))
+    runs = [load(directory) for directory in directories]
+    for one, other in combinations(runs, 2):
+        if same_run(one, other):
+            raise GcBarrierError(
+                f"{other.directory} is a copy of {one.directory}: it would be shown twice; name it once"
+            )
+    groups = list(_grouped(runs))
     with waiting("drawing"):
         text = page([_part(group) for group in groups])
     print(_write(args.out or directories[0] / "report.html", text))

@@ -35,6 +35,7 @@ from gcbarrier.machines.cache import regular
 from gcbarrier.model import Finding, Outcome, evolve, from_json
 from gcbarrier.results.reserve import MANIFEST, writer_of
 from gcbarrier.results.tables import MEASUREMENTS
+from gcbarrier.shown import Shown
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ PARTS = ("configs", "probes")
 
 
 @frozen(kw_only=True)
-class Run:
+class Run(Shown):
     """What :func:`load` read: one run directory, or the union of several (:func:`unite`)."""
 
     directory: Path
@@ -192,7 +193,7 @@ def unite(runs: Sequence[Run]) -> Run:
     machines = dict(first.manifest.get("machines", {}))
     outcomes, findings = list(first.outcomes), list(first.findings)
     for run in others:
-        if any(_same_run(run, one) for one in runs if one is not run):
+        if any(same_run(run, one) for one in runs if one is not run):
             raise GcBarrierError(f"{run.directory} is a copy of another of these runs: its samples would count twice")
         if run.experiment != first.experiment:
             raise GcBarrierError(
@@ -222,7 +223,8 @@ def unite(runs: Sequence[Run]) -> Run:
     )
 
 
-def _same_run(one: Run, other: Run) -> bool:
+def same_run(one: Run, other: Run) -> bool:
+    """Whether one is a copy of the other."""
     return all(one.manifest.get(key) and one.manifest.get(key) == other.manifest.get(key) for key in ("date", "seed"))
 
 
@@ -312,6 +314,7 @@ __all__ = [
     "Run",
     "events_file",
     "load",
+    "same_run",
     "unite",
     "unlike",
 ]

@@ -1,6 +1,8 @@
 """``gcbarrier report``: the page, in a real browser."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,9 +14,11 @@ import pytest
 from places import CHECKOUT
 from synthetic import make_outcome, make_outcomes, write_run
 
+from gcbarrier.commands import main
 from gcbarrier.model import Config
 
 Look = Callable[..., browser.Seen]
+Command = Callable[..., subprocess.CompletedProcess[str]]
 MIB = 1 << 20
 HOSTILE = (
     "<script>document.title = 'owned'</script>",
@@ -222,3 +226,74 @@ def test_a_page_names_no_place_to_load_from(page: Path) -> None:
     assert not re.search(r"<(link|img|iframe|object|embed|audio|video|base|form)\b", text)
     assert not re.search(r"<[^>]*\s(src|style|on\w+)=", text)
     assert [path.name for path in page.parent.iterdir()] == ["page.html"], "nothing is left beside it"
+
+
+def test_runs_of_different_machines_share_a_part_and_others_have_their_own(gcbarrier: Command, tmp_path: Path) -> None:
+    one, other, third = (
+        write_run(tmp_path / machine / name, make_outcomes(configs("gcbench"), machine=machine, invocations=1))
+        for machine, name in (("native", "one"), ("lab-6.12.95-tcg", "other"), ("native", "third"))
+    )
+    manifest = third / "manifest.json"
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace('"6.18.5"', '"7.0.1"'), encoding="utf-8")
+    page = tmp_path / "page.html"
+    done = gcbarrier("report", str(one), str(other), str(third), "--out", str(page))
+    assert (done.returncode, done.stderr) == (0, "")
+    text = page.read_text(encoding="utf-8")
+    assert re.findall(r'<article id="(\w+)-">', text) == ["r1", "r2"]
+    assert re.findall(r'<a href="#(\w+)-">', text) == ["r1", "r2"]
+    assert re.findall(r'data-figure="([^"]+)"', text) == [
+        "pause_times-native",
+        "pause_times-lab-6.12.95-tcg",
+        "pause_times-native",
+    ]
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+
+
+def test_a_run_that_was_stopped_says_so_above_all(gcbarrier: Command, run: Path, tmp_path: Path) -> None:
+    there = tmp_path / "stopped"
+    shutil.copytree(run, there)
+    manifest = json.loads((there / "manifest.json").read_text(encoding="utf-8"))
+    plan = {"configs": [{}] * 20, "probes": [], "invocations": 3}
+    manifest |= {"state": "stopped", "quick": True, "plans": {"native": plan}, "request": {}, "seed": 7}
+    (there / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    done = gcbarrier("report", str(there))
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{there}/report.html\n", "")
+    text = (there / "report.html").read_text(encoding="utf-8")
+    head = text.partition("</header>")[0]
+    assert "the run was stopped" in head
+    assert f"gcbarrier run --resume {there}" in head
+    assert "22 of 60 outcomes are there" in head
+    assert "--quick" in head
+    assert f"gcbarrier run --from {there}" in text.partition("How to measure it again")[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["RUN", "RUN/../shown"], "is the same run as"),
+        (["COPY", "AGAIN", "--out", "FOLDER/page.html"], "AGAIN is a copy of COPY: it would"),
+        (["RUN", "COPY"], "name a file with --out"),
+        (["RUN", "--out", "FOLDER"], "the page can't be written to FOLDER: Is a directory; name a file"),
+        (["FOLDER"], "is no run directory"),
+    ],
+)
+def test_what_can_not_be_shown_is_said_in_a_sentence(
+    run: Path, tmp_path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    copied = shutil.copytree(run, tmp_path / "copied")
+    dated = json.loads((copied / "manifest.json").read_text(encoding="utf-8")) | {"date": "2025-03-04", "seed": 7}
+    (copied / "manifest.json").write_text(json.dumps(dated), encoding="utf-8")
+    again = shutil.copytree(copied, tmp_path / "again")
+    names = {"RUN": str(run), "COPY": str(copied), "AGAIN": str(again), "FOLDER": str(folder)}
+    for name, path in names.items():
+        words = [word.replace(name, path) for word in words]
+        said = said.replace(name, path)
+    assert main(["report", *words]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+    assert not list(folder.iterdir())

@@ -8,7 +8,6 @@ from gcbarrier.report.footer import lacking, left_out
 from gcbarrier.report.html.markup import Markup, element
 from gcbarrier.report.report import failures
 from gcbarrier.report.units import TIMES, format_ns
-from gcbarrier.results.lost import losses
 from gcbarrier.results.run import Run
 
 Facts = Mapping[str, Any]
@@ -118,7 +117,6 @@ def missing(run: Run) -> Iterator[tuple[str, str]]:
 
     The lines of a machine read as those below a table do; what a page says here it says there no more.
     """
-    yield from (("lost", loss) for loss in losses(run))
     for machine in run.machines:
         yield from (("failed", line) for line in failures(run, machine))
         yield from (("left", f"{machine}: {line}") for line in (*left_out(run, machine), *lacking(run, machine)))

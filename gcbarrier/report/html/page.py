@@ -16,6 +16,7 @@ from gcbarrier.report.html.machine import machines, missing, said_elsewhere
 from gcbarrier.report.html.markup import Child, Markup, element, joined
 from gcbarrier.report.html.reproduce import reproduce
 from gcbarrier.report.html.tables import Written
+from gcbarrier.results.lost import losses
 from gcbarrier.results.run import Run
 
 
@@ -125,17 +126,18 @@ def _numbers(part: Part, prefix: str) -> Child:
 
 
 def _summary(run: Run) -> str:
-    count = len(run.outcomes) + len(run.findings)
+    count, whole = len(run.outcomes) + len(run.findings), run.expected
     failed = sum(bool(one.error) for one in run.outcomes) + sum(bool(one.error) for one in run.findings)
     dates = dict.fromkeys(str(each.get("date", ""))[:10] for each in run.manifests)
-    facts = [", ".join(each for each in dates if each), ", ".join(run.machines)]
-    facts.append(f"{count:,} invocation{'s' * (count != 1)}" + f", {failed} of them failed" * bool(failed))
+    there = f"{count:,} of {whole:,}" if whole > count else f"{count:,}"
+    done = f"{there} invocation{'s' * (max(count, whole) != 1)}" + f", {failed} of them failed" * bool(failed)
+    facts = [", ".join(each for each in dates if each), ", ".join(run.machines), done]
     return " \N{MIDDLE DOT} ".join(fact for fact in facts if fact)
 
 
 def _notes(run: Run) -> list[str]:
     """What a reader must know before believing it."""
-    found = []
+    found = list(losses(run))
     if any(manifest.get("quick") for manifest in run.manifests):
         found.append("Measured with --quick: a first look, not for a paper.")
     if any(outcome.invocation.config.verify for outcome in run.outcomes):
@@ -149,6 +151,7 @@ def _manifest(run: Run) -> list[Markup]:
             "details",
             element("summary", "Manifest", f" of {manifest.get('date', '')}" * (len(run.manifests) > 1)),
             element("pre", json.dumps(manifest, indent=2, ensure_ascii=False, default=str)),
+            class_="manifest",
         )
         for manifest in run.manifests
     ]

@@ -136,5 +136,20 @@ const zoomable = (figure) => {
   for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) view.addEventListener(name, release);
 };
 
+const savable = (manifest) => {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Save as manifest.json";
+  button.addEventListener("click", () => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([manifest.querySelector("pre").textContent], { type: "application/json" }));
+    link.download = "manifest.json";
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
+  manifest.querySelector("pre").before(button);
+};
+
+document.querySelectorAll("details.manifest").forEach(savable);
 document.querySelectorAll("table[id]").forEach(sortable);
 document.querySelectorAll("figure[data-figure]").forEach(zoomable);

@@ -60,5 +60,6 @@ def test_probes_are_said_from_the_least_to_the_most() -> None:
 
     found = [finding("cards", 2.0 + at, at) for at in (0, 1)] + [finding("mprotect", 4000.0, 0)]
     assert verdict(evolve(make_run([]), findings=tuple(found))) == (
-        "first-store is from 2.5 ns with cards (range 2 ns \N{EN DASH} 3 ns, 2 invocations) to 4 µs with mprotect (1 invocation)."
+        "first-store is from 2.5 ns with cards (range 2 ns \N{EN DASH} 3 ns, 2 invocations) to 4 µs with mprotect "
+        "(1 invocation)."
     )
