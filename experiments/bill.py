@@ -126,6 +126,34 @@ HELD_UP = Measure("90th percentile\nof stops and waits", NS, _held_up)
 MEASURES = (MUTATORS, TOGETHER, HELD_UP)
 
 
+PAGES = ("uffd-wp-log", "uffd-wp-async", "mprotect")
+
+
+def verdict(run: Run) -> str:
+    """The lowest bill among page barriers and among the others, of each program, and how long they hold it up."""
+    said = []
+    for machine in run.machines:
+        for program, found in PROGRAM.groups([one for one in billed(run, machine) if one.config.barrier != "none"]):
+            pages = [one for one in found if one.config.barrier in PAGES]
+            sides = (("page barriers", pages), ("software ones", [one for one in found if one not in pages]))
+            best = [_lowest(name, [one for one in side if one.together]) for name, side in sides]
+            if any(best):
+                where = f"{machine}, {program}" if len(run.machines) > 1 else program
+                said.append(f"{where}: {'; '.join(each for each in best if each)}.")
+    return "\n".join(said)
+
+
+def _lowest(kind: str, found: Sequence[Billed]) -> str:
+    if not found:
+        return ""
+    one = min(found, key=lambda each: each.together.centre)
+    return (
+        f"of {kind} {who(one)} has the lowest bill, {TOGETHER.ranged.say(one, found)} times stop-the-world's with the "
+        f"collector's part, {MUTATORS.say(one)} for mutators alone, and nine in ten of its stops and waits are shorter "
+        f"than {HELD_UP.ranged.say(one, found)}"
+    )
+
+
 def _table(measure: Measure) -> Across:
     return Across(
         rows=WHO, columns=PROGRAM, value=measure.ranged, title=measure.title.replace("\n", " "),

@@ -210,6 +210,18 @@ def _slowest(cell: Cell) -> Spread:
     return cell.each(lambda one: histogram([one], phases).percentile(99.99))
 
 
+def verdict(run: Run) -> str:
+    """How many are met, and which are not; of each machine a line."""
+    said = []
+    for machine in run.machines:
+        every = [goal for goal in goals(run, machine) if goal.value]
+        missed = [f"{goal.what} ({_measured(goal)}, {_limit(goal)}; {_range(goal)})" for goal in every if not goal.met]
+        if every:
+            met = f"{len(every) - len(missed)} of {len(every)} goals are met by their medians"
+            said.append(f"On {machine}, {met}" + (f"; missed: {', '.join(missed)}." if missed else "."))
+    return "\n".join(said)
+
+
 def _limit(goal: Goal) -> str:
     return f"at {'least' if goal.at_least else 'most'} {goal.words(goal.limit)}"
 

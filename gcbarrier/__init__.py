@@ -21,7 +21,7 @@ From a notebook::
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gcbarrier import shown
+from gcbarrier import displayed
 
 if TYPE_CHECKING:
     from gcbarrier.campaign.experiments import measure
@@ -75,7 +75,7 @@ def _in_a_notebook(record: object) -> str | None:
     return html(record)
 
 
-shown.by(_in_a_notebook)
+displayed.by(_in_a_notebook)
 
 
 def __dir__() -> list[str]:

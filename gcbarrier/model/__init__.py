@@ -1,7 +1,7 @@
 """The records everything else is made of: what is asked for (``asked``), and what came back (``seen``).
 
 All of them are frozen, take keywords only and are checked when they are made; ``lines`` turns them into JSON and
-back. Sizes are bytes, times are nanoseconds unless a name says otherwise. May import ``errors`` and ``shown`` only;
+back. Sizes are bytes, times are nanoseconds unless a name says otherwise. May import ``errors`` and ``displayed`` only;
 every other room imports this one, under its own name.
 """
 

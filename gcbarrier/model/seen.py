@@ -5,8 +5,8 @@ from typing import NewType
 
 from attrs import field, frozen, validators
 
+from gcbarrier.displayed import Displayed
 from gcbarrier.model.asked import Invocation, Number, Probe, Scalar
-from gcbarrier.shown import Shown
 
 Word = NewType("Word", int)
 """64 bits without a sign; all other whole numbers of records have one, as in numpy's arrays."""
@@ -138,7 +138,7 @@ class Verification:
 
 
 @frozen(kw_only=True)
-class Outcome(Shown):
+class Outcome(Displayed):
     """What one invocation brought back. ``error`` is set where it failed; the rest is then what was seen until then."""
 
     invocation: Invocation
@@ -189,7 +189,7 @@ class Reading:
 
 
 @frozen(kw_only=True)
-class Finding(Shown):
+class Finding(Displayed):
     """What one invocation of a probe brought back. ``error`` is set where it failed."""
 
     probe: Probe

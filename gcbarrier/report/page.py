@@ -7,9 +7,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from gcbarrier.report import keys
+from gcbarrier.report.displayed import DisplayedFigure
 from gcbarrier.report.footer import footer
 from gcbarrier.report.layout import spot, text_width
-from gcbarrier.report.shown_figure import ShownFigure
 from gcbarrier.report.style import FAINT, INK, SMALL
 from gcbarrier.results.run import Run
 
@@ -58,7 +58,7 @@ def plain_page(
     letters = int((width - 2 * MARGIN) / (0.54 * SMALL / 72))
     text = "\n".join([*(line for remark in remarks for line in wrap(remark, letters)), small_print(letters)])
     top = MARGIN + _TITLE + keys.LINE * sum(keys.lines(some, width - 1.0) for some in handles)
-    figure = ShownFigure(figsize=(width, top + height + _FOOT_LINE * (1 + text.count("\n")) + MARGIN))
+    figure = DisplayedFigure(figsize=(width, top + height + _FOOT_LINE * (1 + text.count("\n")) + MARGIN))
     figure.text(*spot(figure, MARGIN, MARGIN), heading, ha="left", va="top", fontsize=_TITLE_SIZE, color=INK)
     down = MARGIN + _TITLE
     for some in handles:

@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from gcbarrier.report.displayed import Figures
 from gcbarrier.report.footer import lacking, left_out
 from gcbarrier.report.grammar import BARRIER, Names
 from gcbarrier.report.panels import Drawing, Drawn, Panel, View
 from gcbarrier.report.sentences import Sentence, sentences
 from gcbarrier.report.sheets import Sheet
 from gcbarrier.report.shown import noting, spans
-from gcbarrier.report.shown_figure import Figures
 from gcbarrier.report.style import styled
 from gcbarrier.report.tables import ByHand, Tabled, Written, rank
 from gcbarrier.results import cells

@@ -23,7 +23,7 @@ from gcbarrier.results.points import Point, points
 from gcbarrier.results.run import Run
 
 _ENDS = ("remark", "flip", "minor", "full")
-"""Kinds of pauses that end a cycle, the shortest first: a collector is judged by the first that it has."""
+"""Kinds of pauses that end a cycle: a collector is judged by the one that it has most of."""
 
 
 def _decimal(value: float, digits: int = 2) -> str:
@@ -80,7 +80,8 @@ def _ended(work: Workload) -> Iterator[Ended]:
     for cell in work.cells:
         under.setdefault(cell.config.barrier, set()).add(cell.config.collector)
     for cell in work.cells:
-        kind = next((kind for kind in _ENDS if kind in cell.kinds), "")
+        counts = {kind: len(cell.pauses(kind)) for kind in _ENDS}
+        kind = max(counts, key=lambda one: counts[one]) if any(counts.values()) else ""
         pause = cell.medians(kind) if kind else spread([])
         if pause:
             config = cell.config
@@ -106,7 +107,8 @@ def _shortest(found: Sequence[Ended]) -> str:
     first = best[0]
     where = "" if most == 1 else f" over {most} workloads"
     rivals = "" if len(by) == 1 else f", the shortest of {len(by)},"
-    pause = f"{first.name}'s {first.kind}{rivals} is {_spoken([one.pause for one in best], NS)}{where}"
+    whose = f"{first.name}'s {first.kind}" if " " not in first.name else f"the {first.kind} of {first.name}"
+    pause = f"{whose}{rivals} is {_spoken([one.pause for one in best], NS)}{where}"
     bounds = [one for one in best if one.bound]
     beside = ""
     if bounds:

@@ -9,11 +9,11 @@ import numpy as np
 from attrs import fields, frozen
 from numpy.typing import NDArray
 
+from gcbarrier.displayed import Displayed
 from gcbarrier.model import Config, Cycle, Outcome, Probe, converter, evolve
 from gcbarrier.results.intervals import of_percentile
 from gcbarrier.results.pauses import pauses, stopped_per_cycle
 from gcbarrier.results.spread import Spread, percentile, spread
-from gcbarrier.shown import Shown
 
 Where = Callable[[NDArray[Any]], NDArray[np.bool_]]
 """Which rows of a table of pauses count."""
@@ -21,7 +21,7 @@ Where = Callable[[NDArray[Any]], NDArray[np.bool_]]
 
 # With a __dict__, for what is cached.
 @frozen(kw_only=True, eq=False, slots=False)
-class Cell(Shown):
+class Cell(Displayed):
     """All invocations of one configuration on one machine."""
 
     machine: str

@@ -30,12 +30,12 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
+from gcbarrier.displayed import Displayed
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.cache import regular
 from gcbarrier.model import Finding, Outcome, evolve, from_json
 from gcbarrier.results.reserve import MANIFEST, writer_of
 from gcbarrier.results.tables import MEASUREMENTS
-from gcbarrier.shown import Shown
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ PARTS = ("configs", "probes")
 
 
 @frozen(kw_only=True)
-class Run(Shown):
+class Run(Displayed):
     """What :func:`load` read: one run directory, or the union of several (:func:`unite`)."""
 
     directory: Path

@@ -8,12 +8,12 @@ import numpy as np
 from rich.table import Table
 
 from gcbarrier.model import Finding, Outcome
+from gcbarrier.report.displayed import Figures
 from gcbarrier.report.grammar import Column, Measure
 from gcbarrier.report.html.figures import svg
 from gcbarrier.report.html.markup import Child, Markup, element
 from gcbarrier.report.html.tables import table
 from gcbarrier.report.looks import sort_key
-from gcbarrier.report.shown_figure import Figures
 from gcbarrier.report.tables import plain
 from gcbarrier.report.units import DASH, NS, RATIO, format_ns, format_number
 from gcbarrier.results import (

@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 from synthetic import make_outcome, make_outcomes, make_run
 
 import gcbarrier
+from gcbarrier.displayed import Displayed
 from gcbarrier.model import Config, Finding, Probe, Reading, evolve
 from gcbarrier.report import Comparison, Pauses, Report
-from gcbarrier.report.shown_figure import Figures
+from gcbarrier.report.displayed import Figures
 from gcbarrier.results import cells
 from gcbarrier.results.outcomes import Outcomes
-from gcbarrier.shown import Shown
 
 HOSTILE = "<script>alert('&')</script>"
 PAIRS = [("none", "stop-the-world"), ("uffd-wp-async", "mostly-concurrent"), ("soft-dirty", "mostly-concurrent")]
@@ -91,7 +91,7 @@ def test_figures_show_themselves_one_by_one_and_together() -> None:
 
 
 def test_who_is_not_known_is_left_to_its_plain_words() -> None:
-    class Another(Shown):
+    class Another(Displayed):
         pass
 
     assert Another()._repr_html_() is None

@@ -9,7 +9,7 @@ Shows = Callable[[object], str | None]
 _shows: list[Shows] = []
 
 
-class Shown:
+class Displayed:
     """Base of what a notebook shows as HTML."""
 
     __slots__ = ()
@@ -24,4 +24,4 @@ def by(show: Shows) -> None:
     _shows.insert(0, show)
 
 
-__all__ = ["Shown", "by"]
+__all__ = ["Displayed", "by"]

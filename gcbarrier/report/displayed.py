@@ -4,11 +4,11 @@ import io
 
 from matplotlib.figure import Figure
 
+from gcbarrier.displayed import Displayed
 from gcbarrier.report.style import styled
-from gcbarrier.shown import Shown
 
 
-class ShownFigure(Figure):
+class DisplayedFigure(Figure):
     """A figure that a notebook shows: Jupyter knows only those that ``pyplot`` has made."""
 
     def _repr_svg_(self) -> str:
@@ -17,8 +17,8 @@ class ShownFigure(Figure):
             return file.getvalue()
 
 
-class Figures(dict[str, Figure], Shown):
+class Figures(dict[str, Figure], Displayed):
     """Figures by name; a notebook shows all of them, also such as it would not show one by one."""
 
 
-__all__ = ["Figures", "ShownFigure"]
+__all__ = ["DisplayedFigure", "Figures"]
