@@ -52,9 +52,10 @@ axes and cells, as it is or with the room it wants (:class:`Drawn`). ``per`` giv
 Tables: :class:`Lines`, one for each cell; :class:`Across`, one name by another; :class:`Pauses`, the comparison's
 numbers; or any function of the machine's name and the cells.
 
-Figures are plain :class:`matplotlib.figure.Figure` objects that no window system knows of; a notebook shows them as
-they are, and :func:`save` writes them as PNG and SVG. Tables and units need no matplotlib, which is not imported before
-a report or a panel is asked for.
+Figures are :class:`matplotlib.figure.Figure` objects that no window system knows of; a notebook shows them, one or all
+(``displayed``), and :func:`save` writes them as PNG and SVG. Tables and units need no matplotlib, which is not imported
+before a report or a panel is asked for. The page of ``gcbarrier report`` (``html``) shows figures and tables; its first
+sentence is of ``verdict``, or of the experiment itself where that exports ``verdict(run) -> str``.
 
 May import ``results``, ``machines.cache`` and the records; what is run, and where, it is told.
 """

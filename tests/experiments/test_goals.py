@@ -92,3 +92,16 @@ def test_what_failed_is_named() -> None:
     everything = make_run([broken, *run.outcomes[1:]], dict(run.manifest))
     assert "out of [luck]" in told(SCRIPT.table(everything))
     assert SCRIPT.figures(everything)
+
+
+def test_the_verdict_counts_what_is_met_and_names_what_is_not() -> None:
+    run = goals_run()
+    native, lab = SCRIPT.verdict(run).splitlines()
+    every = [goal for goal in SCRIPT.goals(run, "native") if goal.value]
+    missed = [goal.what for goal in every if not goal.met]
+    assert missed, "or this would show little"
+    assert native.startswith(
+        f"On native, {len(every) - len(missed)} of {len(every)} goals are met by their medians; missed: "
+    )
+    assert [name for name in missed if name in native] == missed
+    assert lab.startswith("On lab-6.12.95-tcg, ")

@@ -75,6 +75,11 @@ def test_a_file_in_it_is_one_module(python: Python) -> None:
     assert python("-c", ask) == "True True\n"
 
 
+def test_a_page_has_its_style_and_script(python: Python) -> None:
+    ask = "from gcbarrier.report.html.page import page; text = page([]); print('--paper' in text, 'viewBox' in text)"
+    assert python("-c", ask) == "True True\n"
+
+
 def test_the_guest_gets_the_package_alone(built: Path, python: Python) -> None:
     ask = "from gcbarrier.machines.lab import overlay; print(overlay.package_folder(), overlay.checkout_folders())"
     assert python("-c", ask) == f"{built / 'gcbarrier'} []\n"

@@ -195,7 +195,7 @@ def test_what_others_have_named_is_text(told: dict[str, Any]) -> None:
     assert [line.partition(": ")[2].split(": ", 2)[-1] for line in told["failed"]] == list(HOSTILE)
 
 
-def test_the_policy_stops_what_would_be_loaded(page: Path, chromium: Look, tmp_path: Path) -> None:
+def test_on_a_narrow_screen_the_policy_stops_what_would_be_loaded(page: Path, chromium: Look, tmp_path: Path) -> None:
     found = chromium(
         page,
         """
@@ -207,10 +207,12 @@ def test_the_policy_stops_what_would_be_loaded(page: Path, chromium: Look, tmp_p
       document.body.append(inline);
       document.body.insertAdjacentHTML("beforeend", "<b onclick='document.title = 1' style='color: red'>x</b>");
       document.querySelector("b").click();
-      return document.title;""",
+      return { title: document.title, wide: document.documentElement.scrollWidth, there: innerWidth };""",
         tmp_path,
+        "--window-size=500,800",
     )
-    assert found.told == "pause_times \N{EN DASH} gcbarrier"
+    assert found.told["title"] == "pause_times \N{EN DASH} gcbarrier"
+    assert found.told["wide"] <= found.told["there"] <= 500, "what is wide scrolls by itself, not the page"
     assert not found.asked_for
     # A test of the tests above: what a browser complains of is heard.
     stopped = " ".join(found.complaints)

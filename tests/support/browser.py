@@ -70,16 +70,6 @@ def look(page: Path, script: str, folder: Path, *options: str) -> Seen:
     )
 
 
-def screenshot(page: Path, picture: Path, folder: Path, *, width: int, height: int) -> None:
-    """A picture of the top of ``page``."""
-    _run(f"--screenshot={picture}", f"--window-size={width},{height}", page.as_uri(), folder=folder)
-
-
-def printed(page: Path, paper: Path, folder: Path) -> None:
-    """``page`` as PDF."""
-    _run(f"--print-to-pdf={paper}", "--no-pdf-header-footer", page.as_uri(), folder=folder)
-
-
 def _run(*options: str, folder: Path) -> subprocess.CompletedProcess[str]:
     profile = folder / "profile"
     shutil.rmtree(profile, ignore_errors=True)
