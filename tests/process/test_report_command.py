@@ -131,6 +131,8 @@ NAMED = """
           title: document.title,
           scripts: document.scripts.length,
           images: document.images.length,
+          hidden: [...document.querySelectorAll("p, dd, code, td:not(.again), th, li, h1, h2")].filter((one) =>
+            getComputedStyle(one).color === "rgba(0, 0, 0, 0)" && one.textContent).length,
           failed: [...document.querySelectorAll(".told .failed")].map((line) => line.textContent),
         };"""
 
@@ -192,6 +194,7 @@ def test_what_others_have_named_is_text(told: dict[str, Any]) -> None:
     assert told["title"] == "pause_times \N{EN DASH} gcbarrier"
     assert told["scripts"] == 2, "the page's, and this test's"
     assert told["images"] == 0
+    assert told["hidden"] == 0
     assert [line.partition(": ")[2].split(": ", 2)[-1] for line in told["failed"]] == list(HOSTILE)
 
 

@@ -91,7 +91,7 @@ def _part(part: Part, prefix: str, *, alone: bool) -> Markup:
         ("numbers", "Numbers", _numbers(part, prefix)),
         ("missing", "What failed or was left out", element("ul", told, class_="told") if told else None),
         ("machines", "Machine" if len(run.machines) == 1 else "Machines", machines(run)),
-        ("again", "How to measure it again", [reproduce(run), _manifest(run)]),
+        ("repeat", "How to measure it again", [reproduce(run), _manifest(run)]),
     ]
     return element(
         "article",
