@@ -207,13 +207,6 @@ def read(pairs: Iterable[str], *, sweep: Path | None = None, experiment: str = "
         if any(key in point for point in file.points):
             raise GcBarrierError(f"{key} is part of the points of {sweep}: set it there, or leave it out of --set")
     values = {key: words.values(key, said) for key, said in {**file.words, **given}.items()}
-    for number, one in enumerate(file.exclude, start=1):
-        for key, value in one.items():
-            swept = {*values.get(key, ()), *(point[key] for point in file.points if key in point)}
-            if swept and value not in swept:
-                raise GcBarrierError(
-                    f"{sweep}, exclude[{number}].{key}: {value} is none of the values that it has in this sweep"
-                )
     return _settings(values, file)
 
 

@@ -107,14 +107,20 @@ def load(path: Path, experiment: str) -> Sweep:
                 raise GcBarrierError(
                     f"{path}, points[{number}].{key}: the grid sweeps it with every point; leave one out"
                 )
+    values: dict[str, tuple[Scalar, ...]] = {}
     for key, several in {**words, **file.grid}.items():
         where = "grid." if key in file.grid else "" if key in pairs.ONCE else "set."
-        _within(f"{path}, {where}{key}", lambda key=key, several=several: pairs.values(key, several))
-    return Sweep(
-        words={**words, **file.grid},
-        points=tuple(_point(path, f"points[{at}]", one) for at, one in enumerate(file.points, start=1)),
-        exclude=tuple(_point(path, f"exclude[{at}]", one) for at, one in enumerate(file.exclude, start=1)),
-    )
+        values[key] = _within(f"{path}, {where}{key}", lambda key=key, several=several: pairs.values(key, several))
+    points = tuple(_point(path, f"points[{at}]", one) for at, one in enumerate(file.points, start=1))
+    exclude = tuple(_point(path, f"exclude[{at}]", one) for at, one in enumerate(file.exclude, start=1))
+    for at, left_out in enumerate(exclude, start=1):
+        for key, value in left_out.items():
+            there = {*values.get(key, ()), *(one[key] for one in points if key in one)}
+            if there and value not in there:
+                raise GcBarrierError(
+                    f"{path}, exclude[{at}].{key}: {value} is none of the values that it has in this sweep"
+                )
+    return Sweep(words={**words, **file.grid}, points=points, exclude=exclude)
 
 
 def _point(path: Path, where: str, words: Point) -> dict[str, Scalar]:
