@@ -5,6 +5,7 @@ from textwrap import wrap
 from typing import Any
 
 from gcbarrier.model import Finding, Outcome, Scalar, format_bytes
+from gcbarrier.report.differing import labels
 from gcbarrier.report.text import fold
 from gcbarrier.report.units import DASH, TIMES, format_number
 from gcbarrier.results import cells
@@ -164,8 +165,9 @@ def _failures(outcomes: Sequence[Outcome], width: int) -> Iterator[str]:
     failed = [outcome for outcome in outcomes if outcome.error]
     if not failed:
         return
+    called = labels(one.invocation.config for one in outcomes)
     named = [
-        f"{one.invocation.config.label} #{one.invocation.index}: {one.error.splitlines()[0][:150]}"
+        f"{called[one.invocation.config]} #{one.invocation.index}: {one.error.splitlines()[0][:150]}"
         for one in failed[:_NAMED]
     ]
     more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
