@@ -28,6 +28,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="pairs", help="change the plan (repeatable)"
     )
+    parser.add_argument("--sweep", type=Path, metavar="FILE", help="settings, a grid, points and exclusions as TOML")
     parser.add_argument(
         "--until",
         metavar="PERCENT",
@@ -76,7 +77,7 @@ def _request(args: argparse.Namespace) -> Request:
         experiment=args.experiment,
         quick=args.quick,
         verify=args.verify,
-        settings=settings.read(args.pairs),
+        settings=settings.read(args.pairs, sweep=args.sweep, experiment=args.experiment),
         until=until.read_share(args.until) if args.until else 0.0,
         budget_s=until.read_time(args.budget) if args.budget else until.BUDGET_S,
     )
@@ -97,6 +98,7 @@ def _refuse_together(args: argparse.Namespace) -> None:
     given = ["EXPERIMENT"] * (args.experiment is not None)
     given += [name for name, value in others.items() if value and name != earlier]
     machine_alone = earlier == "--from" and all(pair.startswith("machine=") for pair in args.pairs)
+    given += ["--sweep"] * (args.sweep is not None)
     given += ["--set"] * bool(args.pairs and not machine_alone) + ["--out"] * bool(earlier == "--resume" and args.out)
     if given:
         raise GcBarrierError(
