@@ -142,7 +142,7 @@ def _words(keys: Sequence[str], point: Point) -> str:
         if key in _KINDS:
             said.append(str(value))
         elif key.endswith("_bytes") and not isinstance(value, str):
-            said.append(f"{key.removesuffix('_bytes')} {format_bytes(int(value))}")
+            said.append(f"{'heap' if key == 'heap_bytes' else key} {format_bytes(int(value))}")
         elif key == "heap_times":
             said.append(f"heap {value:g}x" if value else "heap as planned")
         else:
