@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gcbarrier.campaign import runner
 from gcbarrier.campaign.order import levels, stages
 from gcbarrier.campaign.plans import Plan, product
-from gcbarrier.model import Config, Invocation, Probe
+from gcbarrier.model import Config, Invocation, Probe, from_json, to_json
 
 
 class Bare:
@@ -70,7 +70,8 @@ def test_levels_are_ends_then_middle_then_quarters(count: int, expected: list[in
 @settings(deadline=None, max_examples=60)
 def test_the_order_is_a_permutation_round_by_round_and_follows_from_plan_and_seed(plan: Plan, seed: int) -> None:
     found = ordered(plan, seed)
-    assert found == ordered(plan, seed)
+    # Also of a plan that was read again, as that of a run to be gone on with.
+    assert found == ordered(plan, seed) == ordered(from_json(to_json(plan), Plan), seed)
     assert [one.index for one in found] == sorted(one.index for one in found)
     for index in range(plan.invocations):
         here = [one.config for one in found if one.index == index]
