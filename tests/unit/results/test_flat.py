@@ -61,6 +61,12 @@ def test_a_row_per_invocation_with_a_column_per_parameter(run: Run) -> None:
     assert columns["collector_params.rounds"] == [None, 2, None] * 2 + [None]
     assert columns["collector_params.helped"] == [None, True, None] * 2 + [None]
     assert columns["heap_bytes"][2] == 128 * MIB
+    # Zeros that stand for "not set" are none.
+    assert {name: set(columns[name]) for name in ("operations_asked", "heap_times", "minheap_bytes")} == {
+        "operations_asked": {None},
+        "heap_times": {None},
+        "minheap_bytes": {None},
+    }
     assert columns["mutators"][:3] == [1, 1, 2]
     assert columns["invocation"] == [0, 0, 0, 1, 1, 1, 2]
     assert columns["seed"][-1] == 1002
