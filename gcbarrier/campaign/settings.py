@@ -16,8 +16,7 @@
 =============================  ==============================================================================
 
 Each key once. The ends of what is swept are measured first, then the middles. What no command line holds (values that
-go together, what is left out, settings of one experiment) is in a file, `--sweep FILE`:
-:mod:`gcbarrier.campaign.sweeps` shows one.
+go together, what is left out, settings of one experiment) is in a file, `--sweep FILE`.
 """
 
 import math

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from gcbarrier.campaign import experiments as campaign
-from gcbarrier.campaign import settings, until
+from gcbarrier.campaign import settings, sweeps, until
 from gcbarrier.campaign.request import Request
 from gcbarrier.campaign.watching import Watch
 from gcbarrier.commands._plan import show_plan
@@ -20,7 +20,8 @@ HELP = "run an experiment and draw its figures"
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``run``."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "what can be set:\n" + (settings.__doc__ or "").partition("\n\n")[2]
+    shown = (sweeps.__doc__ or "").partition("::\n\n")[2]
+    parser.epilog = f"what can be set:\n{(settings.__doc__ or '').partition(chr(10) * 2)[2]}\na sweep file:\n\n{shown}"
     parser.add_argument("experiment", metavar="EXPERIMENT", nargs="?", help="`gcbarrier list experiments` shows all")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run directory; default: runs/EXPERIMENT-TIME")
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: for a first look, not for a paper")

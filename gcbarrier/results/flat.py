@@ -63,7 +63,9 @@ def table(runs: "Sequence[Run]", per: str = "invocation") -> dict[str, list[Any]
         parts: list[Part] = [getattr(row, part) for row in rows]
         names = dict.fromkeys(name for one in parts for name in one)
         for name in sorted(names) if part == "params" else names:
-            columns[name] = _of_one_kind([one.get(name) for one in parts])
+            # Never in place of what is there.
+            free = f"{per}.{name}" if name in columns else name
+            columns[free] = _of_one_kind([one.get(name) for one in parts])
     return columns
 
 

@@ -5,7 +5,7 @@ import pickle
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcbarrier.model import Config, Invocation, Probe, evolve, from_json, to_json
@@ -21,6 +21,7 @@ def config(**fields: Any) -> Config:
     return Config(heap="graph_edits", barrier="cards", collector="mostly-concurrent", **fields)
 
 
+@settings(deadline=None)
 @given(PARAMS, PARAMS, st.integers(1, 64), st.randoms())
 def test_equal_configurations_have_equal_hashes(
     heap: dict[str, Any], collector: dict[str, Any], mutators: int, random: Any
@@ -36,6 +37,7 @@ def test_equal_configurations_have_equal_hashes(
     assert to_json(from_json(to_json(one), Config)) == to_json(one)
 
 
+@settings(deadline=None)
 @given(PARAMS, PARAMS)
 def test_parameters_equal_a_dict_with_the_same_items_and_no_other(one: dict[str, Any], other: dict[str, Any]) -> None:
     made = config(heap_params=one)

@@ -120,6 +120,15 @@ def test_parameters_that_are_numbers_here_and_words_there_are_words() -> None:
     ]
 
 
+def test_no_column_takes_the_place_of_another(run: Run) -> None:
+    plain: set[str] = set()
+    for per in ("invocation", "pause", "cycle"):
+        columns = flat.table([run], per)
+        assert not [name for name in columns if name.startswith(f"{per}.")], "two columns have one name"
+        plain |= set(columns)
+    assert {"machine", "seed", "kind", "cause"} <= plain
+
+
 def test_runs_of_one_name_are_told_apart(run: Run) -> None:
     other = evolve(run, directory=Path("elsewhere/synthetic"))
     assert set(flat.table([run, other])["run"]) == {"runs/synthetic", "elsewhere/synthetic"}
