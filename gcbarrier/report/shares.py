@@ -66,31 +66,32 @@ def _value(one: Any, key: str) -> Any:
 
 def _hides(part: Any, key: str, cells: Sequence[Any], configs: Sequence[Any], by: Names) -> bool:
     """Whether two cells that differ in ``key`` may share a spot of a panel or a row of a table."""
-    told = list(_told_by(part))
+    told = list(_within_part(part, (Axis, Names)))
     if not told:
         return False  # by hand, or a comparison that has a row for each
     if {_value(one, key) for one in configs} - {_value(cell, key) for cell in cells}:
         return True  # the experiment's own records do not even have it
     spots: dict[Point, set[Any]] = {}
-    keep = getattr(part, "keep", None)
+    keep, measures = getattr(part, "keep", None), list(_within_part(part, (Measure,)))
     names = [(each.names(cells) if isinstance(each, Names) else {}, each) for each in (by, *told)]
     for cell in cells:
-        if keep is None or keep(cell):
+        # What a panel has no number of has no spot on it.
+        if (keep is None or keep(cell)) and (not measures or any(each.value(cell) for each in measures)):
             spot = tuple(each.value(cell) if isinstance(each, Axis) else named[id(cell)] for named, each in names)
             spots.setdefault(spot, set()).add(_value(cell, key))
     return any(len(values) > 1 for values in spots.values())
 
 
-def _told_by(part: Any) -> Iterator[Axis | Names]:
-    """The axes and names that a panel or a table has."""
-    if isinstance(part, Axis | Names):
+def _within_part(part: Any, kinds: tuple[type, ...]) -> Iterator[Any]:
+    """The axes, names or measures that a panel or a table is made of."""
+    if isinstance(part, kinds):
         yield part
     elif isinstance(part, list | tuple):
         for each in part:
-            yield from _told_by(each)
-    elif has(type(part)) and not isinstance(part, Measure):
+            yield from _within_part(each, kinds)
+    elif has(type(part)) and not isinstance(part, Axis | Names | Measure):
         for each in fields(type(part)):
-            yield from _told_by(getattr(part, each.name, None))
+            yield from _within_part(getattr(part, each.name, None), kinds)
 
 
 def _within(one: Point, other: Point) -> bool:

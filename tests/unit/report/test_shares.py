@@ -121,6 +121,19 @@ def test_a_grid_of_what_is_not_shown_has_a_figure_for_each_point() -> None:
     ]
 
 
+def test_a_panel_hides_nothing_of_what_it_has_no_number_of() -> None:
+    """The baseline has no remark: that the panel of remarks can't tell its heaps apart does not matter."""
+    run = swept("heap_bytes=64MiB,128MiB", plan=Plan(configs=PLAN.configs[:1]))
+    size = Axis("heap", "heap_bytes")
+    shown = Curves(x=size, y=Measure("stops", NS, Cell.stopped))
+    both = Report(title="Both.", figure=(shown, Curves(x=RATE, y=REMARK)), table=Lines(size))
+    assert list(both.figures(run)) == ["pause_times-native"]
+    hidden = Report(
+        title="Hidden.", figure=(shown, Curves(x=RATE, y=Measure("s", NS, Cell.stopped))), table=Lines(size)
+    )
+    assert len(hidden.figures(run)) == 2
+
+
 def test_runs_that_were_set_to_different_values_are_told_apart_when_they_are_united() -> None:
     one, two = swept("mutators=1"), swept("mutators=2")
     united = evolve(
