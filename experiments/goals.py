@@ -215,7 +215,7 @@ def verdict(run: Run) -> str:
     said = []
     for machine in run.machines:
         every = [goal for goal in goals(run, machine) if goal.value]
-        missed = [f"{goal.what} ({_measured(goal)}, {_limit(goal)}; {_range(goal)})" for goal in every if not goal.met]
+        missed = [f"{goal.what}: {_bracketed(goal)}, {_limit(goal)}" for goal in every if not goal.met]
         if every:
             met = f"{len(every) - len(missed)} of {len(every)} goals are met by their medians"
             said.append(f"On {machine}, {met}" + (f"; missed: {', '.join(missed)}." if missed else "."))
@@ -232,7 +232,11 @@ def _measured(goal: Goal) -> str:
 
 def _ranged(goal: Goal) -> str:
     note(goal, goal.what, goal.value)
-    return bracketed(goal.value, lambda value, _: goal.words(value)) if goal.value else DASH
+    return _bracketed(goal) if goal.value else DASH
+
+
+def _bracketed(goal: Goal) -> str:
+    return bracketed(goal.value, lambda value, _: goal.words(value))
 
 
 def _used(goal: Goal) -> Spread:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gcbarrier.campaign import provenance
-from gcbarrier.campaign.course import Recorded, identity, recorded
+from gcbarrier.campaign.course import Done, Recorded, identity, recorded
 from gcbarrier.campaign.places import NATIVE
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.core import build
@@ -18,7 +18,7 @@ from gcbarrier.results.reserve import MANIFEST
 from gcbarrier.results.run import COMPLETE, RUNNING, Run, load, unlike
 
 
-def to_resume(directory: Path) -> tuple[Recorded, frozenset[tuple[str, str, int]]]:
+def to_resume(directory: Path) -> tuple[Recorded, Done]:
     """A run to go on with, and what of it is done.
 
     Raises GcBarrierError where it has ended or is still going on, and where anything that decides its results is not

@@ -24,16 +24,15 @@ from gcbarrier.campaign.runner import Step
 from gcbarrier.campaign.watching import Watch
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines import host
-from gcbarrier.model import Finding, Machine, Measured, Outcome, converter, evolve
+from gcbarrier.model import Config, Finding, Machine, Measured, Outcome, Probe, converter, evolve
 from gcbarrier.plugins import discovery
-from gcbarrier.results.cells import key_of
 from gcbarrier.results.run import PARTS, Run, load
 from gcbarrier.results.writer import SOURCES, RunWriter
 
 _AHEAD = 20
 """Rounds beyond the plan that are prepared at once."""
 
-Done = frozenset[tuple[str, str, int]]
+Done = frozenset[tuple[str, Config | Probe, int]]
 """Machine, configuration or probe, and number of the invocations that a run has."""
 
 
@@ -219,11 +218,11 @@ def fit(plan: Plan) -> None:
         host.fits(heap_bytes, memory)
 
 
-def identity(record: Outcome | Finding) -> tuple[str, str, int]:
+def identity(record: Outcome | Finding) -> tuple[str, Config | Probe, int]:
     """Which invocation of a plan a record is of."""
     if isinstance(record, Outcome):
-        return record.machine, key_of(record.invocation.config), record.invocation.index
-    return record.machine, key_of(record.probe), record.index
+        return record.machine, record.invocation.config, record.invocation.index
+    return record.machine, record.probe, record.index
 
 
 def first_words(request: Request, seed: int) -> dict[str, Any]:

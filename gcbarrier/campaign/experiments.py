@@ -147,7 +147,7 @@ def _here(course: Course) -> list[Plan]:
         _compile([here], watch)
         lacking = lacking_barriers(here, place.executor, watch)
         # Sessions want one machine with all of them, and so does who has named them.
-        natively = settings.machine == "native" and not here.configs and "barrier" not in settings.choices
+        natively = settings.machine == "native" and not here.configs and not settings.named("barrier")
         if lacking and not natively:
             require_lab(settings, lacking)
         for barrier, problem in lacking.items():

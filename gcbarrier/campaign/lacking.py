@@ -47,7 +47,7 @@ def equipped(plan: Plan, place: Place, settings: Settings, watch: Watch) -> tupl
     absent = absent_collectors(plan, place)
     configs = tuple(config for config in plan.configs if config.collector not in absent)
     for name, problem in absent.items():
-        asked_for = name in settings.choices.get("collector", ())
+        asked_for = name in settings.named("collector")
         if asked_for or name in plan.essential or not (configs or plan.probes):
             raise problem
         watch.left_out(place.machine.name, name, problem)
@@ -81,7 +81,7 @@ def refuse_lacking(missing: dict[str, Unavailable], plan: Plan, settings: Settin
     Sessions want one machine with all of them, and so does who has named them; probes make do with what there is.
     """
     for name, problem in missing.items():
-        if plan.configs or name in settings.choices.get("barrier", ()) or without(plan, missing) is None:
+        if plan.configs or name in settings.named("barrier") or without(plan, missing) is None:
             raise problem
 
 

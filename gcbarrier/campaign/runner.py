@@ -3,6 +3,14 @@
 Invocations of different configurations are interleaved, in an order shuffled by the run's seed, so that what drifts
 (the machine's temper, its caches, its neighbours) falls on all of them alike. The n-th invocation of every
 configuration has the same mutators' seed: they face the same program. Sessions come first, then probes.
+
+In the first round, where each is run once, the ends of what is swept come first, then the middles and so on
+(:mod:`gcbarrier.campaign.order`), shuffled among those of one stage: a sweep that is cut short there has seen the whole
+range. What is compared at one point, the baseline included, is in one stage, and both ends are in the same: so a drift
+within that round is no difference between barriers, and no slope over the range. From the second round on everything
+has been seen once, and more order would only tie drift to the middles: all of it is shuffled.
+
+The order follows from plan and seed alone, so that a run that was interrupted can be gone on with.
 """
 
 import random
@@ -16,6 +24,7 @@ from attrs import frozen
 
 from gcbarrier import barriers, collectors
 from gcbarrier.bench import probes
+from gcbarrier.campaign.order import stages
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.campaign.shipping import artifacts, install
 from gcbarrier.core import build
@@ -131,9 +140,11 @@ def _sessions(plan: Plan, seed: int, accelerator: str) -> Iterator[Step]:
     # The data of a large graph takes seconds to make, and every barrier runs on the same.
     made: dict[str, programs.Program] = {}
     ready = [_compiled(config, made) for config in plan.configs]
+    stage = dict(zip(plan.configs, stages(plan.configs), strict=True))
     for index in range(plan.invocations):
         shuffle.shuffle(ready)
-        for job in ready:
+        ends_first = sorted(ready, key=lambda job: stage[job.invocation.config])
+        for job in ready if index else ends_first:
             config = job.invocation.config
             invocation = Invocation(config=config, index=index, seed=seed + index, operations=config.operations)
             guess_s = estimate_s(config, accelerator)
@@ -143,10 +154,12 @@ def _sessions(plan: Plan, seed: int, accelerator: str) -> Iterator[Step]:
 
 def _probes(plan: Plan, seed: int, only: int | None) -> Iterator[Step]:
     shuffle = random.Random(seed)
+    stage = dict(zip(plan.probes, stages(plan.probes), strict=True))
     for index in range(plan.invocations):
         jobs = [probes.job(each, index=index) for each in plan.probes]
         shuffle.shuffle(jobs)
-        for job in jobs if only in (None, index) else ():
+        ordered = jobs if index else sorted(jobs, key=lambda job: stage[job.probe])
+        for job in ordered if only in (None, index) else ():
             yield Step(job=job, estimate_s=job.probe.estimate_s, deadline_s=_PROBE_DEADLINE_S)
 
 

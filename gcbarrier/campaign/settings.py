@@ -8,47 +8,45 @@
 ``heap_bytes=1GiB``            and likewise ``duration_s``, ``operations``, ``mutators``, ``memory``: that field of
                                every configuration; with multiples, the heap that automatic sizes are made for
 ``graph_edits.rate_per_s=0``   a parameter of a heap, a barrier or a collector
+``mutators=1,2,4``             a sweep, of any of those: the plan once for each value; several sweeps are a grid,
+                               each value with each; a comma that is part of a text is written ``\\,``
 ``invocations=5``              fresh processes for each configuration
 ``seed=1``                     of the mutators and of the order of invocations
 ``machine=native``             or ``lab``: only there
 =============================  ==============================================================================
+
+Each key once. The ends of what is swept are measured first, then the middles. What no command line holds (values that
+go together, what is left out, settings of one experiment) is in a file, `--sweep FILE`.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
 from typing import Any, TypeVar
 
-import attrs
 from attrs import field, frozen
 
-from gcbarrier import barriers, collectors
+from gcbarrier import barriers
+from gcbarrier.campaign import pairs as words
+from gcbarrier.campaign import sweeps
 from gcbarrier.campaign.matching import check
+from gcbarrier.campaign.pairs import MACHINES
 from gcbarrier.campaign.plans import Plan
+from gcbarrier.campaign.replacing import chosen
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.model import MEMORY_TYPES, MOST_TIMES, Config, Probe, Scalar, evolve, parse_bytes
-from gcbarrier.plugins import discovery
-from gcbarrier.plugins import params as parameters
-from gcbarrier.plugins.discovery import nearest
-from gcbarrier.session import program as programs
+from gcbarrier.model import Config, Probe, Scalar, evolve
 
 T = TypeVar("T")
 
-MACHINES = ("native", "lab")
-
-_CHOICES = {"heap": "heaps", "barrier": "barriers", "collector": "collectors"}
-_LONGEST_S = 86_400.0
-_FIELDS = ("heap_bytes", "duration_s", "operations", "mutators", "memory")
+_MOST_POINTS = 10_000
 _PROBED = ("heap_bytes", "memory")
-"""Those that probes have as well."""
-_SIZE = re.compile(r"[\d.]")
-"""What a word begins with that is a size and no name."""
-_WHOLE = ("invocations", "seed")
-_MOST = {"invocations": 10_000, "seed": (1 << 63) - 1, "mutators": 64, "operations": (1 << 63) - 1}
+"""Those fields that probes have as well."""
 
 
 @frozen(kw_only=True)
 class Settings:
-    """The pairs, read and checked one by one."""
+    """What is set, read and checked one by one."""
 
     choices: Mapping[str, tuple[str, ...]] = field(factory=dict)
     fields: Mapping[str, Scalar] = field(factory=dict)
@@ -59,26 +57,94 @@ class Settings:
     machine: str = ""
     times: tuple[float, ...] = ()
     """Multiples of the smallest heap."""
+    grid: Mapping[str, tuple[Scalar, ...]] = field(factory=dict)
+    """What is swept: fields, and parameters as ``owner.name``, with several values each."""
+    points: tuple[Mapping[str, Scalar], ...] = ()
+    """What is set together, beside the rest; all of the grid with each."""
+    exclude: tuple[Mapping[str, Scalar], ...] = ()
+    """Configurations of which all of this is true are left out."""
+
+    def named(self, kind: str) -> tuple[str, ...]:
+        """The heaps, barriers or collectors (``kind`` in the singular) that are asked for by name."""
+        points = (
+            str(point[kind]) for point in self.points if kind in point and not words.is_size(kind, str(point[kind]))
+        )
+        return tuple(dict.fromkeys((*self.choices.get(kind, ()), *points)))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All fields, and parameters as ``owner.name``, that have one value or several from the user."""
+        params = (f"{owner}.{name}" for owner, named in self.params.items() for name in named)
+        found = (*self.fields, *params, *self.grid, *(key for point in self.points for key in point))
+        return tuple(dict.fromkeys(key for key in found if key not in words.CHOICES))
+
+    def each(self) -> Iterator["Settings"]:
+        """The settings of each point of the sweep by itself; without a sweep, these."""
+        for point in self.points or ({},):
+            for values in product(*self.grid.values()):
+                yield self._at({**point, **dict(zip(self.grid, values, strict=True))})
 
     def apply(self, plan: Plan, *, verify: bool = False) -> Plan:
         """``plan`` with these settings. Raises GcBarrierError where it can't be run like that."""
-        probes = self._probes(plan)
-        if probes and not plan.configs:
+        if (count := math.prod(map(len, self.grid.values())) * max(len(self.points), 1)) > _MOST_POINTS:
+            raise GcBarrierError(f"that is a sweep of {count:,} points, more than {_MOST_POINTS:,}: leave some out")
+        if plan.probes and not plan.configs:
             self._refuse_ignored(verify)
-        configs: list[Config] = list(plan.configs)
-        for kind, names in self.choices.items():
-            configs = _unique(each for name in names for each in _chosen(configs, kind, name))
-        if self.times:
-            configs = _unique(evolve(each, heap_times=times) for times in self.times for each in configs)
-        changed = [self._changed(config, verify) for config in configs]
+        changed: dict[Config, Settings] = {}
+        probes: dict[Probe, None] = {}
+        for one in self.each():
+            for config in one._configs(plan, verify):
+                changed.setdefault(config, one)
+            probes |= dict.fromkeys(one._probes(plan))
         if not (changed or probes):
             raise GcBarrierError("the experiment plans nothing: its plan needs configs or probes")
-        self._refuse_idle(changed, probes)
-        for config in changed:
-            check(config)
+        configs = [config for config in changed if not any(_fits(config, each) for each in self.exclude)]
+        if not (configs or probes):
+            raise GcBarrierError("all that would be run is excluded: leave some of `exclude` out")
+        self._refuse_idle(configs, list(probes))
+        for config in configs:
+            changed[config]._check(config, swept=bool(self.grid or self.points))
         return evolve(
-            plan, configs=tuple(changed), probes=tuple(probes), invocations=self.invocations or plan.invocations
+            plan, configs=tuple(configs), probes=tuple(probes), invocations=self.invocations or plan.invocations
         )
+
+    def _at(self, point: Mapping[str, Scalar]) -> "Settings":
+        """With what is set at one point of the sweep in place of these."""
+        choices, fields = dict(self.choices), dict(self.fields)
+        params = {owner: dict(named) for owner, named in self.params.items()}
+        times = self.times
+        for key, value in point.items():
+            owner, dot, name = key.partition(".")
+            if dot:
+                params.setdefault(owner, {})[name] = value
+            elif words.is_size(key, str(value)):
+                times = (words.times(str(value)),)
+            elif key in words.CHOICES:
+                choices[key] = (str(value),)
+            else:
+                fields[key] = value
+        return evolve(self, choices=choices, fields=fields, params=params, times=times, grid={}, points=())
+
+    def _configs(self, plan: Plan, verify: bool) -> list[Config]:
+        configs: list[Config] = list(plan.configs)
+        for kind, names in self.choices.items():
+            configs = _unique(each for name in names for each in chosen(configs, kind, name))
+        if self.times:
+            configs = _unique(evolve(each, heap_times=times) for times in self.times for each in configs)
+        return [self._changed(config, verify) for config in configs]
+
+    def _check(self, config: Config, *, swept: bool) -> None:
+        try:
+            check(config)
+        except GcBarrierError as problem:
+            if not swept:
+                raise
+            there = {
+                **self.fields,
+                **{f"{owner}.{name}": one for owner in self.params for name, one in self.params[owner].items()},
+            }
+            where = ", ".join(f"{key}={value}" for key, value in there.items())
+            raise GcBarrierError(f"{problem} (of the sweep, at {where})") from problem
 
     def _probes(self, plan: Plan) -> list[Probe]:
         probes: list[Probe] = []
@@ -94,8 +160,9 @@ class Settings:
 
     def _refuse_ignored(self, verify: bool) -> None:
         """What would be set without effect on a plan that has no sessions."""
-        ignored = [f"{key}=" for key in (*self.choices, *self.fields) if key not in ("barrier", *_PROBED)]
-        ignored += ["heap="] * bool(self.times) + ["--verify"] * verify
+        asked = dict.fromkeys((*self.choices, *self.fields, *self.grid, *(key for one in self.points for key in one)))
+        ignored = [f"{key}=" for key in asked if "." not in key and key not in ("barrier", *_PROBED)]
+        ignored += ["heap="] * (bool(self.times) and "heap" not in asked) + ["--verify"] * verify
         if ignored:
             raise GcBarrierError(
                 f"this experiment looks at barriers by themselves, without heap, mutators and collector, so "
@@ -107,7 +174,7 @@ class Settings:
         run = {name for config in configs for name in (config.heap, config.barrier, config.collector)}
         # Beside sessions, what is set of a barrier must concern one of these.
         run |= {probe.barrier for probe in probes} if not configs else set()
-        for owner in self.params:
+        for owner in dict.fromkeys(key.partition(".")[0] for key in self.keys if "." in key):
             if owner not in run:
                 raise GcBarrierError(
                     f"{owner} is not part of this plan, so its parameters can't be set: leave them out"
@@ -127,161 +194,59 @@ class Settings:
         )
 
 
-def read(pairs: Iterable[str]) -> Settings:
-    """The settings in ``KEY=VALUE`` texts. Raises GcBarrierError naming the first that makes no sense."""
+def read(pairs: Iterable[str], *, sweep: Path | None = None, experiment: str = "") -> Settings:
+    """The settings in ``KEY=VALUE`` texts, and in the file of a ``sweep`` what is said about the ``experiment``.
+
+    What a pair sets takes the place of what the file says of its key. Raises GcBarrierError naming the first that
+    makes no sense.
+    """
+    given = words.split(pairs)
+    file = sweeps.load(sweep, experiment) if sweep is not None else sweeps.Sweep()
+    for key in given:
+        if any(key in point for point in file.points):
+            raise GcBarrierError(f"{key} is part of the points of {sweep}: set it there, or leave it out of --set")
+    values = {key: words.values(key, said) for key, said in {**file.words, **given}.items()}
+    return _settings(values, file)
+
+
+def _settings(values: Mapping[str, tuple[Scalar, ...]], file: sweeps.Sweep) -> Settings:
     choices: dict[str, tuple[str, ...]] = {}
-    fields: dict[str, Scalar] = {}
-    params: dict[str, dict[str, Scalar]] = {}
-    whole: dict[str, int] = {}
-    machine = ""
     times: tuple[float, ...] = ()
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key or not value:
-            raise GcBarrierError(f"{pair!r} sets nothing: write KEY=VALUE, such as heap_bytes=1GiB")
-        owner, dot, name = key.partition(".")
-        if dot:
-            _known_owner(owner, name)
-            params.setdefault(owner, {})[name] = parameters.parse(value)
-        elif key in _CHOICES:
-            names = tuple(dict.fromkeys(word.strip() for word in value.split(",")))
-            if key == "heap":
-                sizes = [word for word in names if word not in discovery.names("heaps") and _SIZE.match(word)]
-                times = tuple(map(_times, sizes)) or times
-                names = tuple(word for word in names if word not in sizes)
-            for each in names:
-                discovery.find(_CHOICES[key], each)
-            if names:
-                choices[key] = names
-        elif key in _FIELDS:
-            fields[key] = _field(key, value)
-        elif key in _WHOLE:
-            whole[key] = _whole(key, value)
-        elif key == "machine":
-            machine = value
-            if machine not in MACHINES:
-                hint = nearest(machine, MACHINES)
-                raise GcBarrierError(f"machine={machine}: {hint}there are {' and '.join(MACHINES)}")
+    once: dict[str, Any] = {}
+    one: dict[str, Scalar] = {}
+    grid: dict[str, tuple[Scalar, ...]] = {}
+    for key, several in values.items():
+        if key in words.CHOICES:
+            named = [str(word) for word in several if not words.is_size(key, str(word))]
+            times = tuple(words.times(str(word)) for word in several if words.is_size(key, str(word))) or times
+            choices |= {key: tuple(named)} if named else {}
+        elif key in words.ONCE:
+            (once[key],) = several
+        elif len(several) > 1:
+            grid[key] = several
         else:
-            known = (*_CHOICES, *_FIELDS, *_WHOLE, "machine")
-            raise GcBarrierError(
-                f"{key!r} can't be set; {nearest(key, known)}there are {', '.join(known)}, "
-                "and parameters as HEAP.NAME, BARRIER.NAME or COLLECTOR.NAME"
-            )
-    return Settings(choices=choices, fields=fields, params=params, machine=machine, times=times, **whole)
+            (one[key],) = several
+    plain = Settings(choices=choices, times=times, **once)._at(one)
+    return evolve(plain, grid=grid, points=file.points, exclude=file.exclude)
 
 
-def _chosen(configs: Sequence[Config], kind: str, name: str) -> list[Config]:
-    """The configurations of one heap, barrier or collector: the plan's own, or else the plan's first with this one."""
-    if kind == "heap":
-        own = [config for config in configs if config.heap == name]
-        first = [config for config in configs if config.heap == configs[0].heap]
-        return own or [_with(config, kind, name) for config in first]
-    if kind == "barrier":
-        return [one for config in configs for one in _over(config, name, configs)]
-    return [_with(config, kind, name) for config in configs]
+def _fits(config: Config, wanted: Mapping[str, Scalar]) -> bool:
+    """Whether all of it is true of a configuration."""
+    return all(_has(config, key, value) for key, value in wanted.items())
 
 
-def _over(config: Config, name: str, configs: Sequence[Config]) -> list[Config]:
-    """What takes its place over this barrier: where the plan has some of its own, those: their collectors suit it."""
-    if not barriers.promises_of(config.barrier).tracks:
-        return [config]
-    own = [one for one in configs if one.barrier == name and _workload(one) == _workload(config)]
-    return own or [_with(config, "barrier", name)]
-
-
-def _workload(config: Config) -> Config:
-    return evolve(config, barrier="", barrier_params={}, collector="", collector_params={})
-
-
-def _with(config: Config, kind: str, name: str) -> Config:
-    baseline = not barriers.promises_of(config.barrier).tracks
-    if kind == "heap":
-        return config if config.heap == name else evolve(config, heap=name, heap_params={})
-    if baseline:
-        return config
-    if kind == "collector" and config.collector != name:
-        changed = evolve(config, collector=name, collector_params={})
-        # One that brings its own memory runs over no barrier of ours.
-        own_memory = collectors.find(name).runtime is not None
-        return evolve(changed, barrier="none", barrier_params={}, memory=MEMORY_TYPES[0]) if own_memory else changed
-    if kind == "collector":
-        return config
-    return evolve(config, barrier=name, barrier_params={})
+def _has(config: Config, key: str, value: Scalar) -> bool:
+    owner, dot, name = key.partition(".")
+    if not dot and words.is_size(key, str(value)):
+        return config.heap_times == words.times(str(value))
+    if not dot:
+        return bool(getattr(config, key) == value)
+    owned = [getattr(config, f"{kind}_params") for kind in words.CHOICES if getattr(config, kind) == owner]
+    return any(params.get(name) == value for params in owned)
 
 
 def _unique(each: Iterable[T]) -> list[T]:
-    found: list[T] = []
-    for one in each:
-        if one not in found:
-            found.append(one)
-    return found
+    return list(dict.fromkeys(each))
 
 
-def _known_owner(owner: str, name: str) -> None:
-    kinds = [kind for kind in _CHOICES.values() if owner in discovery.names(kind)]
-    if not kinds:
-        everyone: Sequence[str] = [name for kind in _CHOICES.values() for name in discovery.names(kind)]
-        raise GcBarrierError(
-            f"no heap, barrier or collector is called {owner!r}; {nearest(owner, everyone)}"
-            "a parameter is set as HEAP.NAME=VALUE"
-        )
-    if len(kinds) > 1:
-        both = " and ".join(f"a {kind[:-1]} ({discovery.find(kind, owner)})" for kind in kinds)
-        raise GcBarrierError(f"{owner}.{name} is ambiguous, as {owner} is the name of {both}: rename yours")
-    cls: Any
-    match kinds[0]:
-        case "heaps":
-            cls = programs.heap_module(owner).Params
-        case "barriers":
-            cls = barriers.params_of(owner)
-        case _:
-            cls = collectors.find(owner).params
-    known = [each.name for each in attrs.fields(cls)]
-    if name not in known:
-        hint = nearest(name, known)
-        raise GcBarrierError(
-            f"the {kinds[0][:-1]} {owner} has no parameter {name!r}; {hint}it has {', '.join(known) or 'none'}"
-        )
-
-
-def _times(word: str) -> float:
-    """A multiple of the smallest heap."""
-    number = word.removesuffix("x")
-    try:
-        times = float(number)
-    except ValueError:
-        times = 0.0
-    if number == word or not 1 <= times <= MOST_TIMES:
-        raise GcBarrierError(
-            f"heap={word[:40]!r}: it takes names of heaps, or a number of times the smallest heap, from 1x to "
-            f"{MOST_TIMES}x; "
-            "a size in bytes is set with heap_bytes="
-        )
-    return times
-
-
-def _field(key: str, value: str) -> Scalar:
-    if key == "heap_bytes":
-        return parse_bytes(value)
-    if key == "memory":
-        if value not in MEMORY_TYPES:
-            hint = nearest(value, MEMORY_TYPES)
-            raise GcBarrierError(f"memory={value}: {hint}choose from {', '.join(MEMORY_TYPES)}")
-        return value
-    parsed = parameters.parse(value)
-    if isinstance(parsed, bool | str):
-        raise GcBarrierError(f"{key}={value}: it takes a number")
-    if key != "duration_s":
-        return _whole(key, value)
-    if not 0 < parsed <= _LONGEST_S:
-        raise GcBarrierError(f"{key}={value}: it takes seconds, more than 0 and at most {_LONGEST_S:.0f}")
-    return float(parsed)
-
-
-def _whole(key: str, value: str) -> int:
-    least = 0 if key == "seed" else 1
-    # So many digits Python does not even read.
-    if not value.isdecimal() or len(value) > 19 or int(value) < least or int(value) > _MOST[key]:
-        raise GcBarrierError(f"{key}={value[:40]}: it takes a whole number from {least} to {_MOST[key]}")
-    return int(value)
+__all__ = ["MACHINES", "Settings", "read"]

@@ -67,6 +67,8 @@ def _config(heap: str, chosen: settings.Settings) -> Config:
     """The one configuration that was asked for. Raises GcBarrierError where it can't be run."""
     if "heap" in chosen.choices or chosen.times:
         raise GcBarrierError("minheap takes its heap by name, and looks for its size: leave heap= out")
+    for key in chosen.grid:
+        raise GcBarrierError(f"minheap looks for one program's, and {key} has several values: set one")
     for kind, names in chosen.choices.items():
         if len(names) > 1:
             raise GcBarrierError(f"minheap looks under one {kind}, not under {len(names)}: name one")

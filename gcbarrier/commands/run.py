@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from gcbarrier.campaign import experiments as campaign
-from gcbarrier.campaign import settings, until
+from gcbarrier.campaign import settings, sweeps, until
 from gcbarrier.campaign.request import Request
 from gcbarrier.campaign.watching import Watch
 from gcbarrier.commands._plan import show_plan
@@ -20,7 +20,8 @@ HELP = "run an experiment and draw its figures"
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``run``."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "what can be set:\n" + (settings.__doc__ or "").partition("\n\n")[2]
+    shown = (sweeps.__doc__ or "").partition("::\n\n")[2]
+    parser.epilog = f"what can be set:\n{(settings.__doc__ or '').partition(chr(10) * 2)[2]}\na sweep file:\n\n{shown}"
     parser.add_argument("experiment", metavar="EXPERIMENT", nargs="?", help="`gcbarrier list experiments` shows all")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run directory; default: runs/EXPERIMENT-TIME")
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: for a first look, not for a paper")
@@ -28,6 +29,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="pairs", help="change the plan (repeatable)"
     )
+    parser.add_argument("--sweep", type=Path, metavar="FILE", help="settings, a grid, points and exclusions as TOML")
     parser.add_argument(
         "--until",
         metavar="PERCENT",
@@ -76,7 +78,7 @@ def _request(args: argparse.Namespace) -> Request:
         experiment=args.experiment,
         quick=args.quick,
         verify=args.verify,
-        settings=settings.read(args.pairs),
+        settings=settings.read(args.pairs, sweep=args.sweep, experiment=args.experiment),
         until=until.read_share(args.until) if args.until else 0.0,
         budget_s=until.read_time(args.budget) if args.budget else until.BUDGET_S,
     )
@@ -97,6 +99,7 @@ def _refuse_together(args: argparse.Namespace) -> None:
     given = ["EXPERIMENT"] * (args.experiment is not None)
     given += [name for name, value in others.items() if value and name != earlier]
     machine_alone = earlier == "--from" and all(pair.startswith("machine=") for pair in args.pairs)
+    given += ["--sweep"] * (args.sweep is not None)
     given += ["--set"] * bool(args.pairs and not machine_alone) + ["--out"] * bool(earlier == "--resume" and args.out)
     if given:
         raise GcBarrierError(

@@ -7,6 +7,7 @@ from typing import Any
 from attrs import Attribute, field, frozen, validators
 
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.model.mapping import FrozenMapping, frozen_mapping
 
 Scalar = bool | int | float | str
 Number = int | float
@@ -70,20 +71,28 @@ def _scalars(_record: object, attribute: "Attribute[Any]", value: object) -> Non
         raise TypeError(f"{attribute.name} must map names to numbers, truths or texts, not be {value!r:.40}")
 
 
+def _params() -> Any:
+    """A field of parameters: none by default, checked, and never changed."""
+    return field(default=FrozenMapping({}), converter=frozen_mapping, validator=_scalars)
+
+
 _TEXT = validators.instance_of(str)
 
 
 @frozen(kw_only=True)
 class Config:
-    """One point of an experiment: a heap over a barrier under a collector."""
+    """One point of an experiment: a heap over a barrier under a collector.
+
+    A value like any other: configurations that are equal have the same hash, so that they may be keys of a dict.
+    """
 
     heap: str = field(validator=_TEXT)
     barrier: str = field(validator=_TEXT)
     collector: str = field(validator=_TEXT)
     heap_bytes: int = field(default=64 << 20, validator=[whole, validators.ge(1 << 20)])
-    heap_params: Mapping[str, Scalar] = field(factory=dict, validator=_scalars)
-    barrier_params: Mapping[str, Scalar] = field(factory=dict, validator=_scalars)
-    collector_params: Mapping[str, Scalar] = field(factory=dict, validator=_scalars)
+    heap_params: Mapping[str, Scalar] = _params()
+    barrier_params: Mapping[str, Scalar] = _params()
+    collector_params: Mapping[str, Scalar] = _params()
     memory: str = field(default="shmem", validator=validators.in_(MEMORY_TYPES))
     mutators: int = field(default=1, validator=[whole, validators.ge(1), validators.le(64)])
     duration_s: float = field(default=1.0, validator=validators.gt(0))
@@ -178,11 +187,11 @@ class Probe:
     function: str = field(validator=validators.matches_re(r"[\w.]+:\w+"))
     """``module:name``, importable where it runs; :mod:`gcbarrier.bench.probes` says what it is called with."""
     barrier: str = field(validator=_TEXT)
-    barrier_params: Mapping[str, Scalar] = field(factory=dict, validator=_scalars)
+    barrier_params: Mapping[str, Scalar] = _params()
     memory: str = field(default="shmem", validator=validators.in_(MEMORY_TYPES))
     heap_bytes: int = field(default=64 << 20, validator=validators.ge(1 << 20))
     """Of memory that it may track; the machine has so much."""
-    arguments: Mapping[str, Scalar] = field(factory=dict, validator=_scalars)
+    arguments: Mapping[str, Scalar] = _params()
     """What the function is called with besides."""
     estimate_s: float = field(default=1.0, validator=validators.ge(0))
     """A guess at how long it takes, for progress."""

@@ -71,12 +71,34 @@ def make(cls: type[T], given: Mapping[str, Scalar], owner: str) -> T:
         if name not in fields:
             known = ", ".join(fields) or "none"
             raise GcBarrierError(f"{owner} has no parameter {name!r}; {nearest(name, fields)}it has {known}")
-        values[name] = _typed(name, value, fields[name].type, owner)
+        values[name] = typed(name, value, fields[name].type, owner)
     try:
         return cls(**values)
     except (ValueError, TypeError) as problem:
         why = str(problem.args[0]) if problem.args else str(problem)
         raise GcBarrierError(f"{owner} can't be run like that: {why}; choose another value") from problem
+
+
+def typed(name: str, value: Scalar, wanted: object, owner: str) -> Scalar:
+    """A value as the type of its field. Raises GcBarrierError naming ``owner`` where it is none of these."""
+    what = f"{owner}: {name}"
+    if wanted is str:
+        return str(value)
+    if wanted is bool:
+        if isinstance(value, bool) or value in (0, 1):
+            return bool(value)
+        raise GcBarrierError(f"{what} is true or false, not {value!r}")
+    if wanted is int and isinstance(value, str) and name.endswith("_bytes"):
+        return parse_bytes(value)
+    if isinstance(value, bool | str):
+        raise GcBarrierError(f"{what} is a number, not {value!r}")
+    if not abs(value) < 1 << 63:  # infinity and not-a-number too
+        raise GcBarrierError(f"{what} is a number that fits into 64 bits, not {str(value)[:24]}")
+    if wanted is int:
+        if value != int(value):
+            raise GcBarrierError(f"{what} is a whole number, not {value!r}")
+        return int(value)
+    return float(value)
 
 
 def parse(text: str) -> Scalar:
@@ -129,24 +151,3 @@ def _fits(value: object, wanted: object) -> bool:
         return isinstance(value, bool) or value in (0, 1)
     whole = isinstance(value, int) and -(1 << 63) <= value < 1 << 63
     return whole or (wanted is float and isinstance(value, float) and abs(value) < float("inf"))
-
-
-def _typed(name: str, value: Scalar, wanted: object, owner: str) -> Scalar:
-    what = f"{owner}: {name}"
-    if wanted is str:
-        return str(value)
-    if wanted is bool:
-        if isinstance(value, bool) or value in (0, 1):
-            return bool(value)
-        raise GcBarrierError(f"{what} is true or false, not {value!r}")
-    if wanted is int and isinstance(value, str) and name.endswith("_bytes"):
-        return parse_bytes(value)
-    if isinstance(value, bool | str):
-        raise GcBarrierError(f"{what} is a number, not {value!r}")
-    if not abs(value) < 1 << 63:  # infinity and not-a-number too
-        raise GcBarrierError(f"{what} is a number that fits into 64 bits, not {str(value)[:24]}")
-    if wanted is int:
-        if value != int(value):
-            raise GcBarrierError(f"{what} is a whole number, not {value!r}")
-        return int(value)
-    return float(value)

@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from gcbarrier.report.axes import scale
+from gcbarrier.report.differing import pair_words
 from gcbarrier.report.distribution import say_empty
 from gcbarrier.report.grammar import Measure
 from gcbarrier.report.shown import note
@@ -14,7 +15,7 @@ from gcbarrier.report.units import DASH, RATIO, TIMES, format_ns
 from gcbarrier.results import PAUSE_PHASES, Cell, phase_split
 
 _BAR = 0.78
-_ROW, _LINE = 0.48, 0.13  # inches
+_ROW, _LINE, _LABEL = 0.48, 0.13, 0.3  # inches; a label's per line after the first
 _ROWS = 3  # at least, or the bars of a single barrier would fill its panel
 
 
@@ -24,12 +25,14 @@ Colour = Callable[[Cell], str]
 def rows_height(cells: Sequence[Cell]) -> float:
     """Of all rows, in inches: as many lines of words as the longest has stand in each without touching."""
     row = max(_ROW, max((len(words(cell)) for cell in cells), default=1) * _LINE / _BAR)
+    row = max(row, max((label.count("\n") for label in row_labels(cells)), default=1) * _LABEL)
     return row * (max(len(cells), _ROWS) + 0.1)
 
 
-def row_label(cell: Cell) -> str:
-    """The name of a row, on two lines."""
-    return f"{cell.config.barrier}\n{cell.config.collector}"
+def row_labels(cells: Sequence[Cell]) -> list[str]:
+    """The names of rows, on two lines; on a third what parameters tell a pair from itself."""
+    told = pair_words([cell.config for cell in cells])
+    return ["\n".join(filter(None, [cell.config.barrier, cell.config.collector, told[cell.config]])) for cell in cells]
 
 
 def words(cell: Cell) -> list[str]:
@@ -64,7 +67,7 @@ def draw_rows(axes: Axes, cells: Sequence[Cell], colour_of: Colour, *, labels: b
     if not labels:
         axes.set_yticklabels([])
         return
-    axes.set_yticklabels([row_label(cell) for cell in cells])
+    axes.set_yticklabels(row_labels(cells))
     for tick, cell in zip(axes.get_yticklabels(), cells, strict=True):
         tick.set_color(colour_of(cell))
 
@@ -165,7 +168,7 @@ __all__ = [
     "draw_cost",
     "draw_phases",
     "draw_rows",
-    "row_label",
+    "row_labels",
     "rows_height",
     "words",
 ]

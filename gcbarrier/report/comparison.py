@@ -7,9 +7,10 @@ from attrs import evolve, frozen
 from matplotlib.figure import Figure
 
 from gcbarrier.report import keys
-from gcbarrier.report.bars import Colour, draw_cost, draw_phases, row_label, rows_height, words
+from gcbarrier.report.bars import Colour, draw_cost, draw_phases, row_labels, rows_height, words
+from gcbarrier.report.differing import workload_words
 from gcbarrier.report.distribution import draw_distribution, time_limits
-from gcbarrier.report.grammar import BARRIER, Measure
+from gcbarrier.report.grammar import PAIR, Measure
 from gcbarrier.report.layout import place, spot, text_width
 from gcbarrier.report.looks import sort_key
 from gcbarrier.report.page import MARGIN, page
@@ -72,11 +73,11 @@ class _Drawing:
 
     @property
     def _colours(self) -> Mapping[str, str]:
-        return {name: look.colour for name, look in BARRIER.look(self._cells).items()}
+        return {name: look.colour for name, look in PAIR.look(self._cells).items()}
 
     @property
     def _colour(self) -> Colour:
-        names, colours = BARRIER.names(self._cells), self._colours
+        names, colours = PAIR.names(self._cells), self._colours
         return lambda cell: colours[names[id(cell)]]
 
     def figure(self) -> Figure:
@@ -116,7 +117,8 @@ class _Drawing:
     def _columns(self) -> tuple[list[float], float]:
         """Where each of the panels begins, and the width of the figure."""
         names = text_width(
-            (line for cell in self._cells for line in row_label(cell).split("\n")), RC["ytick.labelsize"]
+            (line for work in self.works for label in row_labels(work.cells) for line in label.split("\n")),
+            RC["ytick.labelsize"],
         )
         said = text_width((text for cell in self._cells for text in words(cell)), SMALL)
         first = MARGIN + _Y_LABEL
@@ -167,17 +169,9 @@ _FAULTS = Measure("faults", COUNT, lambda cell: cell.each(lambda outcome: 1000 *
 def _describe(work: Workload, works: Sequence[Workload]) -> str:
     """Heap and size, and more only where that does not tell two rows apart."""
     config = work.config
-    text = f"{config.heap}, {config.size}"
-    if config.mutators > 1:
-        text += f", {config.mutators} mutators"
-    same = [one.config for one in works if one.config.heap == config.heap]
-    if len({one.duration_s for one in same}) > 1:
-        text += f", {config.duration_s:g} s"
-    if len({one.verify for one in same}) > 1 and config.verify:
-        text += ", verified"
-    names = sorted({name for one in same for name in one.heap_params})
-    differing = [name for name in names if len({one.heap_params.get(name) for one in same}) > 1]
-    return text + "".join(f", {name} {config.heap_params.get(name, 'default')}" for name in differing)
+    told = workload_words(config, [one.config for one in works])
+    several = [f"{config.mutators} mutators"] if config.mutators > 1 else []
+    return ", ".join(dict.fromkeys([config.heap, config.size, *several, *told]))
 
 
 __all__ = ["Comparison"]

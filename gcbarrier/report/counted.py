@@ -6,7 +6,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gcbarrier.model import Config, Scalar
+from gcbarrier.model import Config, Scalar, evolve
+from gcbarrier.report.differing import workload_words
 from gcbarrier.report.looks import sort_key
 from gcbarrier.report.numbered import Numbered
 from gcbarrier.report.units import DASH, format_number
@@ -30,7 +31,8 @@ def counted_table(run: Run) -> RenderableType | None:
     for cell in every:
         config = cell.config
         key = (cell.machine, config.heap, config.heap_bytes, sort_key(config.barrier), config.collector)
-        heap = f"{config.heap}, {config.size}"
+        plain = [evolve(one.config, heap_params={}) for one in every]
+        heap = ", ".join([config.heap, config.size, *workload_words(evolve(config, heap_params={}), plain)])
         where = (
             *(cell.machine, _with(heap, config.heap_params, varied)),
             _with(config.barrier, config.barrier_params, varied),

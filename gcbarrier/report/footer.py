@@ -5,6 +5,7 @@ from textwrap import wrap
 from typing import Any
 
 from gcbarrier.model import Finding, Outcome, Scalar, format_bytes
+from gcbarrier.report.differing import labels
 from gcbarrier.report.text import fold
 from gcbarrier.report.units import DASH, TIMES, format_number
 from gcbarrier.results import cells
@@ -120,7 +121,7 @@ def lacking(run: Run, machine: str) -> Iterator[str]:
 def left_out(run: Run, machine: str) -> Iterator[str]:
     """What the plan says it had to leave out on this machine."""
     settings, plans = run.manifest.get("settings"), run.manifest.get("plans")
-    if isinstance(settings, Mapping) and "heap_bytes" in settings.get("fields", {}):
+    if isinstance(settings, Mapping) and any("heap_bytes" in settings.get(part, {}) for part in ("fields", "grid")):
         return  # The sizes are the user's.
     plan = plans.get(machine) if isinstance(plans, Mapping) else None
     if isinstance(plan, Mapping):
@@ -164,8 +165,9 @@ def _failures(outcomes: Sequence[Outcome], width: int) -> Iterator[str]:
     failed = [outcome for outcome in outcomes if outcome.error]
     if not failed:
         return
+    called = labels(one.invocation.config for one in outcomes)
     named = [
-        f"{one.invocation.config.label} #{one.invocation.index}: {one.error.splitlines()[0][:150]}"
+        f"{called[one.invocation.config]} #{one.invocation.index}: {one.error.splitlines()[0][:150]}"
         for one in failed[:_NAMED]
     ]
     more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""

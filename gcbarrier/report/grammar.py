@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from gcbarrier.report.differing import pair_words
 from gcbarrier.report.looks import Look, barrier_look, palette, sort_key, variant
 from gcbarrier.report.numbered import Numbered
 from gcbarrier.report.shown import note
@@ -151,20 +152,26 @@ class Names:
 
 @frozen
 class Barriers(Names):
-    """The name of a barrier, and its collector's after it where a barrier of this figure runs under several."""
+    """The name of a barrier, and its collector's after it where a barrier of this figure runs under several.
+
+    ``params``: and the parameters of both where the same pair runs one workload with several of them.
+    """
 
     head: str = "barrier"
     where: Where = "barrier"
+    params: bool = field(default=False, kw_only=True)
 
     def names(self, cells: Sequence[Any]) -> dict[int, str]:
         under: dict[str, set[str]] = {}
         for cell in cells:
             under.setdefault(self.name(cell), set()).add(str(find(cell, "collector", "")))
-        return {
-            id(cell): f"{name}, {find(cell, 'collector', '')}" if len(under[name]) > 1 else name
-            for cell in cells
-            for name in (self.name(cell),)
-        }
+        told = pair_words([cell.config for cell in cells]) if self.params else {}
+        found = {}
+        for cell in cells:
+            name, collector = self.name(cell), str(find(cell, "collector", ""))
+            params = told[cell.config] if self.params else ""
+            found[id(cell)] = ", ".join(filter(None, [name, collector * (len(under[name]) > 1), params]))
+        return found
 
     def ordered(self, cells: Sequence[Any]) -> list[str]:
         return sorted(
@@ -183,6 +190,8 @@ class Barriers(Names):
 
 BARRIER = Barriers()
 """By barrier: what most curves and rows are told apart by."""
+PAIR = Barriers(params=True)
+"""And by what a user may have swept of the pair."""
 
 
 @frozen
@@ -276,6 +285,7 @@ def point_spread(point: Point) -> Spread:
 
 __all__ = [
     "BARRIER",
+    "PAIR",
     "Axis",
     "Barriers",
     "Column",

@@ -10,6 +10,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from gcbarrier.model import Config, evolve
+from gcbarrier.report.differing import pair_words, workload_words
 from gcbarrier.report.grammar import Names, bracketed
 from gcbarrier.report.looks import sort_key
 from gcbarrier.report.numbered import Numbered
@@ -49,8 +51,9 @@ class Pauses:
     """
 
     def parts(self, machine: str, cells: Sequence[Cell], by: Names) -> Iterator[RenderableType]:  # noqa: ARG002
-        for work in workloads(outcome for cell in cells for outcome in cell.outcomes):
-            yield _WorkloadTable(work)
+        works = workloads(outcome for cell in cells for outcome in cell.outcomes)
+        for work in works:
+            yield _WorkloadTable(work, [one.config for one in works])
         yield from map(Text, _fallbacks(cells))
 
 
@@ -70,14 +73,18 @@ def _fallbacks(found: Sequence[Cell]) -> Iterator[str]:
 class _WorkloadTable:
     """One workload; it chooses its form only when it knows where it is printed."""
 
-    def __init__(self, work: Workload) -> None:
+    def __init__(self, work: Workload, among: Sequence[Config]) -> None:
         self._work = work
+        self._among = among
+        self._told = pair_words([cell.config for cell in work.cells])
         # Not when it is printed, which is after the report has noted what its tables show.
         self._lines, self._late = list(self._rows()), list(self._tails())
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         config = self._work.config
-        title = f"{self._work.machine} · {config.heap}, {config.size}"
+        # All parameters are named, and of the rest what tells it from the others.
+        plain, among = evolve(config, heap_params={}), [evolve(one, heap_params={}) for one in self._among]
+        title = ", ".join([f"{self._work.machine} · {config.heap}", config.size, *workload_words(plain, among)])
         if config.heap_params:
             title += f" ({', '.join(f'{key}={value}' for key, value in config.heap_params.items())})"
         yield Text(title, style="bold" if console.is_terminal else "")
@@ -97,14 +104,16 @@ class _WorkloadTable:
                 late = cell.percentile(95, kind)
                 note(cell, f"95th percentile of {kind} pauses", late)
                 if len(late.each) > 1:
-                    yield f"{cell.config.barrier} {kind} {bracketed(late, lambda value, _: format_ns(value))}"
+                    who = ", ".join(filter(None, [cell.config.barrier, self._told[cell.config]]))
+                    yield f"{who} {kind} {bracketed(late, lambda value, _: format_ns(value))}"
 
     def _rows(self) -> Iterator[tuple[Numbered, ...]]:
         for cell in _ordered(self._work.cells):
             whole = _whole(cell, self._work.baseline)
             for row, kind in enumerate(cell.kinds or ("",)):
                 # What belongs to the invocation, not to a kind of pause, is said once.
-                names = [Numbered(name, again=row > 0) for name in (cell.config.barrier, cell.config.collector)]
+                collector = ", ".join(filter(None, [cell.config.collector, self._told[cell.config]]))
+                names = [Numbered(name, again=row > 0) for name in (cell.config.barrier, collector)]
                 once = [Numbered(words, value, again=row > 0) for words, value in whole]
                 yield (*names, Numbered(kind or DASH), *_times(cell, kind), *once)
 

@@ -8,11 +8,13 @@ from matplotlib.figure import Figure
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from gcbarrier.report.differing import labels
 from gcbarrier.report.displayed import Figures
 from gcbarrier.report.footer import lacking, left_out
 from gcbarrier.report.grammar import BARRIER, Names
 from gcbarrier.report.panels import Drawing, Drawn, Panel, View
 from gcbarrier.report.sentences import Sentence, sentences
+from gcbarrier.report.shares import shares
 from gcbarrier.report.sheets import Sheet
 from gcbarrier.report.shown import noting, spans
 from gcbarrier.report.style import styled
@@ -84,8 +86,17 @@ class Report:
     """What panels and tables look at; records of the experiment's own if it likes."""
 
     def figures(self, run: Run) -> dict[str, Figure]:
-        """One for each machine, by ``<experiment>-<machine>``."""
-        return Figures({f"{run.experiment}-{machine}": self._drawn(run, machine) for machine in run.machines})
+        """One for each machine, by ``<experiment>-<machine>``.
+
+        Where a user has swept what it has no room for, one for each value of that, which ends its name.
+        """
+        return Figures(
+            {
+                "-".join(filter(None, (run.experiment, machine, at))): self._drawn(share, machine, at)
+                for machine in run.machines
+                for at, share in self._shares(run, machine)
+            }
+        )
 
     def table(self, run: Run) -> RenderableType:
         """The figures' numbers and more, a machine after the other."""
@@ -98,13 +109,27 @@ class Report:
         place = rank(self.by, found)
         return sorted(found, key=lambda cell: place.get(id(cell), len(place)))
 
-    def _drawn(self, run: Run, machine: str) -> Figure:
+    def _shares(self, run: Run, machine: str) -> list[tuple[str, Run]]:
+        """What of the run can be shown together, and at what that is."""
+        drawn = self._figure.rows if isinstance(self._figure, Sheet) else [[self._figure]]
+        parts = [*(panel for row in drawn for panel in row), *self._table]
+        return shares(run, machine, self._found(run, machine), parts, self.by)
+
+    def _drawn(self, run: Run, machine: str, at: str) -> Figure:
         found = self._found(run, machine)
         title, remarks = " ".join(sentences(self.title, found)), sentences(self.remarks, found)
+        title += f" At {at}." * bool(at)
         with styled():
             return self._figure.figure(View(run=run, machine=machine, cells=found, by=self.by), title, remarks)
 
     def _parts(self, run: Run, machine: str) -> Iterator[RenderableType]:
+        for at, share in self._shares(run, machine):
+            yield from map(Text, [f"{machine} at {at}:", ""] if at else [])
+            yield from self._said(share, machine)
+        yield from map(Text, [*left_out(run, machine), *lacking(run, machine), *failures(run, machine)])
+        yield Text()
+
+    def _said(self, run: Run, machine: str) -> Iterator[RenderableType]:
         found = self._found(run, machine)
         parts: list[RenderableType] = []
         with noting() as shown:
@@ -116,15 +141,15 @@ class Report:
             yield Text(f"In brackets: {widths}.")
         said = [*sentences(self.remarks, found), *sentences(self.closing, found)]
         # Text, for an error may hold what rich takes for markup.
-        yield from map(Text, [*said, *left_out(run, machine), *lacking(run, machine), *failures(run, machine)])
-        yield Text()
+        yield from map(Text, said)
 
 
 def failures(run: Run, machine: str) -> Iterator[str]:
     """A line for each invocation that failed."""
-    for outcome in run.on(machine):
-        if outcome.error:
-            yield f"failed: {machine}: {outcome.invocation.config.label} #{outcome.invocation.index}: {outcome.error}"
+    failed = [outcome for outcome in run.on(machine) if outcome.error]
+    called = labels(outcome.invocation.config for outcome in run.on(machine)) if failed else {}
+    for outcome in failed:
+        yield f"failed: {machine}: {called[outcome.invocation.config]} #{outcome.invocation.index}: {outcome.error}"
     for finding in run.found(machine):
         if finding.error:
             where = f"{finding.probe.label} ({finding.probe.memory})"

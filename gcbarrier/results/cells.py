@@ -1,6 +1,5 @@
 """Outcomes in groups: the invocations of one configuration, and the configurations that may be compared."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
@@ -10,7 +9,7 @@ from attrs import fields, frozen
 from numpy.typing import NDArray
 
 from gcbarrier.displayed import Displayed
-from gcbarrier.model import Config, Cycle, Outcome, Probe, converter, evolve
+from gcbarrier.model import Config, Cycle, Outcome, evolve
 from gcbarrier.results.intervals import of_percentile
 from gcbarrier.results.pauses import pauses, stopped_per_cycle
 from gcbarrier.results.spread import Spread, percentile, spread
@@ -126,9 +125,9 @@ def cells(outcomes: Iterable[Outcome]) -> tuple[Cell, ...]:
     Machines come in order of first appearance, the configurations of each sorted by what they say; a run is shuffled,
     and its order means nothing. So do the invocations of a cell, by their number.
     """
-    groups: dict[tuple[str, str], list[Outcome]] = {}
+    groups: dict[tuple[str, Config], list[Outcome]] = {}
     for outcome in outcomes:
-        groups.setdefault((outcome.machine, key_of(outcome.invocation.config)), []).append(outcome)
+        groups.setdefault((outcome.machine, outcome.invocation.config), []).append(outcome)
     machines = list(dict.fromkeys(machine for machine, _ in groups))
     found = [
         Cell(
@@ -143,10 +142,10 @@ def cells(outcomes: Iterable[Outcome]) -> tuple[Cell, ...]:
 
 def workloads(outcomes: Iterable[Outcome]) -> tuple[Workload, ...]:
     """The cells of ``outcomes`` by what may be compared, sorted by heap and size."""
-    groups: dict[tuple[str, str], list[Cell]] = {}
+    groups: dict[tuple[str, Config], list[Cell]] = {}
     for cell in cells(outcomes):
         same = evolve(cell.config, barrier="", barrier_params={}, collector="", collector_params={})
-        groups.setdefault((cell.machine, key_of(same)), []).append(cell)
+        groups.setdefault((cell.machine, same), []).append(cell)
     found = [
         Workload(machine=machine, config=members[0].config, cells=tuple(members))
         for (machine, _), members in groups.items()
@@ -167,10 +166,4 @@ def _rank(config: Config) -> list[Any]:
     return ranked
 
 
-def key_of(part: Config | Probe) -> str:
-    """A configuration or a probe as a text that is the same for all that are equal."""
-    # The order of parameters does not matter.
-    return json.dumps(converter.unstructure(part), sort_keys=True)
-
-
-__all__ = ["Cell", "Workload", "cells", "key_of", "workloads"]
+__all__ = ["Cell", "Workload", "cells", "workloads"]

@@ -1,10 +1,10 @@
 """What probes read, by what it is of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
-from gcbarrier.model import Finding, Reading
+from gcbarrier.model import Finding, Probe, Reading, Scalar
 from gcbarrier.results.run import Run
 from gcbarrier.results.spread import Spread, spread
 
@@ -27,6 +27,7 @@ class Point:
     notes: tuple[str, ...]
     samples: int = 0
     """Of all invocations."""
+    barrier_params: Mapping[str, Scalar] = field(factory=dict)
 
     @property
     def disagreement(self) -> float:
@@ -39,15 +40,23 @@ class Point:
 
 def points(run: Run, machine: str) -> tuple[Point, ...]:
     """The readings of one machine, put together over the invocations, in order of first appearance."""
-    groups: dict[tuple[str, str, int, str, float], list[Reading]] = {}
+    groups: dict[tuple[Probe, str, float], list[Reading]] = {}
     for finding, reading in _readings(run.found(machine)):
-        probe = finding.probe
-        groups.setdefault((probe.barrier, probe.memory, probe.heap_bytes, reading.what, reading.x), []).append(reading)
+        # Whatever function read it, and how.
+        of = Probe(
+            function="any:any",
+            barrier=finding.probe.barrier,
+            barrier_params=finding.probe.barrier_params,
+            memory=finding.probe.memory,
+            heap_bytes=finding.probe.heap_bytes,
+        )
+        groups.setdefault((of, reading.what, reading.x), []).append(reading)
     return tuple(
         Point(
-            barrier=barrier,
-            memory=memory,
-            heap_bytes=heap_bytes,
+            barrier=of.barrier,
+            barrier_params=of.barrier_params,
+            memory=of.memory,
+            heap_bytes=of.heap_bytes,
             what=what,
             x=x,
             unit=members[0].unit,
@@ -57,7 +66,7 @@ def points(run: Run, machine: str) -> tuple[Point, ...]:
             notes=tuple(dict.fromkeys(member.note for member in members if member.note)),
             samples=sum(member.samples for member in members),
         )
-        for (barrier, memory, heap_bytes, what, x), members in groups.items()
+        for (of, what, x), members in groups.items()
     )
 
 

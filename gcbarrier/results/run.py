@@ -140,6 +140,16 @@ class Run(Displayed):
         had |= {finding.probe.barrier for finding in self.findings}
         return {name: told for name, told in lacking.items() if name not in had and isinstance(told, Mapping)}
 
+    def table(self, per: str = "invocation") -> dict[str, list[Any]]:
+        """All of it as flat columns, a row per ``invocation``, ``pause``, ``cycle`` or (of probes) ``reading``.
+
+        ``pandas.DataFrame(run.table())``; :mod:`gcbarrier.results.flat` says which columns there are. Raises
+        GcBarrierError for any other ``per``.
+        """
+        from gcbarrier.results import flat
+
+        return flat.table([self], per)
+
     def events(self, index: int) -> NDArray[Any]:
         """The raw events of ``outcomes[index]`` as a structured array, read now.
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from gcbarrier.campaign import settings
+from gcbarrier.campaign import settings, sweeps
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.graphs import graphfile, importers
@@ -89,6 +89,12 @@ def _read_settings(data: bytes, _folder: Path) -> None:
     pairs = data.decode(errors="surrogateescape").split("\n")
     plan = Plan(configs=(Config(heap="graph_edits", barrier="uffd-wp-async", collector="mostly-concurrent"),))
     settings.read(pairs).apply(plan)
+
+
+def _read_sweep(data: bytes, folder: Path) -> None:
+    path = folder / "sweep.toml"
+    path.write_bytes(data)
+    settings.read([], sweep=path, experiment="stalls")
 
 
 def unpacked(data: bytes) -> list[tuple[str, bytes]]:
@@ -250,5 +256,10 @@ TARGETS = {
         read=_read_settings,
         seeds=lambda: ["\n".join(SETTINGS).encode(), *(pair.encode() for pair in SETTINGS)],
         words=("nan", "inf", "1e999", "-1", "true", "=", "..", "gcbench.", "9" * 40),
+    ),
+    "sweep": Target(
+        read=_read_sweep,
+        seeds=lambda: [str(sweeps.__doc__).partition("::\n")[2].replace("\n    ", "\n").encode()],
+        words=("[[points]]", "[grid]", "[set]", "= [", "nan", "1979-05-27", "{}", "seed = ", ".a.b", "9" * 40),
     ),
 }
