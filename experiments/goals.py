@@ -215,7 +215,7 @@ def verdict(run: Run) -> str:
     said = []
     for machine in run.machines:
         every = [goal for goal in goals(run, machine) if goal.value]
-        missed = [f"{goal.what} ({_measured(goal)}, {_limit(goal)}; {_range(goal)})" for goal in every if not goal.met]
+        missed = [f"{goal.what} ({_limit(goal)}: {_ranged(goal)})" for goal in every if not goal.met]
         if every:
             met = f"{len(every) - len(missed)} of {len(every)} goals are met by their medians"
             said.append(f"On {machine}, {met}" + (f"; missed: {', '.join(missed)}." if missed else "."))
@@ -257,8 +257,8 @@ REPORT = Report(
     ),
     table=Lines(
         WHAT,
-        Column(head="goal", words=_limit),
-        Column(head="measured", words=_ranged),
+        Column(head="goal", words=_limit, number=lambda goal, _: goal.limit),
+        Column(head="measured", words=_ranged, number=lambda goal, _: goal.value.centre),
         Column(head="", words=lambda goal: "met" if goal.met else "missed"),
     ),
     remarks="Ratios are of medians.",
