@@ -261,8 +261,8 @@ REPORT = Report(
     ),
     table=Lines(
         WHAT,
-        Column(head="goal", words=_limit),
-        Column(head="measured", words=_ranged),
+        Column(head="goal", words=_limit, number=lambda goal, _: goal.limit),
+        Column(head="measured", words=_ranged, number=lambda goal, _: goal.value.centre),
         Column(head="", words=lambda goal: "met" if goal.met else "missed"),
     ),
     remarks="Ratios are of medians.",

@@ -9,12 +9,14 @@ from attrs import frozen
 
 from gcbarrier.report.units import NS, RATIO, Unit, format_number, format_ratio, unit_named
 from gcbarrier.results import (
+    LEVEL,
     Cell,
     Spread,
     Workload,
     all_cpu_ns_per_operation,
     cpu_ns_per_operation,
     geometric_mean,
+    over,
     relative,
     spread,
     workloads,
@@ -35,12 +37,20 @@ def _decimal(value: float, digits: int = 2) -> str:
 _SMALL = Unit("ratio", _decimal)
 """Ratios that may be very small, in a sentence."""
 
+_WIDTHS = {"interval": f"{100 * LEVEL:g} % interval", "range": "range", "samples": "samples"}
+"""What the ends of a spread are, by its kind."""
+
 
 def verdict(run: Run) -> str:
     """A line for each machine that measured something, with the machine's name where there are several."""
     said = [(machine, _of(run, machine)) for machine in run.machines]
     several = len(run.machines) > 1
-    return "\n".join(f"On {machine}, {words}" if several else words for machine, words in said if words)
+    return "\n".join(f"On {machine}, {words}" if several else _begun(words) for machine, words in said if words)
+
+
+def _begun(words: str) -> str:
+    # A name begins as it is written.
+    return f"The{words[3:]}" if words.startswith("the ") else words
 
 
 def _of(run: Run, machine: str) -> str:
@@ -70,9 +80,9 @@ class Ended:
         return base.medians("full") if base is not None and base is not self.cell else spread([])
 
     @property
-    def share(self) -> float:
-        """Of that bound; nan where there is none."""
-        return self.pause.centre / self.bound.centre if self.bound else float("nan")
+    def share(self) -> Spread:
+        """Of that bound; empty where there is none."""
+        return over(self.pause, self.bound)
 
 
 def _ended(work: Workload) -> Iterator[Ended]:
@@ -109,13 +119,13 @@ def _shortest(found: Sequence[Ended]) -> str:
     rivals = "" if len(by) == 1 else f", the shortest of {len(by)},"
     whose = f"{first.name}'s {first.kind}" if " " not in first.name else f"the {first.kind} of {first.name}"
     pause = f"{whose}{rivals} is {_spoken([one.pause for one in best], NS)}{where}"
-    bounds = [one for one in best if one.bound]
+    bounds = [one for one in best if one.share]
     beside = ""
     if bounds:
         base = bounds[0].work.baseline
         assert base is not None
         stopped = f"{base.config.collector}'s {_ends([one.bound.centre for one in bounds], NS)}"
-        beside = f", {_ends([one.share for one in bounds], _SMALL)} times {stopped}"
+        beside = f", {_times([one.share for one in bounds], _SMALL)} times {stopped}"
     return f"{pause}{beside}; {_bill(best)}."
 
 
@@ -137,12 +147,12 @@ def _bill(best: Sequence[Ended]) -> str:
     return "what its mutators pay was not measured"
 
 
-def _times(found: Sequence[Spread]) -> str:
+def _times(found: Sequence[Spread], unit: Unit = RATIO) -> str:
     there = [one for one in found if one]
     if len(there) > 1:
-        return _ends([one.centre for one in there], RATIO)
+        return _ends([one.centre for one in there], unit)
     (only,) = there
-    return f"{format_ratio(only.centre, 2)}{_between(only, RATIO, counted=False)}"
+    return f"{unit.words(only.centre, 2)}{_between(only, unit, counted=False)}"
 
 
 def _spoken(found: Sequence[Spread], unit: Unit) -> str:
@@ -157,10 +167,10 @@ def _differ(found: Sequence[Spread]) -> bool:
 
 
 def _between(value: Spread, unit: Unit, *, counted: bool = True) -> str:
-    """The range in brackets, and of how many."""
+    """The interval or the range in brackets, and of how many."""
     parts = []
-    if len(value.each) > 1:
-        parts.append(f"range {unit.words(value.low, 2)} \N{EN DASH} {unit.words(value.high, 2)}")
+    if value.low < value.high:
+        parts.append(f"{_WIDTHS[value.kind]} {unit.words(value.low, 2)} \N{EN DASH} {unit.words(value.high, 2)}")
     if counted:
         parts.append(_invocations(len(value.each)))
     return f" ({', '.join(parts)})" if parts else ""

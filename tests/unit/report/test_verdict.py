@@ -15,11 +15,24 @@ DIRTY = Config(heap="gcbench", barrier="soft-dirty", collector="mostly-concurren
 def test_the_shortest_is_said_with_its_range_beside_the_bound_and_with_its_bill() -> None:
     said = verdict(make_run(make_outcomes([NONE, ASYNC, DIRTY])))
     assert re.fullmatch(
-        r"uffd-wp-async's remark, the shortest of 2, is \d+ µs \(range \d+ µs . \d+ µs, 3 invocations\), 0\.\d+ times "
-        r"stop-the-world's \d+ ms; its mutators take 1\.\d+ \(range .*\) times as much processor time for an "
+        r"uffd-wp-async's remark, the shortest of 2, is \d+ µs \(range \d+ µs . \d+ µs, 3 invocations\), 0\.\d+ "
+        r"\(range 0.\d+ . 0.\d+\) times stop-the-world's \d+ ms; its mutators take 1\.\d+ \(range .*\) times as much processor time for an "
         r"operation, and with the collector's 1\.\d+ \(range .*\) times\.",
         said,
     )
+
+
+def test_what_the_brackets_are_is_said() -> None:
+    said = verdict(make_run(make_outcomes([NONE, ASYNC], invocations=6)))
+    assert re.search(r"remark is \d+ µs \(95 % interval \d+ µs . \d+ µs, 6 invocations\), ", said)
+    assert said.count("95 % interval") == 4
+    assert "range" not in said
+
+
+def test_a_barrier_under_two_collectors_is_said_with_its_collector() -> None:
+    other = evolve(ASYNC, collector="generational")
+    said = verdict(make_run(make_outcomes([NONE, ASYNC, other])))
+    assert re.match(r"The remark of uffd-wp-async under [\w-]+, the shortest of 2, is ", said)
 
 
 def test_several_workloads_are_said_from_end_to_end() -> None:
