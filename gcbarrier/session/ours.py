@@ -183,6 +183,8 @@ class _Session:
         totals = heap.totals()
         if lost := totals.pop("events_lost"):
             raise GcBarrierError(f"{lost} events did not fit into the ring between two cycles: pauses are missing")
+        # When the clock of all that is counted began; events have stamps by the same.
+        self._facts["started_ns"] = totals["built_ns"]
         for ours, theirs in _TOTALS.items():
             self._results[ours] = totals[theirs]
 

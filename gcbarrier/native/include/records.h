@@ -12,6 +12,7 @@ typedef struct gcb_program { /* a compiled mutator.c */
 typedef struct gcb_totals {
   uint64_t operations, cpu_ns, minor_faults, allocated_bytes, wall_ns, events_lost, live_bytes,
       metadata_bytes;
+  uint64_t built_ns; /* when the mutators began; 0: they have not */
 } gcb_totals;
 
 typedef struct gcb_verification {
