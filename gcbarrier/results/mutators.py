@@ -126,15 +126,14 @@ def _start_ns(outcome: Outcome, events: NDArray[Any] | None) -> int:
     """When the mutators began; of a run that does not tell, so that all that it does tell of is in it."""
     if "started_ns" in outcome.facts:
         return int(outcome.facts["started_ns"])
-    begins = [one.start_ns for one in (*outcome.pauses, *outcome.stalls, *outcome.cycles)]
-    ends = [
-        *(one.start_ns + one.pause_ns for one in outcome.pauses),
-        *(one.start_ns + one.stall_ns for one in outcome.stalls),
-        *(one.start_ns + one.duration_ns for one in outcome.cycles),
+    seen = [
+        *((one.start_ns, one.pause_ns) for one in outcome.pauses),
+        *((one.start_ns, one.stall_ns) for one in outcome.stalls),
+        *((one.start_ns, one.duration_ns) for one in outcome.cycles),
     ]
-    if not begins:
+    if not seen:
         return int(events["start_ns"].min()) if events is not None and len(events) else 0
-    return min(min(begins), max(ends) - outcome.wall_ns)
+    return min(min(start for start, _ in seen), max(start + took for start, took in seen) - outcome.wall_ns)
 
 
 class _Own:

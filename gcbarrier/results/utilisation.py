@@ -46,21 +46,20 @@ class Timeline:
 
     def mmu(self, windows_ns: ArrayLike) -> Floats:
         """The minimum utilisation over all windows of each length; a longer one than the run is the run."""
-        return np.array(
-            [1 - float((end - begin).max()) / length for length, _, begin, end in self._windows(windows_ns)]
-        )
+        found = [(end - begin).max() / length for length, _, begin, end in self._windows(windows_ns)]
+        return _shares(1 - np.array(found))
 
     def bmu(self, windows_ns: ArrayLike) -> Floats:
         """The minimum utilisation over all windows of each length or longer."""
-        return np.array([1 - _steepest(*each) for each in self._windows(windows_ns)])
+        return _shares(1 - np.array([_steepest(*each) for each in self._windows(windows_ns)]))
 
     def percentile(self, windows_ns: ArrayLike, q: float) -> Floats:
-        """The utilisation that ``q`` per cent of the windows of each length have at most; 0 is the MMU, 100 the best."""
+        """What ``q`` per cent of the windows of each length have at most: of 0 the MMU, of 100 the best window."""
         found = [
             _quantile(np.diff(at), 1 - (end - begin) / length, q / 100)
             for length, at, begin, end in self._windows(windows_ns)
         ]
-        return np.array(found)
+        return _shares(found)
 
     def _windows(self, windows_ns: ArrayLike) -> "list[tuple[float, Floats, Floats, Floats]]":
         """For each length: itself, where windows with an end on an edge begin, and what was lost at both their ends."""
@@ -93,6 +92,12 @@ def timeline(length_ns: float, begin_ns: ArrayLike, end_ns: ArrayLike, share: Ar
     return Timeline(edges_ns=edges, share=lost, lost_ns=total)
 
 
+def _shares(found: ArrayLike) -> Floats:
+    """Without what rounding has left beyond nothing and all."""
+    clipped: Floats = np.clip(np.asarray(found, np.float64), 0, 1)
+    return clipped
+
+
 def _summed(edges: Floats, begin: Floats, end: Floats, share: Floats) -> Floats:
     """The sum of the shares between each two edges."""
     steps = np.zeros(len(edges))
@@ -121,7 +126,7 @@ def _steepest(length: float, at: Floats, begin: Floats, end: Floats) -> float:
 
 
 def _quantile(lengths: Floats, values: Floats, q: float) -> float:
-    """Where a function that is linear in pieces of these ``lengths`` between ``values`` has ``q`` of its domain below."""
+    """What a function, linear in pieces of these ``lengths`` between ``values``, is at most on ``q`` of them."""
     if not lengths.size or not lengths.sum():
         return float(values[0])
     low, high = np.minimum(values[:-1], values[1:]), np.maximum(values[:-1], values[1:])
@@ -159,7 +164,8 @@ def worst(timelines: Sequence[Timeline], windows_ns: ArrayLike, q: float = 0.0, 
         one.bmu(windows_ns) if bounded else one.percentile(windows_ns, q) if q else one.mmu(windows_ns)
         for one in timelines
     ]
-    return np.min(each, axis=0)
+    least: Floats = np.min(each, axis=0)
+    return least
 
 
 __all__ = ["Timeline", "timeline", "window_lengths", "worst"]
