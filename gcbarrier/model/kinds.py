@@ -42,7 +42,7 @@ class Kind(IntEnum):
     """A mutator lingered at its safepoints, because the collector had asked for help [ns of it: all of the time from
     start to end, but where the ring of events was full and one event stands for several]."""
     FAULTS = 15
-    """A mutator's page faults between two looks at its count [faults]."""
+    """A mutator's page faults between two looks at its count [minor faults]."""
 
 
 PAUSE_KINDS = ("", "remark", "rearm", "full", "prototype", "snapshot", "fork", "flip", "minor")

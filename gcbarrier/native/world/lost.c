@@ -33,8 +33,7 @@ void gcb_record_held(gcb_world *world, gcb_thread *t) {
   note_faults(world, t, t->faults_held, t->arrived_ns);
 }
 
-/* The tenth and the twelfth field of a task's stat, minor and major faults; -1 where the thread does not
- * exist (any more). */
+/* The tenth field of a task's stat; -1 where the thread does not exist (any more). */
 static int64_t faults_of(gcb_thread *t) {
   char text[1024];
   enum { FIELDS_BETWEEN = 8 }; /* after the name, which may have anything in it, even a bracket */
@@ -48,12 +47,7 @@ static int64_t faults_of(gcb_thread *t) {
   const char *at = strrchr(text, ')');
   for (int field = 0; at && field < FIELDS_BETWEEN; field++)
     at = strchr(at + 1, ' ');
-  if (!at)
-    return -1;
-  char *end;
-  int64_t minor = strtoll(at + 1, &end, 10);
-  at = strchr(end + 1, ' '); /* over those of its children */
-  return at ? minor + strtoll(at + 1, NULL, 10) : minor;
+  return at ? strtoll(at + 1, NULL, 10) : -1;
 }
 
 /* Mutators run. Some microseconds for each of them, so not where the collector is in a hurry. */

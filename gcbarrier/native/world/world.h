@@ -46,7 +46,7 @@ typedef struct gcb_thread {
   bool waited_for; /* by the last stop: it ran when that was asked for */
   int status_fd;   /* /proc/self/task/TID/status */
   int stat_fd;     /* and stat */
-  /* Page faults of its whole life: when the last stop held it; and what the collector's thread has noted of
+  /* Minor faults of its whole life: when the last stop held it; and what the collector's thread has noted of
    * them so far, and when. */
   int64_t faults_held, faults_noted;
   uint64_t faults_noted_ns;
