@@ -21,7 +21,8 @@ static void record(gcb_world *world, gcb_thread *t, gcb_event_kind kind, uint64_
 }
 
 static void note_faults(gcb_world *world, gcb_thread *t, int64_t faults, uint64_t now_ns) {
-  if (faults > t->faults_noted)
+  /* What was before the first look is nobody's: the heap was built. */
+  if (t->faults_noted_ns && faults > t->faults_noted)
     record(world, t, GCB_EV_FAULTS, t->faults_noted_ns, now_ns, (uint64_t)(faults - t->faults_noted));
   t->faults_noted = faults;
   t->faults_noted_ns = now_ns;
