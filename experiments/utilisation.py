@@ -6,22 +6,13 @@ twice, by pauses only and by all that its mutators lost, beside the speed that w
 with no barrier and no collector at all where it only edits, and with the world stopped where it allocates.
 """
 
-from collections.abc import Callable, Sequence
-
 from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.model import Machine
-from gcbarrier.report import Column, Lines, Measure, Report, Utilisation
-from gcbarrier.report.panels.utilisation import WORKLOAD, relative_speed
-from gcbarrier.report.units import DASH, SHARE, format_ns, format_ratio
-from gcbarrier.results import Cell
-from gcbarrier.results.mutators import LOSSES, Lost, Watched, watched
-from gcbarrier.results.utilisation import worst
+from gcbarrier.report.anyrun import UTILISATION
 
 MIB = 1 << 20
 BARRIERS = ("uffd-wp-log", "uffd-wp-async", "mprotect", "cards")
 ONLY_REDIRECTS = {"move_share": 0.0, "replace_share": 0.0, "garbage_per_edit": 0.0}
-WINDOWS_NS = (1e6, 1e7, 1e8)
-"""Of the table."""
 
 
 def plan(*, machine: Machine, quick: bool) -> Plan:
@@ -47,42 +38,4 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
     return Plan(configs=(*edits, *requests), invocations=at(full=3, quick=1))
 
 
-def _mmu(window_ns: float, *, classic: bool) -> Measure:
-    def least(one: Lost) -> float:
-        timelines = (one.classic,) if classic else one.whole
-        return float(worst(timelines, window_ns)[0])
-
-    return Measure(
-        f"MMU {format_ns(window_ns)}, {'pauses' if classic else 'all'}", SHARE.linear, _of_each(least), digits=2
-    )
-
-
-def _of_each(number: Callable[[Lost], float]) -> Callable[[Watched], float | None]:
-    def median(cell: Watched) -> float | None:
-        found = sorted(number(one) for one in cell.lost)
-        return found[len(found) // 2] if found else None
-
-    return median
-
-
-def _lost_to(what: str) -> Measure:
-    return Measure(f"lost: {what}", SHARE.linear, _of_each(lambda one: one.share(what)), digits=2)
-
-
-def _speed(cell: Cell, found: Sequence[Cell]) -> str:
-    speed = relative_speed(cell, found)
-    return format_ratio(speed.centre) if speed else DASH
-
-
-REPORT = Report(
-    title="What mutators have of every window of time.",
-    figure=Utilisation(),
-    table=Lines(
-        *(_mmu(window, classic=classic) for window in WINDOWS_NS for classic in (True, False)),
-        *(_lost_to(what) for what in LOSSES),
-        Column(head="speed / none", among=_speed),
-        per=WORKLOAD,
-    ),
-    cells=watched,
-)
-figures, table = REPORT.figures, REPORT.table
+figures, table = UTILISATION.figures, UTILISATION.table

@@ -1,7 +1,7 @@
 """A run as its experiment shows it: figures into files, numbers onto the terminal."""
 
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 from rich.text import Text
 
@@ -13,15 +13,18 @@ from gcbarrier.results.lost import losses
 from gcbarrier.results.run import Run
 
 
-def present(run: Run, directory: Path) -> None:
+def present(run: Run, directory: Path, figure: str = "") -> None:
     """Draw the figures of ``run`` into ``directory``, print its numbers, and name what was written.
 
+    ``figure`` is the name of one that there is of any run (:mod:`gcbarrier.report.anyrun`), in place of its
+    experiment's own.
     Raises GcBarrierError where the experiment's script is gone or incomplete, or the figures can't be written.
     """
-    script = _script(run)
+    script = _script(run) if not figure else _of_any_run(run, figure)
     # Both before anything is written: a script that fails leaves all as it was.
     with waiting("drawing"), discovery.blamed("experiments", run.experiment):
         figures, table = script.figures(run), script.table(run)
+        figures = {f"{name}-{figure}" if figure else name: each for name, each in figures.items()}
         written = report.save(figures, directory) if figures else ()
     report.show(table)
     for more in (report.verification_table(run), report.counted_table(run), report.left_out_lines(run)):
@@ -35,7 +38,13 @@ def present(run: Run, directory: Path) -> None:
         print(path)
 
 
-def _script(united: Run) -> ModuleType:
+def _of_any_run(run: Run, figure: str) -> Any:
+    from gcbarrier.report.anyrun import figure_of
+
+    return figure_of(run, figure)
+
+
+def _script(united: Run) -> Any:
     """The experiment's script, which knows what its figures are; raises GcBarrierError where it is gone."""
     name = united.experiment
     known = discovery.names("experiments")

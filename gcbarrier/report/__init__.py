@@ -45,8 +45,9 @@ A unit (``NS``, ``PER_S``, ``COUNT``, ``BYTES``, ``RATIO``, ``PERCENT``, ``SHARE
 ``COUNT.log``) decides an axis' scale and ticks, and how a table writes it.
 
 Panels, of which a figure has one, several side by side, or rows of these (``[[...], [...]]``): :class:`Curves` against
-an axis, :class:`Rows` of marks, :class:`Tails` of whole distributions, a :class:`Grid` of verdicts; or any function of
-axes and cells, as it is or with the room it wants (:class:`Drawn`). ``per`` gives each value of an axis its own.
+an axis, :class:`Rows` of marks, :class:`Tails` of whole distributions, :class:`Latency` by percentile, a :class:`Grid`
+of verdicts; or any function of axes and cells, as it is or with the room it wants (:class:`Drawn`). ``per`` gives each
+value of an axis its own.
 :class:`Comparison` is a whole figure: pauses, their phases and their bill, a row for each workload. So is
 :class:`Utilisation`, of cells with what their mutators lost (``Report(cells=watched)``).
 
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from gcbarrier.report.panels import Drawn
     from gcbarrier.report.panels.curves import Curves
     from gcbarrier.report.panels.grid import Grid
+    from gcbarrier.report.panels.latency import Latency
     from gcbarrier.report.panels.rows import Rows
     from gcbarrier.report.panels.tails import Tails
     from gcbarrier.report.panels.utilisation import Utilisation
@@ -107,6 +109,7 @@ _DRAWING = {
     "Curves": "panels.curves",
     "Drawn": "panels",
     "Grid": "panels.grid",
+    "Latency": "panels.latency",
     "Report": "report",
     "Rows": "panels.rows",
     "Tails": "panels.tails",
@@ -139,6 +142,7 @@ __all__ = [
     "Drawn",
     "Flag",
     "Grid",
+    "Latency",
     "Lines",
     "Look",
     "Measure",

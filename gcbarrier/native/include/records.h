@@ -33,6 +33,12 @@ typedef struct gcb_generation {
   uint64_t granules, objects, references;
 } gcb_generation;
 
+/* An operation of a mutator, after the one before it: what it slept of its own will, then how long it took.
+ */
+typedef struct gcb_stamp {
+  uint32_t gap_ns, took_ns;
+} gcb_stamp;
+
 typedef struct gcb_slow_operation {
   uint64_t start_ns, end_ns, took_ns; /* took: without what it slept of its own will */
   uint32_t mutator, phase;

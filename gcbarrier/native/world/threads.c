@@ -193,7 +193,7 @@ int gcb_world_admit(gcb_world *world, uint32_t mutators, uint64_t seed, const ui
     m->roots = calloc(HANDLES, sizeof *m->roots);
     if (!m->roots)
       return gcb_set_error("no memory for the handles of %u mutators", mutators);
-    if (world->timed && gcb_timing_new(m))
+    if (world->timed && gcb_timing_new(m, mutators))
       return -1;
   }
   return 0;
@@ -251,7 +251,7 @@ int gcb_world_open(gcb_world *world, const gcb_hooks *hooks) {
 void gcb_world_close(gcb_world *world) {
   for (uint32_t i = 0; i < world->thread_count; i++) {
     free((void *)world->threads[i].m.roots);
-    free(world->threads[i].m.timing);
+    gcb_timing_free(&world->threads[i].m);
     if (world->threads[i].status_fd >= 0)
       close(world->threads[i].status_fd);
     if (world->threads[i].stat_fd >= 0)

@@ -198,12 +198,15 @@ void gcb_service_abandon_locked(gcb_world *world);
 size_t gcb_service_take_events(gcb_world *world, gcb_event *taken, size_t capacity);
 
 /* times.c */
-int gcb_timing_new(gcb_mutator *m);
+int gcb_timing_new(gcb_mutator *m, uint32_t mutators);
+void gcb_timing_free(gcb_mutator *m);
 size_t gcb_time_bucket(uint64_t ns);
 size_t gcb_time_buckets(void);
 size_t gcb_time_phases(void);
 double gcb_timing_cost_ns(void);
 void gcb_world_operation_times(const gcb_world *world, uint64_t *counts);
+/* See gcb_get_stamps(). */
+size_t gcb_world_stamps(const gcb_world *world, uint32_t mutator, uint64_t *first_ns, gcb_stamp *stamps);
 size_t gcb_world_slow_operations(const gcb_world *world, gcb_slow_operation *slow, size_t capacity);
 
 #endif
