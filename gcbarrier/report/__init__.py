@@ -45,11 +45,11 @@ A unit (``NS``, ``PER_S``, ``COUNT``, ``BYTES``, ``RATIO``, ``PERCENT``, ``SHARE
 ``COUNT.log``) decides an axis' scale and ticks, and how a table writes it.
 
 Panels, of which a figure has one, several side by side, or rows of these (``[[...], [...]]``): :class:`Curves` against
-an axis, :class:`Rows` of marks, :class:`Tails` of whole distributions, :class:`Latency` by percentile, a :class:`Grid`
-of verdicts; or any function of axes and cells, as it is or with the room it wants (:class:`Drawn`). ``per`` gives each
-value of an axis its own.
-:class:`Comparison` is a whole figure: pauses, their phases and their bill, a row for each workload. So is
-:class:`Utilisation`, of cells with what their mutators lost (``Report(cells=watched)``).
+an axis, :class:`Rows` of marks, :class:`Tails` of whole distributions, a :class:`Grid` of verdicts; or any function of
+axes and cells, as it is or with the room it wants (:class:`Drawn`). ``per`` gives each value of an axis its own.
+:class:`Comparison` is a whole figure: pauses, their phases and their bill, a row for each workload. So are
+:class:`Utilisation`, of cells with what their mutators lost (``Report(cells=watched)``), and :class:`Latency`, of cells
+whose operations were timed (``Report(cells=served)``); :mod:`gcbarrier.report.anyrun` has both for any run.
 
 Tables: :class:`Lines`, one for each cell; :class:`Across`, one name by another; :class:`Pauses`, the comparison's
 numbers; or any function of the machine's name and the cells.

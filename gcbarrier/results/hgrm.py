@@ -52,7 +52,7 @@ def _levels(total: int) -> Iterator[float]:
     while total and left * total >= 1:
         yield 1 - left
         # Of the half that it is in: the steps are as long until it is over.
-        half = 2.0 ** np.floor(np.log2(left) + 1e-9)
+        half = 2.0 ** np.ceil(np.log2(left) - 1e-9)
         left -= float(half) / (2 * _TICKS)
 
 

@@ -75,7 +75,8 @@ def arrivals(start_ns: ArrayLike, window_ns: float) -> NDArray[np.float64]:
         np.concatenate([start, np.maximum(start - half, start[0]), np.minimum(start + half, start[-1])])
     )
     smooth = (integral(moments + half) - integral(moments - half)) / window_ns
-    return np.interp(numbers, np.maximum.accumulate(smooth), moments)
+    came: NDArray[np.float64] = np.interp(numbers, np.maximum.accumulate(smooth), moments)
+    return came
 
 
 def kept(run: Run, index: int) -> Kept | None:

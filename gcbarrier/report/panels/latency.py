@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
 
 from gcbarrier.report.axes import placed, scale
 from gcbarrier.report.distribution import say_empty
-from gcbarrier.report.panels import Room, Split, View, series_keys
+from gcbarrier.report.panels import Room, View, series_keys
+from gcbarrier.report.panels.utilisation import WORKLOAD
+from gcbarrier.report.sheets import Sheet
 from gcbarrier.report.style import INK, TITLE
 from gcbarrier.report.units import NS, format_ns, format_number
 from gcbarrier.results.latency import Served
@@ -21,36 +24,47 @@ _PER_DECADE = 24
 
 @frozen(kw_only=True)
 class Latency:
-    """A panel for each window that arrivals are smoothed over, 0 for the simple latency, infinity for the whole run.
+    """A whole figure, a row for each workload, and in it a panel for each window that arrivals are smoothed over.
 
-    Cells are :class:`gcbarrier.results.latency.Served`. Curves are medians over the invocations, bands reach from the
-    least to the greatest; they end where one invocation has a single operation beyond.
+    A window of 0 is the simple latency, an infinite one the whole run. Cells are
+    :class:`gcbarrier.results.latency.Served`. Curves are medians over the invocations, bands reach from the least to
+    the greatest; they end where one invocation has a single operation beyond.
     """
 
     windows_ns: Sequence[float] = (0.0, 1e7, inf)
-    per: Split | None = None
-    """Panels of their own for each value of it."""
-    width: float = 3.3
-    tall: float = 3.2
 
-    def rooms(self, view: View) -> Sequence[Room]:
-        count = len(self.windows_ns) * len(self._groups(view))
-        return [Room(width=self.width, left=0.3 if at else 0.75, right=0.1) for at in range(count)]
+    def figure(self, view: View, title: str, remarks: Sequence[str]) -> Figure:
+        groups = WORKLOAD.groups(view.cells)
+        rows = [
+            [_Row(cells=cells, heading=name if len(groups) > 1 else "", windows_ns=self.windows_ns)]
+            for name, cells in groups
+        ]
+        return Sheet(rows).figure(view, title, remarks)
+
+
+@frozen(kw_only=True)
+class _Row:
+    cells: Sequence[Served]
+    heading: str
+    windows_ns: Sequence[float]
+
+    def rooms(self, view: View) -> Sequence[Room]:  # noqa: ARG002
+        return [Room(width=3.3, left=0.3 if at else 0.75, right=0.1) for at in range(len(self.windows_ns))]
 
     def height(self, view: View) -> float:  # noqa: ARG002
-        return self.tall
+        return 3.0
 
     def draw(self, panels: Sequence[Axes], view: View) -> None:
-        parts = [(group, cells, window) for group, cells in self._groups(view) for window in self.windows_ns]
         seen: list[float] = []
-        for axes, (group, cells, window) in zip(panels, parts, strict=True):
-            axes.set_label(f"{title(window)} {group}".strip())
-            axes.set_title(f"{group}\n{title(window)}".strip(), loc="left", color=INK, fontsize=TITLE)
-            seen += self._draw(axes, cells, view, window)
-        most = max((_operations(cell) for _, cells, _ in parts for cell in cells), default=0)
+        for at, (axes, window) in enumerate(zip(panels, self.windows_ns, strict=True)):
+            axes.set_label(f"{title(window)} {self.heading}".strip())
+            heading = f"{self.heading}\n{title(window)}" if self.heading and not at else title(window)
+            axes.set_title(heading, loc="left", color=INK, fontsize=TITLE)
+            seen += self._draw(axes, self.cells, view, window)
+        most = max((_operations(cell) for cell in self.cells), default=0)
         for at, axes in enumerate(panels):
             if not axes.lines:
-                say_empty(axes, "nothing recorded")
+                say_empty(axes, "not recorded")
                 continue
             percentile_axis(axes, most)
             # One scale, which is named once.
@@ -60,7 +74,7 @@ class Latency:
                 axes.tick_params(labelleft=False)
 
     def handles(self, view: View) -> Sequence[Any]:
-        return series_keys(view, joined=True)
+        return series_keys(view)
 
     def captions(self, view: View) -> Sequence[str]:
         said = [
@@ -68,15 +82,12 @@ class Latency:
             "window around it, or over the whole run, where it began later than that; so what queues behind a pause "
             "counts. Curves: medians over the invocations; bands: from the least to the greatest."
         ]
-        lacking = [view.name(cell) for cell in view.cells if any(own is None for own in cell.operations)]
+        lacking = [view.name(cell) for cell in self.cells if any(own is None for own in cell.operations)]
         if lacking:
             names = ", ".join(dict.fromkeys(lacking))
-            said.append(f"Too many operations to keep each, and so no metered latency: {names}.")
+            where = f" of {self.heading}" if self.heading else ""
+            said.append(f"No metered latency where not each operation was kept, as of too many: {names}{where}.")
         return said
-
-    def _groups(self, view: View) -> list[tuple[str, list[Any]]]:
-        groups = self.per.groups(view.cells) if self.per is not None else []
-        return groups or [("", list(view.cells))]
 
     def _draw(self, axes: Axes, cells: Sequence[Served], view: View, window_ns: float) -> list[float]:
         seen: list[float] = []
