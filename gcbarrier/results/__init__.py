@@ -3,8 +3,8 @@
 ``run`` reads a run and ``writer`` writes it, into the folder that ``reserve`` has reserved; what rows it has of what is
 in ``tables``, and what of its plan is missing, ``lost`` tells. Of ``pauses``, ``cells``, ``operations``, ``points``,
 ``cost`` and ``spread`` figures and tables are made; of raw events what mutators lost (``mutators``) and their
-``utilisation``, operations' ``latency`` (as files: ``hgrm``), and a ``trace``. May import ``machines.cache`` and the records; figures are next
-door in ``report``.
+``utilisation``, operations' ``latency`` (as files: ``hgrm``), and a ``trace``. May import ``machines.cache`` and the
+records; figures are next door in ``report``.
 
 ::
 

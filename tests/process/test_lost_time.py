@@ -92,6 +92,15 @@ def test_a_mutator_is_held_within_the_pause_and_once(seen: tuple[Outcome, NDArra
     assert int(outcome.facts["started_ns"]) <= min(one.start_ns for one in outcome.pauses)
 
 
+def test_who_runs_when_the_world_stops_is_held() -> None:
+    outcome, events = taken("none", "stop-the-world")
+    held = events[events["kind"] == Kind.HELD]
+    assert len(outcome.pauses) > 2
+    assert set(held["thread"].tolist()) == {1, 2}
+    # All of the marking is in the pause, and so it is in what they lost.
+    assert lost_time(outcome, events).share("stopped") > 0
+
+
 def test_faults_are_counted_by_mutator_from_look_to_look(seen: tuple[Outcome, NDArray[Any]]) -> None:
     outcome, events = seen
     faults = events[events["kind"] == Kind.FAULTS]
