@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 from rich.text import Text
 
@@ -14,15 +14,18 @@ from gcbarrier.results.lost import losses
 from gcbarrier.results.run import Run
 
 
-def present(run: Run, directory: Path) -> None:
+def present(run: Run, directory: Path, figure: str = "") -> None:
     """Draw the figures of ``run`` into ``directory``, print its numbers, and name what was written.
 
+    ``figure`` is the name of one that there is of any run (:mod:`gcbarrier.report.anyrun`), in place of its
+    experiment's own.
     Raises GcBarrierError where the experiment's script is gone or incomplete, or the figures can't be written.
     """
-    script = script_of(run)
+    script = script_of(run) if not figure else _of_any_run(run, figure)
     # Both before anything is written: a script that fails leaves all as it was.
     with waiting("drawing"), discovery.blamed("experiments", run.experiment):
         figures, table = script.figures(run), script.table(run)
+        figures = {f"{name}-{figure}" if figure else name: each for name, each in figures.items()}
         written = report.save(figures, directory) if figures else ()
     report.show(table)
     for more in (report.verification_table(run), report.counted_table(run), report.left_out_lines(run)):
@@ -47,7 +50,13 @@ def reached(run: Run) -> Iterator[str]:
                 yield str(told["words"])
 
 
-def script_of(united: Run) -> ModuleType:
+def _of_any_run(run: Run, figure: str) -> Any:
+    from gcbarrier.report.anyrun import figure_of
+
+    return figure_of(run, figure)
+
+
+def script_of(united: Run) -> Any:
     """The experiment's script, which knows what its figures are; raises GcBarrierError where it is gone."""
     name = united.experiment
     known = discovery.names("experiments")

@@ -21,6 +21,12 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         help="a run directory; several of one experiment share its figures, one machine a figure",
     )
     parser.add_argument(
+        "--figure",
+        choices=("latency", "utilisation"),
+        default="",
+        help="draw this, which there is of any run, in place of the experiment's own figures",
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where the figures go; default: RUN/figures, needed for several runs"
     )
 
@@ -32,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out is None and len(directories) > 1:
         raise GcBarrierError(f"figures of {len(directories)} runs belong to none of them: name a folder with --out")
     united = unite([load(directory) for directory in directories])
-    present(united, args.out or directories[0] / "figures")
+    present(united, args.out or directories[0] / "figures", args.figure)
     return 0
 
 

@@ -5,13 +5,13 @@ inside a pause is not the collector's: it is left out of the pause's length.
 """
 
 from collections.abc import Mapping
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gcbarrier.model import Cycle, Pause, Stall
+from gcbarrier.model.kinds import FELL_BACK, PAUSE_KINDS, PREEMPTED, Kind
 
 EVENT = np.dtype(
     [
@@ -26,45 +26,6 @@ EVENT = np.dtype(
     ]
 )
 """``gcb_event`` in ``native/include/event.h``. ``thread`` is 0 for the collector's, ``k`` for mutator ``k - 1``."""
-
-PREEMPTED = 1
-"""Flag of a pause: a thread that took part was involuntarily descheduled around it: the collector's in it, a mutator
-that was waited for from the last round on, or any that was held, until it ran again."""
-FELL_BACK = 2
-"""Flag of a collect: the barrier did it in another, slower way than its own."""
-
-
-class Kind(IntEnum):
-    """``gcb_event_kind``; what ``value`` counts is in brackets."""
-
-    PAUSE = 1
-    """A stop of the world as a whole [its place in PAUSE_KINDS]."""
-    TTSP = 2
-    """From the request to the last mutator at rest [mutators waited for]."""
-    ROOTS = 3
-    """[roots]"""
-    COLLECT = 4
-    """[granules reported]"""
-    RESCAN = 5
-    """[objects looked at]"""
-    MARK = 6
-    """[objects visited]"""
-    RESUME = 7
-    """To the moment the last mutator ran again."""
-    ARM = 8
-    """[granules; pages, where a fork arms]"""
-    SWEEP = 9
-    """[blocks freed]"""
-    STALL = 10
-    """A mutator waited for memory [bytes asked for]."""
-    ORACLE = 11
-    """[objects checked]"""
-    CYCLE = 12
-    """The end of a cycle [live bytes]."""
-
-
-PAUSE_KINDS = ("", "remark", "rearm", "full", "prototype", "snapshot", "fork", "flip", "minor")
-"""``gcb_pause_kind``."""
 
 _PAUSE_PHASES = (Kind.TTSP, Kind.ROOTS, Kind.COLLECT, Kind.RESCAN, Kind.MARK, Kind.RESUME)
 
@@ -139,3 +100,6 @@ def cycles(events: NDArray[Any], causes: Mapping[int, str]) -> tuple[Cycle, ...]
 def _duration(events: NDArray[Any], kind: Kind) -> int:
     own = events[events["kind"] == kind]
     return int((own["end_ns"] - own["start_ns"]).sum())
+
+
+__all__ = ["EVENT", "FELL_BACK", "PAUSE_KINDS", "PREEMPTED", "Kind", "cycles", "pauses", "stalls"]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gcbarrier.core.events import EVENT
 from gcbarrier.core.prototype import Memory, Prototype
 from gcbarrier.core.sticky import Sticky
-from gcbarrier.core.times import SLOW, SLOW_AT_MOST
+from gcbarrier.core.times import FIRST, SLOW, SLOW_AT_MOST, STAMP
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Barrier, Note, Number
 
@@ -187,6 +187,23 @@ class Heap(Sticky):
         slow = np.empty(SLOW_AT_MOST * self._mutators, SLOW)
         buffer = self._ffi.from_buffer("gcb_slow_operation[]", slow)
         return slow[: self._lib.gcb_get_slow_operations(self._space, buffer, len(slow))]
+
+    def stamps(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """When each operation began and how long it took, of dtypes :data:`gcbarrier.core.times.FIRST` and ``STAMP``.
+
+        Empty where a mutator has done more than there is room for; after :meth:`join`.
+        """
+        first_ns = self._ffi.new("uint64_t *")
+        counts = [self._lib.gcb_get_stamps(self._space, m, first_ns, self._ffi.NULL) for m in range(self._mutators)]
+        if not all(counts):
+            return np.empty(0, FIRST), np.empty(0, STAMP)
+        firsts, stamps, at = np.empty(self._mutators, FIRST), np.empty(sum(counts), STAMP), 0
+        for mutator, count in enumerate(counts):
+            room = self._ffi.from_buffer("gcb_stamp[]", stamps[at : at + count])
+            self._lib.gcb_get_stamps(self._space, mutator, first_ns, room)
+            firsts[mutator] = (first_ns[0], count)
+            at += count
+        return firsts, stamps
 
     @property
     def timing_cost_ns(self) -> float:

@@ -26,6 +26,11 @@ SLOW = np.dtype(
 SLOW_AT_MOST = 256
 """Of each mutator."""
 
+STAMP = np.dtype([("gap_ns", "<u4"), ("took_ns", "<u4")])
+"""``gcb_stamp`` in ``native/include/records.h``: one operation after the other, of one mutator after the other."""
+FIRST = np.dtype([("first_ns", "<u8"), ("count", "<u8")])
+"""Of each mutator: where its first operation began, and how many of the stamps are its own."""
+
 _FINE_SHIFT = 6
 
 
@@ -72,4 +77,4 @@ def slow_operations(slow: NDArray[Any], events: NDArray[Any]) -> tuple[SlowOpera
     return tuple(found)
 
 
-__all__ = ["SLOW", "SLOW_AT_MOST", "bucket_bounds", "histograms", "slow_operations"]
+__all__ = ["FIRST", "SLOW", "SLOW_AT_MOST", "STAMP", "bucket_bounds", "histograms", "slow_operations"]

@@ -55,6 +55,10 @@ void gcb_get_operation_times(gcb_space *space, uint64_t *counts) {
   gcb_world_operation_times(&space->world, counts);
 }
 
+size_t gcb_get_stamps(gcb_space *space, uint32_t mutator, uint64_t *first_ns, gcb_stamp *stamps) {
+  return gcb_world_stamps(&space->world, mutator, first_ns, stamps);
+}
+
 size_t gcb_get_slow_operations(gcb_space *space, gcb_slow_operation *slow, size_t capacity) {
   return gcb_world_slow_operations(&space->world, slow, capacity);
 }

@@ -62,6 +62,9 @@ size_t gcb_time_buckets(void);
 size_t gcb_time_bucket(uint64_t ns);
 /* The slowest operations of each mutator, in no order; how many. Without sleep of its own will. */
 size_t gcb_get_slow_operations(gcb_space *space, gcb_slow_operation *slow, size_t capacity);
+/* All of one mutator's, and where its first operation began; how many. Null: only that. 0: not all were kept.
+ */
+size_t gcb_get_stamps(gcb_space *space, uint32_t mutator, uint64_t *first_ns, gcb_stamp *stamps);
 /* Nanoseconds that timing adds to each operation: the median of some thousand. */
 double gcb_timing_cost_ns(void);
 /* By all mutators since the start; at any time. */

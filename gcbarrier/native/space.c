@@ -178,6 +178,7 @@ size_t gcb_metadata_bytes(const gcb_space *space) {
 void gcb_get_totals(gcb_space *space, gcb_totals *totals) {
   const gcb_world *world = &space->world;
   *totals = (gcb_totals){.wall_ns = world->built ? world->ended_ns - world->built_ns : 0,
+                         .built_ns = world->built_ns,
                          .events_lost = world->events.lost,
                          .live_bytes = space->blocks.live_bytes,
                          .metadata_bytes = gcb_metadata_bytes(space),

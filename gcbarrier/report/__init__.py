@@ -47,7 +47,9 @@ A unit (``NS``, ``PER_S``, ``COUNT``, ``BYTES``, ``RATIO``, ``PERCENT``, ``SHARE
 Panels, of which a figure has one, several side by side, or rows of these (``[[...], [...]]``): :class:`Curves` against
 an axis, :class:`Rows` of marks, :class:`Tails` of whole distributions, a :class:`Grid` of verdicts; or any function of
 axes and cells, as it is or with the room it wants (:class:`Drawn`). ``per`` gives each value of an axis its own.
-:class:`Comparison` is a whole figure: pauses, their phases and their bill, a row for each workload.
+:class:`Comparison` is a whole figure: pauses, their phases and their bill, a row for each workload. So are
+:class:`Utilisation`, of cells with what their mutators lost (``Report(cells=watched)``), and :class:`Latency`, of cells
+whose operations were timed (``Report(cells=served)``); :mod:`gcbarrier.report.anyrun` has both for any run.
 
 Tables: :class:`Lines`, one for each cell; :class:`Across`, one name by another; :class:`Pauses`, the comparison's
 numbers; or any function of the machine's name and the cells.
@@ -84,8 +86,10 @@ if TYPE_CHECKING:
     from gcbarrier.report.panels import Drawn
     from gcbarrier.report.panels.curves import Curves
     from gcbarrier.report.panels.grid import Grid
+    from gcbarrier.report.panels.latency import Latency
     from gcbarrier.report.panels.rows import Rows
     from gcbarrier.report.panels.tails import Tails
+    from gcbarrier.report.panels.utilisation import Utilisation
     from gcbarrier.report.report import Report
 
 # Before matplotlib is imported: where it can't write to its own folder it warns, and takes longer each time.
@@ -106,9 +110,11 @@ _DRAWING = {
     "Curves": "panels.curves",
     "Drawn": "panels",
     "Grid": "panels.grid",
+    "Latency": "panels.latency",
     "Report": "report",
     "Rows": "panels.rows",
     "Tails": "panels.tails",
+    "Utilisation": "panels.utilisation",
     "save": "files",
 }
 
@@ -137,6 +143,7 @@ __all__ = [
     "Drawn",
     "Flag",
     "Grid",
+    "Latency",
     "Lines",
     "Look",
     "Measure",
@@ -146,6 +153,7 @@ __all__ = [
     "Rows",
     "Tails",
     "Unit",
+    "Utilisation",
     "agreement",
     "counted_table",
     "left_out_lines",

@@ -5,8 +5,9 @@ in ``tables``, and what of its plan is missing, ``lost`` tells. Of ``pauses``, `
 ``cost``, ``spread`` and ``intervals`` figures and tables are made. ``summary`` is a run in few numbers, those of
 ``quantities``, and ``summarizing`` makes it; ``compared`` lays two of these beside each other: ``matched`` says what
 belongs together, ``judging`` and ``permuted`` whether it could be chance, ``differing`` what the runs differ in. May
-import ``plugins``, ``machines.cache`` and the records; figures are next door in ``report``. ``flat`` and ``pyperf`` are
-for other programs.
+import ``plugins``, ``machines.cache`` and the records; figures are next door in ``report``. Of raw events
+there are what mutators lost (``mutators``), their ``utilisation``, and a ``trace``; of operations their ``latency`` (as
+files: ``hgrm``). ``flat`` and ``pyperf`` are for other programs.
 
 ::
 

@@ -60,6 +60,7 @@ def histogram(outcomes: Iterable[Outcome], phases: Iterable[str] | None = None) 
 _CAUSES: tuple[tuple[str, Callable[[SlowOperation], bool]], ...] = (
     ("wait for memory", lambda one: "stall" in one.during),
     ("pause", lambda one: "pause" in one.during),
+    ("held up to help", lambda one: "help" in one.during),
     ("descheduled", lambda one: one.preempted),
     ("waited in the kernel while arming", lambda one: one.blocked and "arm" in one.during),
     ("waited in the kernel while collecting", lambda one: one.blocked and "collect" in one.during),

@@ -4,7 +4,8 @@
 
     manifest.json    what was run, where and with what
     outcomes.jsonl   one Outcome record a line
-    events/<n>.npy   the raw events of the n-th outcome, as the invocation recorded them
+    events/<n>.npy   the raw events of the n-th outcome, as the invocation recorded them; where its operations were
+                     timed their stamps follow in the same file (:mod:`gcbarrier.results.latency`)
     pauses.csv       a row per pause, for any other tool
     findings.jsonl   one Finding record a line, where the plan had probes
     measurements.csv a row per reading of these

@@ -137,6 +137,7 @@ class _Foreign:
         totals = heap.totals()
         if lost := totals["events_lost"]:
             raise GcBarrierError(f"{lost} events did not fit into the ring: pauses are missing; choose a shorter run")
+        self._facts["started_ns"] = totals["built_ns"]
         self._results |= {
             "wall_ns": totals["wall_ns"],
             "operations": totals["operations"],

@@ -110,6 +110,7 @@ class _Session:
         self._built_cpu_ns = 0
         self._collector_cpu_ns = 0
         self._slow = np.empty(0, times.SLOW)
+        self._stamps: tuple[NDArray[Any], ...] = ()
 
     def run(self) -> None:
         job, config = self._job, self._config
@@ -180,9 +181,12 @@ class _Session:
         if config.timed:
             self._results["operation_times"] = times.histograms(heap.operation_times())
             self._slow = heap.slow_operations()
+            self._stamps = heap.stamps()
         totals = heap.totals()
         if lost := totals.pop("events_lost"):
             raise GcBarrierError(f"{lost} events did not fit into the ring between two cycles: pauses are missing")
+        # When the clock of all that is counted began; events have stamps by the same.
+        self._facts["started_ns"] = totals["built_ns"]
         for ours, theirs in _TOTALS.items():
             self._results[ours] = totals[theirs]
 
@@ -271,12 +275,14 @@ class _Session:
             facts=self._facts,
             **self._results,
         )
-        return _packed(outcome, everything)
+        return _packed(outcome, everything, *self._stamps)
 
 
-def _packed(outcome: Outcome, everything: NDArray[Any]) -> Measured:
+def _packed(outcome: Outcome, *arrays: NDArray[Any]) -> Measured:
+    """The events first; what else there is follows in the same file, as :mod:`numpy` allows."""
     buffer = io.BytesIO()
-    np.save(buffer, everything)
+    for array in arrays:
+        np.save(buffer, array)
     return Measured(record=outcome, events=buffer.getvalue())
 
 

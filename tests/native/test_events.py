@@ -1,15 +1,29 @@
 """Events that the core records, and what Python makes of them."""
 
 import os
+import re
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 
+from places import CHECKOUT
+
 from gcbarrier.core import build
-from gcbarrier.core.events import PREEMPTED, Kind
+from gcbarrier.core.events import PAUSE_KINDS, PREEMPTED, Kind
 from gcbarrier.core.heap import Heap
+
+EVENT_H = (CHECKOUT / "gcbarrier/native/include/event.h").read_text()
+
+
+def test_python_and_c_call_events_and_pauses_alike() -> None:
+    body = EVENT_H.partition("enum gcb_event_kind {")[2].partition("}")[0]
+    names = re.findall(r"^  GCB_EV_(\w+)", body, re.MULTILINE)
+    assert [kind.name for kind in Kind] == names
+    assert [kind.value for kind in Kind] == list(range(1, len(names) + 1))
+    body = EVENT_H.partition("enum gcb_pause_kind {")[2].partition("}")[0]
+    assert ["", *(name.lower() for name in re.findall(r"GCB_PAUSE_(\w+)", body))] == list(PAUSE_KINDS)
 
 
 def test_what_was_descheduled_before_a_stop_is_not_held_against_it(needs: Callable[..., None]) -> None:

@@ -26,6 +26,10 @@ void gcb_events_add(gcb_events *events, gcb_event event) {
     events->ring[at] = event;
 }
 
+bool gcb_events_have_room(const gcb_events *events) {
+  return atomic_load_explicit(&events->next, memory_order_relaxed) < events->capacity / 2; /* a hint */
+}
+
 void gcb_record(gcb_events *events, gcb_event_kind kind, uint64_t start_ns, uint64_t value) {
   gcb_events_add(events, (gcb_event){.start_ns = start_ns,
                                      .end_ns = gcb_now_ns(),

@@ -6,6 +6,7 @@
 
 #include "include/event.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct gcb_events {
@@ -21,6 +22,8 @@ typedef struct gcb_events {
 int gcb_events_open(gcb_events *events, size_t capacity);
 void gcb_events_close(gcb_events *events);
 void gcb_events_add(gcb_events *events, gcb_event event);
+bool gcb_events_have_room(
+    const gcb_events *events); /* for what can be left out: half of it is not for that */
 /* By the collector's thread: something that ends now. */
 void gcb_record(gcb_events *events, gcb_event_kind kind, uint64_t start_ns, uint64_t value);
 /* Moves events out, oldest first; how many. Nobody may be recording. */

@@ -59,13 +59,15 @@ static void allocate_black(gcb_cycle *cycle) {
 /* black: what is allocated from now on lives through this cycle. */
 int gcb_cycle_arm(gcb_cycle *cycle, bool black) {
   gcb_watch *watch = cycle->watch;
-  uint64_t start_ns = gcb_now_ns();
   if (in_cycle(cycle))
     return -1;
   if (!watch->ops || !watch->ops->tracks)
     return gcb_set_error("the barrier does not track writes, so marking needs a stopped world");
   if (watch->armed)
     return gcb_set_error("the barrier is armed already; arming again would forget what was written since");
+  if (cycle->world->stop_depth == 0) /* those that are held tell by themselves */
+    gcb_world_note_faults(cycle->world);
+  uint64_t start_ns = gcb_now_ns();
   gcb_oracle_arming(cycle);
   gcb_enter_phase(cycle->world, GCB_IN_ARM);
   int failed = arm(cycle);
@@ -249,6 +251,9 @@ int gcb_cycle_mark(gcb_cycle *cycle, bool roots) {
 }
 
 int64_t gcb_cycle_collect(gcb_cycle *cycle, bool rearm, bool stopped) {
+  /* Whatever is re-armed is faulted on again. Right before a stop there is no time for it. */
+  if (!stopped && !cycle->world->prepared && cycle->world->stop_depth == 0)
+    gcb_world_note_faults(cycle->world);
   uint64_t start_ns = gcb_now_ns();
   if (stopped)
     gcb_stop_world(cycle->world, rearm);

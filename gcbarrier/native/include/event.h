@@ -25,6 +25,10 @@ typedef enum gcb_event_kind {
   GCB_EV_STALL,  /* a mutator waited for memory; value: bytes asked for */
   GCB_EV_ORACLE, /* value: objects checked */
   GCB_EV_CYCLE,  /* value: live bytes */
+  /* What a mutator lost, by its thread: */
+  GCB_EV_HELD, /* a stop held it, from its arrival until it ran again */
+  GCB_EV_HELP, /* it lingered at safepoints to help; value: nanoseconds of it, all unless the ring was full */
+  GCB_EV_FAULTS, /* value: its minor faults meanwhile */
 } gcb_event_kind;
 typedef enum gcb_pause_kind {
   GCB_PAUSE_REMARK = 1,

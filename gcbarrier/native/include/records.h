@@ -12,6 +12,7 @@ typedef struct gcb_program { /* a compiled mutator.c */
 typedef struct gcb_totals {
   uint64_t operations, cpu_ns, minor_faults, allocated_bytes, wall_ns, events_lost, live_bytes,
       metadata_bytes;
+  uint64_t built_ns; /* when the mutators began; 0: they have not */
 } gcb_totals;
 
 typedef struct gcb_verification {
@@ -31,6 +32,12 @@ typedef struct gcb_generation {
   /* The remembered set: granules, old objects looked at, references met there to what was not marked. */
   uint64_t granules, objects, references;
 } gcb_generation;
+
+/* An operation of a mutator, after the one before it: what it slept of its own will, then how long it took.
+ */
+typedef struct gcb_stamp {
+  uint32_t gap_ns, took_ns;
+} gcb_stamp;
 
 typedef struct gcb_slow_operation {
   uint64_t start_ns, end_ns, took_ns; /* took: without what it slept of its own will */

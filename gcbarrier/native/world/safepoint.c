@@ -41,7 +41,8 @@ static void run_again(gcb_thread *t, gcb_mutator_state resting) {
      * wake */
     atomic_store_explicit(&t->held_by, stop, memory_order_relaxed);
     arrive(t, resting);
-    t->switches_held = gcb_own_switches();
+    t->arrived_ns = gcb_now_ns(); /* not before: the stop would wait for it */
+    t->switches_held = gcb_own_switches_and_faults(&t->faults_held);
     /* relaxed: written before the stop that holds this mutator was rung */
     gcb_wait_busily(&world->stop, stop, atomic_load_explicit(&world->held_spin_ns, memory_order_relaxed),
                     idle, t);
@@ -65,16 +66,20 @@ static bool is_wanted(gcb_thread *t) {
  * nobody's way: no stop waits for it, wherever its processor is when that comes. */
 static void help(gcb_thread *t) {
   gcb_world *world = t->world;
-  uint64_t now = gcb_now_ns(), until = now + atomic_load_explicit(&world->assist_ns, memory_order_relaxed);
-  for (; now < until && is_wanted(t); now = gcb_now_ns())
-    if (world->hooks.idle(t, 1) == 0) {
-      gcb_native_enter(&t->m);
-      nanosleep(&(struct timespec){.tv_sec = (time_t)((until - now) / 1000000000u),
-                                   .tv_nsec = (long)((until - now) % 1000000000u)},
-                NULL);
-      gcb_native_leave(&t->m);
-      return;
-    }
+  uint64_t start_ns = gcb_now_ns(), now = start_ns,
+           until = now + atomic_load_explicit(&world->assist_ns, memory_order_relaxed);
+  if (!is_wanted(t))
+    return;
+  bool found = true;
+  for (; now < until && is_wanted(t) && found; now = gcb_now_ns())
+    found = world->hooks.idle(t, 1) > 0;
+  gcb_native_enter(&t->m);
+  if (!found && now < until)
+    nanosleep(&(struct timespec){.tv_sec = (time_t)((until - now) / 1000000000u),
+                                 .tv_nsec = (long)((until - now) % 1000000000u)},
+              NULL);
+  gcb_record_help(t, start_ns);
+  gcb_native_leave(&t->m);
 }
 
 void gcb_safepoint_slow(gcb_mutator *m) {
@@ -171,6 +176,7 @@ static uint64_t await_mutators(gcb_world *world, uint32_t stop) {
     }
     if (t->awake_ns > last_ns)
       last_ns = t->awake_ns;
+    gcb_record_held(world, t);
   }
   return last_ns;
 }

@@ -7,10 +7,16 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-int64_t gcb_own_switches(void) {
+int64_t gcb_own_switches_and_faults(int64_t *faults) {
   struct rusage usage;
   getrusage(RUSAGE_THREAD, &usage);
+  *faults = usage.ru_minflt;
   return usage.ru_nivcsw;
+}
+
+int64_t gcb_own_switches(void) {
+  int64_t faults;
+  return gcb_own_switches_and_faults(&faults);
 }
 
 /* Involuntary context switches of a mutator so far; GCB_SWITCHES_UNKNOWN where the thread does not exist (any

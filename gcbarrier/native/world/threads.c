@@ -120,6 +120,8 @@ static void *mutator_main(void *argument) {
   char path[64];
   snprintf(path, sizeof path, "/proc/self/task/%ld/status", (long)syscall(SYS_gettid));
   t->status_fd = open(path, O_RDONLY | O_CLOEXEC);
+  snprintf(path, sizeof path, "/proc/self/task/%ld/stat", (long)syscall(SYS_gettid));
+  t->stat_fd = open(path, O_RDONLY | O_CLOEXEC);
   prctl(PR_SET_TIMERSLACK, 1000); /* gcb_pace() sleeps for tens of microseconds */
   bool built = false, entered = enter(t);
   gcb_native_leave(&t->m);
@@ -170,8 +172,11 @@ int gcb_world_admit(gcb_world *world, uint32_t mutators, uint64_t seed, const ui
   world->spin_ns = room ? SPIN_NS : 0;
   for (uint32_t i = 0; i < mutators; i++) {
     gcb_thread *t = &world->threads[i];
-    *t = (gcb_thread){
-        .world = world, .state = GCB_GONE, .status_fd = -1, .switches_before = GCB_SWITCHES_UNKNOWN};
+    *t = (gcb_thread){.world = world,
+                      .state = GCB_GONE,
+                      .status_fd = -1,
+                      .stat_fd = -1,
+                      .switches_before = GCB_SWITCHES_UNKNOWN};
     t->m.index = i;
     t->m.count = mutators;
     t->m.random_state = mix(seed + i);
@@ -188,7 +193,7 @@ int gcb_world_admit(gcb_world *world, uint32_t mutators, uint64_t seed, const ui
     m->roots = calloc(HANDLES, sizeof *m->roots);
     if (!m->roots)
       return gcb_set_error("no memory for the handles of %u mutators", mutators);
-    if (world->timed && gcb_timing_new(m))
+    if (world->timed && gcb_timing_new(m, mutators))
       return -1;
   }
   return 0;
@@ -246,9 +251,11 @@ int gcb_world_open(gcb_world *world, const gcb_hooks *hooks) {
 void gcb_world_close(gcb_world *world) {
   for (uint32_t i = 0; i < world->thread_count; i++) {
     free((void *)world->threads[i].m.roots);
-    free(world->threads[i].m.timing);
+    gcb_timing_free(&world->threads[i].m);
     if (world->threads[i].status_fd >= 0)
       close(world->threads[i].status_fd);
+    if (world->threads[i].stat_fd >= 0)
+      close(world->threads[i].stat_fd);
   }
   free(world->threads);
   gcb_events_close(&world->events);

@@ -6,9 +6,11 @@
  * counter costs less and would have to be calibrated against it.
  *
  * Buckets are log-linear, 64 to each power of two: a bucket is at most 1/64 of its lower bound wide. */
+#include "world/stamps.h"
 #include "world/world.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #define FINE_SHIFT 6
@@ -25,6 +27,7 @@ typedef struct gcb_timing {
   uint64_t stamp_ns, slept_ns, least_ns; /* least: what a newcomer to `slow` must exceed */
   uint32_t phase, slow_count, place;     /* place: where the next of `slow` goes */
   long preempted, blocked;
+  gcb_stamps stamps;
   gcb_slow_operation slow[SLOWEST];
   uint64_t counts[GCB_PHASES][BUCKETS];
 } gcb_timing;
@@ -45,9 +48,17 @@ size_t gcb_time_phases(void) {
   return GCB_PHASES;
 }
 
-int gcb_timing_new(gcb_mutator *m) {
+int gcb_timing_new(gcb_mutator *m, uint32_t mutators) {
   m->timing = calloc(1, sizeof *m->timing);
-  return m->timing ? 0 : gcb_set_error("no memory for the times of mutator %u", m->index);
+  if (!m->timing)
+    return gcb_set_error("no memory for the times of mutator %u", m->index);
+  return gcb_stamps_new(&m->timing->stamps, GCB_STAMPS_AT_MOST / mutators);
+}
+
+void gcb_timing_free(gcb_mutator *m) {
+  if (m->timing)
+    gcb_stamps_free(&m->timing->stamps);
+  free(m->timing);
 }
 
 /* The one that held it up most of those that it met: at its ends, and a pause also in between. */
@@ -91,6 +102,7 @@ static void count(gcb_mutator *m, gcb_timing *timing, uint64_t now_ns, uint32_t 
                                   .mutator = m->index,
                                   .phase = phase_met(timing->phase, phase)};
   timing->counts[operation.phase][gcb_time_bucket(operation.took_ns)]++;
+  gcb_stamps_keep(&timing->stamps, operation.took_ns, now_ns);
   if (GCB_LIKELY(operation.took_ns < LOOK_NS && !slept_ns))
     return;
   look(timing, &operation);
@@ -115,6 +127,7 @@ void gcb_time_operation(gcb_mutator *m) {
     gcb_slow_operation unused;
     look(timing, &unused); /* what came before the first operation is not its own */
     now_ns = gcb_now_ns();
+    timing->stamps.first_ns = timing->stamps.end_ns = now_ns;
   }
   timing->stamp_ns = now_ns;
   timing->slept_ns = m->slept_ns;
@@ -139,6 +152,16 @@ size_t gcb_world_slow_operations(const gcb_world *world, gcb_slow_operation *slo
   return found;
 }
 
+size_t gcb_world_stamps(const gcb_world *world, uint32_t mutator, uint64_t *first_ns, gcb_stamp *stamps) {
+  const gcb_timing *timing = mutator < world->thread_count ? world->threads[mutator].m.timing : NULL;
+  if (!timing || timing->stamps.lost)
+    return 0;
+  *first_ns = timing->stamps.first_ns;
+  if (stamps)
+    memcpy(stamps, timing->stamps.kept, timing->stamps.count * sizeof *stamps);
+  return timing->stamps.count;
+}
+
 static int by_value(const void *a, const void *b) {
   double one = *(const double *)a, other = *(const double *)b;
   return (one > other) - (one < other);
@@ -149,7 +172,7 @@ double gcb_timing_cost_ns(void) {
   static double costs[TURNS];
   gcb_world *world = calloc(1, sizeof *world);
   gcb_thread *t = calloc(1, sizeof *t);
-  if (world && t && gcb_timing_new(&t->m) == 0) {
+  if (world && t && gcb_timing_new(&t->m, 1) == 0) {
     t->world = world;
     for (int turn = 0; turn < TURNS; turn++) {
       uint64_t start_ns = gcb_now_ns();
@@ -160,7 +183,7 @@ double gcb_timing_cost_ns(void) {
     qsort(costs, TURNS, sizeof *costs, by_value);
   }
   if (t)
-    free(t->m.timing);
+    gcb_timing_free(&t->m);
   free(t);
   free(world);
   return costs[TURNS / 2];

@@ -38,13 +38,19 @@ typedef struct gcb_thread {
   pthread_t pthread;
   _Atomic uint32_t state;                /* gcb_mutator_state */
   _Atomic uint32_t held_by, released_by; /* the last stop (its odd count) that held it, and that let it go */
-  uint64_t awake_ns;
+  uint64_t arrived_ns, awake_ns;         /* at, and out of, the last stop that held it */
   /* Its involuntary context switches: as it told when it was asked to for the `told`th time; as the last stop
    * found it, and let it go; and as the collector's thread knew it before. */
   _Atomic uint32_t told;
   int64_t switches_told, switches_held, switches_released, switches_before;
   bool waited_for; /* by the last stop: it ran when that was asked for */
   int status_fd;   /* /proc/self/task/TID/status */
+  int stat_fd;     /* and stat */
+  /* Minor faults of its whole life: when the last stop held it; and what the collector's thread has noted of
+   * them so far, and when. */
+  int64_t faults_held, faults_noted;
+  uint64_t faults_noted_ns;
+  uint64_t help_start_ns, helped_ns; /* that is in no event yet */
   uint64_t cpu_ns, minor_faults;
   bool failed;
   jmp_buf unwind; /* the thread's start */
@@ -160,10 +166,16 @@ bool gcb_world_rests(gcb_world *world); /* no mutator runs; as a hint */
 
 /* switches.c */
 enum { GCB_SWITCHES_UNKNOWN = -1 };
-int64_t gcb_own_switches(void);        /* of the calling thread, involuntary ones */
+int64_t gcb_own_switches(void); /* of the calling thread, involuntary ones */
+int64_t gcb_own_switches_and_faults(int64_t *faults);
 void gcb_tell_switches(gcb_thread *t); /* by the mutator */
 void gcb_note_switches(gcb_world *world);
 bool gcb_lost_processor(gcb_world *world, uint32_t stop);
+
+/* lost.c */
+void gcb_record_held(gcb_world *world, gcb_thread *t);  /* by the last stop */
+void gcb_record_help(gcb_thread *t, uint64_t start_ns); /* by the mutator: it has helped since then */
+void gcb_world_note_faults(gcb_world *world);           /* of all mutators, as of now */
 
 /* pace.c */
 void gcb_announce_armed(gcb_world *world); /* or that the run is over: wakes gcb_await_armed() */
@@ -186,12 +198,15 @@ void gcb_service_abandon_locked(gcb_world *world);
 size_t gcb_service_take_events(gcb_world *world, gcb_event *taken, size_t capacity);
 
 /* times.c */
-int gcb_timing_new(gcb_mutator *m);
+int gcb_timing_new(gcb_mutator *m, uint32_t mutators);
+void gcb_timing_free(gcb_mutator *m);
 size_t gcb_time_bucket(uint64_t ns);
 size_t gcb_time_buckets(void);
 size_t gcb_time_phases(void);
 double gcb_timing_cost_ns(void);
 void gcb_world_operation_times(const gcb_world *world, uint64_t *counts);
+/* See gcb_get_stamps(). */
+size_t gcb_world_stamps(const gcb_world *world, uint32_t mutator, uint64_t *first_ns, gcb_stamp *stamps);
 size_t gcb_world_slow_operations(const gcb_world *world, gcb_slow_operation *slow, size_t capacity);
 
 #endif
