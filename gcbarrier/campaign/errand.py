@@ -1,0 +1,152 @@
+"""What a worker is asked before it measures: its own plan, what it lacks of it, and everything compiled there.
+
+:func:`prepare` runs in a fresh process of that machine. What is compiled or computed for an invocation stays in the
+run's folder there; the steps that come back say where.
+"""
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from gcbarrier.bench.probes import ProbeJob
+from gcbarrier.campaign import runner
+from gcbarrier.campaign.lacking import as_told, equipped, lacking_barriers, without
+from gcbarrier.campaign.minheap import Minheap, sized
+from gcbarrier.campaign.places import this_machine
+from gcbarrier.campaign.plans import Plan
+from gcbarrier.campaign.runner import Step
+from gcbarrier.campaign.settings import Settings
+from gcbarrier.campaign.watching import UNWATCHED
+from gcbarrier.core import build
+from gcbarrier.errors import GcBarrierError, Unavailable
+from gcbarrier.machines import host
+from gcbarrier.machines.cluster.there import FOLDER_VARIABLE
+from gcbarrier.model import Finding, Invocation, Machine, Measured, Outcome, converter, to_json
+from gcbarrier.plugins import discovery
+from gcbarrier.session.ours import SessionJob
+
+
+@frozen(kw_only=True)
+class Errand:
+    """What was asked for, to be asked of another machine."""
+
+    experiment: str
+    quick: bool = False
+    verify: bool = False
+    settings: Settings = field(factory=Settings)
+    seed: int = 0
+
+
+@frozen(kw_only=True)
+class Prepared:
+    """A machine's own answer."""
+
+    plan: Plan
+    steps: tuple[Step, ...]
+    lacking: Mapping[str, Unavailable]
+    """Barriers and collectors that can't be had there: its plan is without them."""
+    manifest: Mapping[str, Any]
+
+
+@frozen(kw_only=True)
+class KeptJob:
+    """One invocation whose compiled and computed parts lie on the machine that it is for."""
+
+    file: Path
+    blank: Outcome | Finding
+    """What comes of it, as yet without anything in it."""
+    label: str
+
+    @property
+    def plugins(self) -> tuple[build.Plugin, ...]:
+        """Nothing needs to be sent along."""
+        return ()
+
+    def run(self) -> Measured:
+        """Run it in this process, on the machine that has the file."""
+        job = pickle.loads(self.file.read_bytes())
+        if isinstance(self.blank, Outcome):
+            job = evolve(job, invocation=self.blank.invocation)
+        measured: Measured = job.run()
+        return measured
+
+    def failed(self, machine: str, error: str) -> Measured:
+        """What is left of one whose process did not bring anything back."""
+        return Measured(record=evolve(self.blank, machine=machine, error=error))
+
+
+def index_of(step: Step) -> int:
+    """The number of a step's invocation, which is its block's."""
+    match step.job:
+        case KeptJob(blank=Outcome(invocation=Invocation(index=index))) | KeptJob(blank=Finding(index=index)):
+            return index
+        case SessionJob(invocation=Invocation(index=index)) | ProbeJob(index=index):
+            return index
+    raise TypeError(step.job)
+
+
+def prepare(errand: Errand) -> Prepared:
+    """Plan the experiment for the machine that this process is on, and compile it all.
+
+    Raises GcBarrierError where its plan can't be run there, Unavailable where nothing of it is left.
+    """
+    build.compiler()
+    settings = errand.settings
+    with this_machine() as place:
+        plan, absent = equipped(planned(errand, place.machine.name), place, settings, UNWATCHED)
+        for heap_bytes, memory in sorted({(one.heap_bytes, one.memory) for one in plan.parts}, reverse=True):
+            host.fits(heap_bytes, memory)
+        runner.compile_all(plan)
+        missing = lacking_barriers(plan, place.executor, UNWATCHED)
+        left = without(plan, missing)
+        if left is None or set(missing) & set(settings.choices.get("barrier", ())):
+            raise next(iter(missing.values()))
+        found: dict[str, Minheap] = {}
+        left = sized(left, place, found, seed=errand.seed)
+        steps = runner.steps(left, seed=errand.seed, accelerator=place.machine.accelerator)
+        lacking = {**missing, **absent}
+        manifest = {**place.manifest(), "lacking": as_told(lacking)}
+    if found:
+        manifest["minheaps"] = converter.unstructure(tuple(found.values()))
+    folder = Path(os.environ[FOLDER_VARIABLE])
+    return Prepared(plan=left, steps=tuple(kept(steps, folder)), lacking=lacking, manifest=manifest)
+
+
+def planned(errand: Errand, machine: str) -> Plan:
+    """The experiment's plan for the machine of this name, with what was set. Raises GcBarrierError as asking it does."""
+    from gcbarrier.campaign.experiments import script_of  # which has this asked of others
+
+    script = script_of(errand.experiment)
+    with discovery.blamed("experiments", errand.experiment):
+        plan = script.plan(machine=Machine(name=machine), quick=errand.quick)
+    if not isinstance(plan, Plan):
+        file = discovery.find("experiments", errand.experiment)
+        raise GcBarrierError(f"the experiment {errand.experiment!r} has no plan: {file}'s plan() must return a Plan")
+    return errand.settings.apply(plan, verify=errand.verify)
+
+
+def kept(steps: tuple[Step, ...], folder: Path) -> list[Step]:
+    """The steps with what they need left in ``folder``, once for all invocations of a configuration."""
+    files: dict[str, Path] = {}
+    found = []
+    for number, step in enumerate(steps):
+        job = step.job
+        blank: Outcome | Finding
+        if isinstance(job, SessionJob):
+            blank, key = Outcome(invocation=job.invocation, machine=""), to_json(job.invocation.config)
+        elif isinstance(job, ProbeJob):
+            blank, key = Finding(probe=job.probe, index=job.index, machine=""), f"probe {number}"
+        else:
+            raise TypeError(f"a step's job is a session's or a probe's, not {job!r:.60}")
+        if key not in files:
+            files[key] = folder / f"job-{number}.pickle"
+            files[key].write_bytes(pickle.dumps(job))
+        found.append(evolve(step, job=KeptJob(file=files[key], blank=blank, label=job.label)))
+    return found
+
+
+__all__ = ["Errand", "KeptJob", "Prepared", "index_of", "kept", "planned", "prepare"]
