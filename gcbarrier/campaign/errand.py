@@ -25,7 +25,7 @@ from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.machines import host
 from gcbarrier.machines.cluster.there import FOLDER_VARIABLE
-from gcbarrier.model import Finding, Invocation, Machine, Measured, Outcome, converter, to_json
+from gcbarrier.model import Finding, Machine, Measured, Outcome, converter, to_json
 from gcbarrier.plugins import discovery
 from gcbarrier.session.ours import SessionJob
 
@@ -46,7 +46,8 @@ class Prepared:
     """A machine's own answer."""
 
     plan: Plan
-    steps: tuple[Step, ...]
+    blocks: Mapping[int, tuple[Step, ...]]
+    """By the invocations' number."""
     lacking: Mapping[str, Unavailable]
     """Barriers and collectors that can't be had there: its plan is without them."""
     manifest: Mapping[str, Any]
@@ -60,6 +61,11 @@ class KeptJob:
     blank: Outcome | Finding
     """What comes of it, as yet without anything in it."""
     label: str
+
+    @property
+    def index(self) -> int:
+        """Of its invocation, which is its block's."""
+        return self.blank.invocation.index if isinstance(self.blank, Outcome) else self.blank.index
 
     @property
     def plugins(self) -> tuple[build.Plugin, ...]:
@@ -77,16 +83,6 @@ class KeptJob:
     def failed(self, machine: str, error: str) -> Measured:
         """What is left of one whose process did not bring anything back."""
         return Measured(record=evolve(self.blank, machine=machine, error=error))
-
-
-def index_of(step: Step) -> int:
-    """The number of a step's invocation, which is its block's."""
-    match step.job:
-        case KeptJob(blank=Outcome(invocation=Invocation(index=index))) | KeptJob(blank=Finding(index=index)):
-            return index
-        case SessionJob(invocation=Invocation(index=index)) | ProbeJob(index=index):
-            return index
-    raise TypeError(step.job)
 
 
 def prepare(errand: Errand) -> Prepared:
@@ -113,11 +109,11 @@ def prepare(errand: Errand) -> Prepared:
     if found:
         manifest["minheaps"] = converter.unstructure(tuple(found.values()))
     folder = Path(os.environ[FOLDER_VARIABLE])
-    return Prepared(plan=left, steps=tuple(kept(steps, folder)), lacking=lacking, manifest=manifest)
+    return Prepared(plan=left, blocks=kept(steps, folder), lacking=lacking, manifest=manifest)
 
 
 def planned(errand: Errand, machine: str) -> Plan:
-    """The experiment's plan for the machine of this name, with what was set. Raises GcBarrierError as asking it does."""
+    """The experiment's plan for the machine of this name, as it was set. Raises GcBarrierError where there is none."""
     from gcbarrier.campaign.experiments import script_of  # which has this asked of others
 
     script = script_of(errand.experiment)
@@ -129,10 +125,10 @@ def planned(errand: Errand, machine: str) -> Plan:
     return errand.settings.apply(plan, verify=errand.verify)
 
 
-def kept(steps: tuple[Step, ...], folder: Path) -> list[Step]:
-    """The steps with what they need left in ``folder``, once for all invocations of a configuration."""
+def kept(steps: tuple[Step, ...], folder: Path) -> dict[int, tuple[Step, ...]]:
+    """The steps by block, with what they need left in ``folder``, once for all invocations of a configuration."""
     files: dict[str, Path] = {}
-    found = []
+    found: dict[int, tuple[Step, ...]] = {}
     for number, step in enumerate(steps):
         job = step.job
         blank: Outcome | Finding
@@ -145,8 +141,9 @@ def kept(steps: tuple[Step, ...], folder: Path) -> list[Step]:
         if key not in files:
             files[key] = folder / f"job-{number}.pickle"
             files[key].write_bytes(pickle.dumps(job))
-        found.append(evolve(step, job=KeptJob(file=files[key], blank=blank, label=job.label)))
+        moved = KeptJob(file=files[key], blank=blank, label=job.label)
+        found[moved.index] = (*found.get(moved.index, ()), evolve(step, job=moved))
     return found
 
 
-__all__ = ["Errand", "KeptJob", "Prepared", "index_of", "kept", "planned", "prepare"]
+__all__ = ["Errand", "KeptJob", "Prepared", "kept", "planned", "prepare"]

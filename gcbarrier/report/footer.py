@@ -23,7 +23,7 @@ def footer(run: Run, machine: str, width: int) -> str:
     """
     outcomes = run.on(machine)
     findings = run.found(machine)
-    said = [f"machine {machine}", *_about(run.facts(machine))]
+    said = [f"machine {machine}", *about(run.facts(machine))]
     if outcomes:
         said += _samples(outcomes)
     if findings:
@@ -37,7 +37,8 @@ def footer(run: Run, machine: str, width: int) -> str:
     return "\n".join([*fold(said, width), *failed, *wrap(lost(run, machine), width)])
 
 
-def _about(facts: Mapping[str, Any]) -> Iterator[str]:
+def about(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What a machine is, as far as its manifest tells."""
     yield f"kernel {_inside(facts, 'kernel', 'release')}"
     yield f"accelerator {facts.get('accelerator', _UNKNOWN)}"
     if (hypervisor := facts.get("hypervisor", "none")) != "none":
@@ -172,4 +173,4 @@ def _failures(outcomes: Sequence[Outcome], width: int) -> Iterator[str]:
     yield from wrap(f"{len(failed)} failed and not drawn: {'; '.join(named)}{more}", width)
 
 
-__all__ = ["footer", "lacking", "left_out"]
+__all__ = ["about", "footer", "lacking", "left_out"]

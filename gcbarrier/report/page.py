@@ -1,6 +1,7 @@
 """What is around the panels of a figure: its title, the key, the sentences below and the small print."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from textwrap import wrap
 from typing import Any
 
@@ -27,15 +28,28 @@ def page(
     handles: Sequence[Sequence[Any]] = (),
     remarks: Sequence[str] = (),
 ) -> tuple[Figure, float]:
-    """A figure with room of ``width`` and ``height`` for what is drawn on it, and how far down that begins.
+    """A figure of one machine with room of ``width`` and ``height`` for what is drawn on it, and how far down that is.
 
     Each of ``handles`` begins a line of keys of its own. It gets as wide as its title needs. Call it, and draw,
     within :func:`gcbarrier.report.style.styled`.
     """
     heading = f"{title} Machine: {machine}{_emulated(run.facts(machine))}"
+    return paper(heading, partial(footer, run, machine), width=width, height=height, handles=handles, remarks=remarks)
+
+
+def paper(
+    heading: str,
+    small_print: Callable[[int], str],
+    *,
+    width: float,
+    height: float,
+    handles: Sequence[Sequence[Any]] = (),
+    remarks: Sequence[str] = (),
+) -> tuple[Figure, float]:
+    """A page with another heading and small print, which is told how many letters a line has."""
     width = max(width, text_width([heading], _TITLE_SIZE) + 2 * MARGIN)
     letters = int((width - 2 * MARGIN) / (0.54 * SMALL / 72))
-    text = "\n".join([*(line for remark in remarks for line in wrap(remark, letters)), footer(run, machine, letters)])
+    text = "\n".join([*(line for remark in remarks for line in wrap(remark, letters)), small_print(letters)])
     top = MARGIN + _TITLE + keys.LINE * sum(keys.lines(some, width - 1.0) for some in handles)
     figure = Figure(figsize=(width, top + height + _FOOT_LINE * (1 + text.count("\n")) + MARGIN))
     figure.text(*spot(figure, MARGIN, MARGIN), heading, ha="left", va="top", fontsize=_TITLE_SIZE, color=INK)
@@ -56,4 +70,4 @@ def _emulated(facts: Mapping[str, Any]) -> str:
     return " (emulated: read the shape, not the time)" if accelerator == "tcg" else ""
 
 
-__all__ = ["MARGIN", "page"]
+__all__ = ["MARGIN", "page", "paper"]
