@@ -32,6 +32,14 @@ class Stage:
 
 
 @frozen(kw_only=True)
+class Begun:
+    """A machine has taken a block."""
+
+    machine: str
+    block: int
+
+
+@frozen(kw_only=True)
 class Done:
     """A step that was taken."""
 
@@ -63,7 +71,7 @@ class _Work:
     finished: int = 0
 
 
-def spread(stages: Sequence[Stage], *, everywhere: bool = False) -> Iterator[Done | Loss]:
+def spread(stages: Sequence[Stage], *, everywhere: bool = False) -> Iterator[Begun | Done | Loss]:
     """Do every block once, on whichever machine is free, or with ``everywhere`` once on each.
 
     Raises GcBarrierError where no machine is left that could do what remains, or nobody can be asked any more.
@@ -78,13 +86,15 @@ def spread(stages: Sequence[Stage], *, everywhere: bool = False) -> Iterator[Don
         future = work.stage.executor.submit(Within(step.deadline_s, runner.take), step.job, {})
         running[future] = (work, step)
 
-    def next_block(stage: Stage) -> None:
-        if (index := _chosen(stage, queues[stage.name], alive.values())) is not None:
-            queues[stage.name].remove(index)
-            begin(_Work(stage=stage, block=index, steps=deque(stage.blocks[index])))
+    def next_blocks() -> Iterator[Begun]:
+        busy = {work.stage.name for work, _ in running.values()}
+        for stage in [stage for stage in alive.values() if stage.name not in busy]:
+            if (index := _chosen(stage, queues[stage.name], alive.values())) is not None:
+                queues[stage.name].remove(index)
+                begin(_Work(stage=stage, block=index, steps=deque(stage.blocks[index])))
+                yield Begun(machine=stage.name, block=index)
 
-    for stage in stages:
-        next_block(stage)
+    yield from next_blocks()
     while running:
         ended, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in ended:
@@ -93,7 +103,7 @@ def spread(stages: Sequence[Stage], *, everywhere: bool = False) -> Iterator[Don
             try:
                 measured = future.result()
             except MachineLost:
-                alive.pop(stage.name, None)
+                del alive[stage.name]
                 queues[stage.name].appendleft(work.block)
                 yield Loss(machine=stage.name, block=work.block, finished=work.finished)
                 continue
@@ -102,12 +112,10 @@ def spread(stages: Sequence[Stage], *, everywhere: bool = False) -> Iterator[Don
             except GcBarrierError as problem:
                 measured = runner.failed(step, stage.name, problem)
             work.finished += 1
-            yield Done(stage=stage, step=step, measured=measured)
             if work.steps:
                 begin(work)
-        busy = {work.stage.name for work, _ in running.values()}
-        for stage in [stage for stage in alive.values() if stage.name not in busy]:
-            next_block(stage)
+            yield Done(stage=stage, step=step, measured=measured)
+        yield from next_blocks()
     left = sum(map(len, queues.values())) if everywhere else len(shared)
     if left:
         raise GcBarrierError(
@@ -124,4 +132,4 @@ def _chosen(stage: Stage, queue: Sequence[int], alive: Iterable[Stage]) -> int |
     return next(iter([*first, *(index for index in mine if index not in others)]), None)
 
 
-__all__ = ["Done", "Loss", "Stage", "spread"]
+__all__ = ["Begun", "Done", "Loss", "Stage", "spread"]
