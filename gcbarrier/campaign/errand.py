@@ -34,11 +34,10 @@ from gcbarrier.session.ours import SessionJob
 class Errand:
     """What was asked for, to be asked of another machine."""
 
-    experiment: str
-    quick: bool = False
-    verify: bool = False
-    settings: Settings = field(factory=Settings)
-    seed: int = 0
+    request: Request
+    seed: int
+    plan: Plan | None = None
+    """Of an earlier run; None: the experiment is asked for one."""
 
 
 @frozen(kw_only=True)
@@ -91,38 +90,26 @@ def prepare(errand: Errand) -> Prepared:
     Raises GcBarrierError where its plan can't be run there, Unavailable where nothing of it is left.
     """
     build.compiler()
-    settings = errand.settings
+    request = errand.request
     with this_machine() as place:
-        plan, absent = equipped(planned(errand, place.machine.name), place, settings, UNWATCHED)
-        for heap_bytes, memory in sorted({(one.heap_bytes, one.memory) for one in plan.parts}, reverse=True):
-            host.fits(heap_bytes, memory)
+        plan = errand.plan or request.plan(script_of(request.experiment), place.machine)
+        plan, absent = equipped(plan, place, request.settings, UNWATCHED)
+        fit(plan)
         runner.compile_all(plan)
         missing = lacking_barriers(plan, place.executor, UNWATCHED)
         left = without(plan, missing)
-        if left is None or set(missing) & set(settings.choices.get("barrier", ())):
+        if left is None or set(missing) & set(request.settings.choices.get("barrier", ())):
             raise next(iter(missing.values()))
         found: dict[str, Minheap] = {}
         left = sized(left, place, found, seed=errand.seed)
+        fit(left)
         steps = runner.steps(left, seed=errand.seed, accelerator=place.machine.accelerator)
         lacking = {**missing, **absent}
-        manifest = {**place.manifest(), "lacking": as_told(lacking)}
+        manifest = {**place.manifest(), "lacking": as_told(lacking), "core": provenance.core()}
     if found:
         manifest["minheaps"] = converter.unstructure(tuple(found.values()))
     folder = Path(os.environ[FOLDER_VARIABLE])
     return Prepared(plan=left, blocks=kept(steps, folder), lacking=lacking, manifest=manifest)
-
-
-def planned(errand: Errand, machine: str) -> Plan:
-    """The experiment's plan for the machine of this name, as it was set. Raises GcBarrierError where there is none."""
-    from gcbarrier.campaign.experiments import script_of  # which has this asked of others
-
-    script = script_of(errand.experiment)
-    with discovery.blamed("experiments", errand.experiment):
-        plan = script.plan(machine=Machine(name=machine), quick=errand.quick)
-    if not isinstance(plan, Plan):
-        file = discovery.find("experiments", errand.experiment)
-        raise GcBarrierError(f"the experiment {errand.experiment!r} has no plan: {file}'s plan() must return a Plan")
-    return errand.settings.apply(plan, verify=errand.verify)
 
 
 def kept(steps: tuple[Step, ...], folder: Path) -> dict[int, tuple[Step, ...]]:

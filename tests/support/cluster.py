@@ -42,9 +42,9 @@ class Dask:
         for name in names:
             command = [sys.executable, "-m", "dask", "worker", self.address, "--name", name, "--no-nanny"]
             command += ["--no-dashboard", "--nthreads", "1", "--local-directory", str(self.folder / name), *options]
-            log = (self.folder / f"{name}.log").open("wb")
             environ = {**self.environment, **environment}
-            self.workers[name] = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, env=environ)
+            with (self.folder / f"{name}.log").open("wb") as log:
+                self.workers[name] = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, env=environ)
         with Client(self.address, set_as_default=False) as client:
             client.wait_for_workers(len(self.workers))
 
@@ -75,9 +75,9 @@ class Dask:
 
 
 @contextlib.contextmanager
-def dask(folder: Path) -> Iterator[Dask]:
-    """A scheduler without workers."""
-    environment = {**os.environ, **_QUIET}
+def dask(folder: Path, **variables: str) -> Iterator[Dask]:
+    """A scheduler without workers; these will have the ``variables``."""
+    environment = {**os.environ, **_QUIET, **variables}
     with (folder / "scheduler.log").open("wb") as log:
         scheduler = subprocess.Popen(
             [sys.executable, "-c", SCHEDULER], stdout=subprocess.PIPE, stderr=log, cwd=folder, env=environment

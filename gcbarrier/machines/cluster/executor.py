@@ -120,9 +120,10 @@ class DaskExecutor(Executor):
             waiting, self._waiting = list(self._waiting.values()), {}
         for future, task in waiting:
             future.set_exception(self._how_lost())
-            # Or Dask would wait for a worker of that address.
+            # Or Dask would wait for a worker of that address. This is called in the client's own loop, which must not
+            # wait for itself.
             with contextlib.suppress(Exception):
-                task.cancel()
+                task.release()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Let the queued jobs finish, or with ``cancel_futures`` end the running one; returns when nothing runs there.

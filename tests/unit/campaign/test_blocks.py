@@ -41,7 +41,7 @@ class Machine(Executor):
     did: list[tuple[str, int]] = field(factory=list)
     taken: int = 0
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:  # noqa: ARG002
         future: Future[Any] = Future()
         problem = self.breaks.get(self.taken)
         self.taken += 1
@@ -119,8 +119,7 @@ def test_with_no_machine_left_it_says_what_is_left(everywhere: bool) -> None:
     oak = Machine("oak", breaks={2: MachineLost("gone")})
     found: list[Any] = []
     with pytest.raises(GcBarrierError, match=r"no machine is left for 3 of the plan's blocks.*--resume"):
-        for event in spread([stage(oak)], everywhere=everywhere):
-            found.append(event)
+        found.extend(spread([stage(oak)], everywhere=everywhere))
     assert len(records(found)) == 2, "what was finished has been handed over"
 
 
@@ -128,8 +127,7 @@ def test_everywhere_the_others_finish_before_a_loss_ends_it() -> None:
     oak, elm = Machine("oak", breaks={0: MachineLost("gone")}), Machine("elm")
     found: list[Any] = []
     with pytest.raises(GcBarrierError, match="no machine is left for 2 of"):
-        for event in spread([stage(oak, blocks=2), stage(elm, blocks=2)], everywhere=True):
-            found.append(event)
+        found.extend(spread([stage(oak, blocks=2), stage(elm, blocks=2)], everywhere=True))
     assert Counter(machine for machine, *_ in records(found)) == {"elm": 4}
 
 
