@@ -83,9 +83,9 @@ def _stage(course: Course, executor: DaskExecutor, answer: Prepared) -> Stage:
     """A worker that is ready, with what it has still to do."""
     name = executor.facts.name
     before = course.recorded.run.facts(name) if course.resumed and course.recorded else {}
-    if before and (unlikeness := unlike(before, answer.manifest)):
+    if before and (unlikeness := unlike(before, answer.manifest) or _recompiled(before, answer.manifest)):
         raise GcBarrierError(
-            f"{name} is another machine than it was ({unlikeness}): give it another name, or begin anew with "
+            f"{name} is not what it was ({unlikeness}): give another machine another name, or begin anew with "
             "`gcbarrier run --from`"
         )
     course.introduce(name, answer.plan, {**answer.manifest, "worker": as_told(executor.facts)})
@@ -99,6 +99,11 @@ def _stage(course: Course, executor: DaskExecutor, answer: Prepared) -> Stage:
         blocks={index: steps for index, steps in left.items() if steps},
         begun=frozenset(begun),
     )
+
+
+def _recompiled(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    same = before.get("core", now["core"]) == now["core"]
+    return "" if same else "the core, or the compiler there, has changed"
 
 
 def _shared(course: Course, stages: Sequence[Stage]) -> list[Stage]:

@@ -10,22 +10,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from gcbarrier.bench.probes import ProbeJob
-from gcbarrier.campaign import runner
+from gcbarrier.campaign import provenance, runner
+from gcbarrier.campaign.course import fit
 from gcbarrier.campaign.lacking import as_told, equipped, lacking_barriers, without
 from gcbarrier.campaign.minheap import Minheap, sized
 from gcbarrier.campaign.places import this_machine
 from gcbarrier.campaign.plans import Plan
+from gcbarrier.campaign.request import Request
 from gcbarrier.campaign.runner import Step
-from gcbarrier.campaign.settings import Settings
 from gcbarrier.campaign.watching import UNWATCHED
 from gcbarrier.core import build
-from gcbarrier.errors import GcBarrierError, Unavailable
-from gcbarrier.machines import host
+from gcbarrier.errors import Unavailable
 from gcbarrier.machines.cluster.there import FOLDER_VARIABLE
-from gcbarrier.model import Finding, Machine, Measured, Outcome, converter, to_json
+from gcbarrier.model import Finding, Measured, Outcome, converter, to_json
 from gcbarrier.plugins import discovery
 from gcbarrier.session.ours import SessionJob
 
@@ -92,7 +92,7 @@ def prepare(errand: Errand) -> Prepared:
     build.compiler()
     request = errand.request
     with this_machine() as place:
-        plan = errand.plan or request.plan(script_of(request.experiment), place.machine)
+        plan = errand.plan or request.plan(discovery.module("experiments", request.experiment), place.machine)
         plan, absent = equipped(plan, place, request.settings, UNWATCHED)
         fit(plan)
         runner.compile_all(plan)
@@ -133,4 +133,4 @@ def kept(steps: tuple[Step, ...], folder: Path) -> dict[int, tuple[Step, ...]]:
     return found
 
 
-__all__ = ["Errand", "KeptJob", "Prepared", "kept", "planned", "prepare"]
+__all__ = ["Errand", "KeptJob", "Prepared", "kept", "prepare"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from gcbarrier.campaign import again, runner
+from gcbarrier.campaign.clustered import on_workers
 from gcbarrier.campaign.course import Course, Recorded, first_words, fit, sized_for, taken
 from gcbarrier.campaign.lacking import (
     absent_collectors,
@@ -77,13 +78,18 @@ def begin(
     return _carried_out(course, out)
 
 
-def resume(directory: Path, *, watch: Watch = UNWATCHED) -> Run:
+def resume(directory: Path, *, on: str = "", watch: Watch = UNWATCHED) -> Run:
     """Do the rest of a run that was stopped or killed, with the same seed, order and plug-ins.
+
+    ``on``: where the scheduler of its workers is by now, if elsewhere.
 
     Raises GcBarrierError where it is complete, is still being written, or where anything that decides its results has
     changed since; Unavailable as :func:`run` does.
     """
     found, done = again.to_resume(directory)
+    if on and not found.request.on:
+        raise GcBarrierError(f"{directory} was not run on workers, so it can't go on there: leave --on out")
+    found = evolve(found, request=evolve(found.request, on=on or found.request.on))
     script = script_of(found.request.experiment)
     build.compiler()
     course = Course(
@@ -118,7 +124,9 @@ def _carried_out(course: Course, out: Path | None) -> Run:
     try:
         with writer:
             ours = True
-            if either := _here(course):
+            if course.request.on:
+                on_workers(course)
+            elif either := _here(course):
                 _in_the_lab(course, either)
             writer.commit(awaited=[])
     except BaseException:

@@ -183,8 +183,8 @@ def _caption(run: Run, machines: tuple[str, ...]) -> str:
     )
     if len(on) == 1:
         return said + (
-            f"Bars: from the least to the greatest of {len(machines)} that share ONE host. They say how well it repeats "
-            "there, and nothing of other machines."
+            f"Bars: from the least to the greatest of {len(machines)} that share ONE host: how well it repeats there, "
+            "and nothing of other machines."
         )
     said += f"Bars: from the least to the greatest machine, a spread over {len(on)} machines and not over invocations."
     together = [" and ".join(group) for group in on if len(group) > 1]

@@ -38,8 +38,7 @@ def _called(other: str, name: str) -> bool:
 
 
 def _free(name: str, facts: Facts, taken: Mapping[str, Facts]) -> str:
-    host = facts.get("host")
-    tried = (name, *([f"{name}@{host}"] if host else ()))
+    tried = (name, *([f"{name}@{facts['host']}"] if facts.get("host") else ()))
     numbered = (f"{name}-{number}" for number in itertools.count(2))
     return next(each for each in itertools.chain(tried, numbered) if each not in taken)
 
