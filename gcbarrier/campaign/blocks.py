@@ -89,7 +89,8 @@ def spread(stages: Sequence[Stage], *, everywhere: bool = False) -> Iterator[Beg
     def next_blocks() -> Iterator[Begun]:
         busy = {work.stage.name for work, _ in running.values()}
         for stage in [stage for stage in alive.values() if stage.name not in busy]:
-            if (index := _chosen(stage, queues[stage.name], alive.values())) is not None:
+            others = () if everywhere else alive.values()
+            if (index := _chosen(stage, queues[stage.name], others)) is not None:
                 queues[stage.name].remove(index)
                 begin(_Work(stage=stage, block=index, steps=deque(stage.blocks[index])))
                 yield Begun(machine=stage.name, block=index)
@@ -112,9 +113,10 @@ def spread(stages: Sequence[Stage], *, everywhere: bool = False) -> Iterator[Beg
             except GcBarrierError as problem:
                 measured = runner.failed(step, stage.name, problem)
             work.finished += 1
+            # Kept before anything new begins.
+            yield Done(stage=stage, step=step, measured=measured)
             if work.steps:
                 begin(work)
-            yield Done(stage=stage, step=step, measured=measured)
         yield from next_blocks()
     left = sum(map(len, queues.values())) if everywhere else len(shared)
     if left:
@@ -125,7 +127,7 @@ def spread(stages: Sequence[Stage], *, everywhere: bool = False) -> Iterator[Beg
 
 
 def _chosen(stage: Stage, queue: Sequence[int], alive: Iterable[Stage]) -> int | None:
-    """What it goes on with, or else the first block that is nobody's."""
+    """What it goes on with, or else the first block that none of these has begun."""
     others = {index for other in alive if other is not stage for index in other.begun}
     mine = [index for index in queue if index in stage.blocks]
     first = [index for index in mine if index in stage.begun]

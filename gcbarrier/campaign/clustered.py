@@ -11,6 +11,7 @@ from gcbarrier.campaign.course import Course
 from gcbarrier.campaign.errand import Errand, Prepared, prepare
 from gcbarrier.campaign.places import NATIVE
 from gcbarrier.campaign.plans import Plan
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.machines.cluster import Cluster, DaskExecutor, MachineLost, connect
 from gcbarrier.machines.cluster.executor import as_told
@@ -26,6 +27,10 @@ def on_workers(course: Course) -> None:
     and where no worker is left for what remains; Unavailable where none has what the plan needs.
     """
     request, watch = course.request, course.watch
+    if request.settings.machine:
+        raise GcBarrierError(f"machine={request.settings.machine} is not among the workers of --on: leave one out")
+    if build.sanitizers():
+        raise GcBarrierError(f"workers run no sanitized code: leave {build.SANITIZE_VARIABLE} or --on out")
     # A mistake in the plan is told before anybody else is asked.
     course.plan(NATIVE)
     watch.note(f"asking the workers of {request.on}")

@@ -90,6 +90,9 @@ class Course:
         """The plan that an earlier run had on such a machine; a guest is one by its accelerator."""
         if self.recorded is None:
             return None
+        if machine == NATIVE and self.recorded.request.on:
+            # Each of its workers was a machine like this one.
+            return next(iter(self.recorded.plans.values()), None)
         for name, plan in self.recorded.plans.items():
             accelerator = self.recorded.run.facts(name).get("accelerator", "native")
             if (name == NATIVE.name) == (machine == NATIVE) and accelerator == machine.accelerator:

@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 from gcbarrier.bench.probes import ProbeJob
 from gcbarrier.campaign import provenance, runner
 from gcbarrier.campaign.course import fit
+from gcbarrier.campaign.kept import KeptJob
 from gcbarrier.campaign.lacking import as_told, equipped, lacking_barriers, without
 from gcbarrier.campaign.minheap import Minheap, sized
 from gcbarrier.campaign.places import this_machine
@@ -25,7 +26,7 @@ from gcbarrier.campaign.watching import UNWATCHED
 from gcbarrier.core import build
 from gcbarrier.errors import Unavailable
 from gcbarrier.machines.cluster.there import FOLDER_VARIABLE
-from gcbarrier.model import Finding, Measured, Outcome, converter, to_json
+from gcbarrier.model import Finding, Outcome, converter, to_json
 from gcbarrier.plugins import discovery
 from gcbarrier.session.ours import SessionJob
 
@@ -50,38 +51,6 @@ class Prepared:
     lacking: Mapping[str, Unavailable]
     """Barriers and collectors that can't be had there: its plan is without them."""
     manifest: Mapping[str, Any]
-
-
-@frozen(kw_only=True)
-class KeptJob:
-    """One invocation whose compiled and computed parts lie on the machine that it is for."""
-
-    file: Path
-    blank: Outcome | Finding
-    """What comes of it, as yet without anything in it."""
-    label: str
-
-    @property
-    def index(self) -> int:
-        """Of its invocation, which is its block's."""
-        return self.blank.invocation.index if isinstance(self.blank, Outcome) else self.blank.index
-
-    @property
-    def plugins(self) -> tuple[build.Plugin, ...]:
-        """Nothing needs to be sent along."""
-        return ()
-
-    def run(self) -> Measured:
-        """Run it in this process, on the machine that has the file."""
-        job = pickle.loads(self.file.read_bytes())
-        if isinstance(self.blank, Outcome):
-            job = evolve(job, invocation=self.blank.invocation)
-        measured: Measured = job.run()
-        return measured
-
-    def failed(self, machine: str, error: str) -> Measured:
-        """What is left of one whose process did not bring anything back."""
-        return Measured(record=evolve(self.blank, machine=machine, error=error))
 
 
 def prepare(errand: Errand) -> Prepared:
@@ -133,4 +102,4 @@ def kept(steps: tuple[Step, ...], folder: Path) -> dict[int, tuple[Step, ...]]:
     return found
 
 
-__all__ = ["Errand", "KeptJob", "Prepared", "kept", "prepare"]
+__all__ = ["Errand", "Prepared", "kept", "prepare"]

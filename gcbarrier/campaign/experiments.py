@@ -3,9 +3,10 @@
 import contextlib
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
+from typing import Any
 
 from gcbarrier.campaign import again, runner
 from gcbarrier.campaign.clustered import on_workers
@@ -105,17 +106,26 @@ def resume(directory: Path, *, on: str = "", watch: Watch = UNWATCHED) -> Run:
     return _carried_out(course, directory)
 
 
-def repeat(source: Path, *, out: Path | None = None, machine: str = "", watch: Watch = UNWATCHED) -> Run:
+def repeat(
+    source: Path,
+    *,
+    out: Path | None = None,
+    machine: str = "",
+    workers: Mapping[str, Any] = MappingProxyType({}),
+    watch: Watch = UNWATCHED,
+) -> Run:
     """Run the plan of an earlier run, or of its manifest alone, here: with its seed, and its own plug-ins if need be.
 
-    What is not as it was then is told to ``watch``. ``machine`` as in the settings. Raises
+    What is not as it was then is told to ``watch``. ``machine`` as in the settings. ``workers`` are those fields of a
+    :class:`gcbarrier.campaign.request.Request` that name a scheduler: it is run there, and not here. Raises
     GcBarrierError where it does not tell its plan, Unavailable as :func:`run` does.
     """
     found, differing = again.to_repeat(source)
     for each in differing:
         watch.told(f"not as in {source}: {each}")
     settings = evolve(found.request.settings, machine=machine or found.request.settings.machine)
-    return begin(evolve(found.request, settings=settings), out=out, watch=watch, recorded=found)
+    where: dict[str, Any] = dict(workers) or {"on": "", "everywhere": False, "share_hosts": False}
+    return begin(evolve(found.request, settings=settings, **where), out=out, watch=watch, recorded=found)
 
 
 def _carried_out(course: Course, out: Path | None) -> Run:

@@ -52,6 +52,9 @@ axes and cells, as it is or with the room it wants (:class:`Drawn`). ``per`` giv
 Tables: :class:`Lines`, one for each cell; :class:`Across`, one name by another; :class:`Pauses`, the comparison's
 numbers; or any function of the machine's name and the cells.
 
+Where two machines or more have the same configurations, ``gcbarrier run`` and ``plot`` draw one figure more that shows
+how the same claim came out on each: :func:`machines_figure`, and :func:`machines_table` with its numbers.
+
 Figures are plain :class:`matplotlib.figure.Figure` objects that no window system knows of; a notebook shows them as
 they are, and :func:`save` writes them as PNG and SVG. Tables and units need no matplotlib, which is not imported before
 a report or a panel is asked for.
@@ -80,6 +83,7 @@ from gcbarrier.report.workplace import writable_folder
 if TYPE_CHECKING:
     from gcbarrier.report.comparison import Comparison
     from gcbarrier.report.files import save
+    from gcbarrier.report.machines import machines_figure, machines_table
     from gcbarrier.report.panels import Drawn
     from gcbarrier.report.panels.curves import Curves
     from gcbarrier.report.panels.grid import Grid
@@ -108,6 +112,8 @@ _DRAWING = {
     "Report": "report",
     "Rows": "panels.rows",
     "Tails": "panels.tails",
+    "machines_figure": "machines",
+    "machines_table": "machines",
     "save": "files",
 }
 
@@ -148,6 +154,8 @@ __all__ = [
     "agreement",
     "counted_table",
     "left_out_lines",
+    "machines_figure",
+    "machines_table",
     "point_spread",
     "reading",
     "save",

@@ -8,7 +8,7 @@ from gcbarrier.model import Finding, Outcome, Scalar, format_bytes
 from gcbarrier.report.text import fold
 from gcbarrier.report.units import DASH, TIMES, format_number
 from gcbarrier.results import cells
-from gcbarrier.results.lost import lost
+from gcbarrier.results.lost import departed, lost
 from gcbarrier.results.run import Run
 
 _NAMED = 3
@@ -32,6 +32,8 @@ def footer(run: Run, machine: str, width: int) -> str:
     said += left_out(run, machine)
     said += lacking(run, machine)
     said += _how(run, outcomes)
+    said += departed(run, machine)
+    said += _beside(run, machine)
     said.append(f"{run.experiment}, {_date(run, machine)}")
     failed = (*_failures(outcomes, width), *_failed_probes(findings, width))
     return "\n".join([*fold(said, width), *failed, *wrap(lost(run, machine), width)])
@@ -135,6 +137,14 @@ def _how(run: Run, outcomes: Sequence[Outcome]) -> Iterator[str]:
     verified = {outcome.invocation.config.verify for outcome in outcomes}
     if True in verified:
         yield f"{'in part ' if False in verified else ''}measured with --verify, which takes time"
+
+
+def _beside(run: Run, machine: str) -> Iterator[str]:
+    """Who else measured on the same host at the same time."""
+    worker = run.facts(machine).get("worker")
+    others = worker.get("shares_host_with") if isinstance(worker, Mapping) else None
+    if others:
+        yield f"it SHARES ITS HOST with {', '.join(others)}, measured at the same time"
 
 
 def _probed(findings: Sequence[Finding]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from gcbarrier.report.style import INK, RC, SMALL, TITLE, styled
 from gcbarrier.report.text import fold
 from gcbarrier.report.units import DASH, RATIO, TIMES
 from gcbarrier.results.across import Against, Shared, bill, hosts, shared, stops, throughput
+from gcbarrier.results.lost import departed
 from gcbarrier.results.run import Run
 from gcbarrier.results.spread import Spread
 
@@ -51,7 +52,7 @@ def machines_table(run: Run) -> Table | None:
     found = shared(run)
     if not found:
         return None
-    table = Table(title=Text(_heading(_machines(found))), box=None, title_justify="left")
+    table = Table(title=Text(_heading(run, _machines(found))), box=None, title_justify="left")
     claims = _there(found)
     for head in ("workload", "barrier", "machines"):
         table.add_column(head, no_wrap=True)
@@ -72,7 +73,7 @@ def _draw(run: Run, found: Sequence[Shared]) -> Figure:
     words = text_width((_words(one.over(claim)) for one in found for claim in claims.values()), SMALL) + 0.15
     heights = [_ROW * len(group) for _, group in groups]
     figure, top = paper(
-        _heading(machines),
+        _heading(run, machines),
         lambda letters: "\n".join(_small_print(run, found, machines, letters)),
         width=MARGIN + labels + len(claims) * (_WIDTH + words + _GAP),
         height=sum(heights) + (_HEAD + _AXIS) * len(heights),
@@ -163,8 +164,9 @@ def _words(value: Spread) -> str:
     return centre if len(value.each) < 2 else f"{centre} ({low} {DASH} {high})"
 
 
-def _heading(machines: Sequence[str]) -> str:
-    return f"Against the baseline of the same machine, on {len(machines)} machines: {', '.join(machines)}"
+def _heading(run: Run, machines: tuple[str, ...]) -> str:
+    where = f"{len(machines)} machines" if len(hosts(run, machines)) > 1 else f"{len(machines)} workers of ONE host"
+    return f"Against the baseline of the same machine, on {where}: {', '.join(machines)}"
 
 
 def _keys(looks: Mapping[str, Look]) -> list[Line2D]:
@@ -196,7 +198,7 @@ def _small_print(run: Run, found: Sequence[Shared], machines: Sequence[str], let
         counts = [len(one.cells[name].good) for one in found if name in one.cells]
         each = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)}{DASH}{max(counts)}"
         yield from fold([f"machine {name}", *about(run.facts(name)), f"{each} invocations per configuration"], letters)
-    yield f"{run.experiment}"
+    yield from fold([*departed(run), run.experiment], letters)
 
 
 __all__ = ["machines_figure", "machines_table"]

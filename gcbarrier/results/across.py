@@ -5,12 +5,12 @@ another machine may bear out or not.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from attrs import field, frozen
 
-from gcbarrier.model import Config, evolve, to_json
-from gcbarrier.results.cells import Cell, Workload, workloads
+from gcbarrier.model import Config, evolve
+from gcbarrier.results.apart import host_of
+from gcbarrier.results.cells import Cell, Workload, key_of, workloads
 from gcbarrier.results.cost import all_cpu_ns_per_operation, operations_per_second, relative
 from gcbarrier.results.run import Run
 from gcbarrier.results.spread import Spread, spread
@@ -67,7 +67,7 @@ def shared(run: Run) -> tuple[Shared, ...]:
 
     Of emulated machines, whose time is none, there is nothing.
     """
-    machines = [name for name in run.machines if not str(run.facts(name).get("accelerator", "")).startswith("tcg")]
+    machines = [name for name in run.planned if not str(run.facts(name).get("accelerator", "")).startswith("tcg")]
     if len(machines) < 2:
         return ()
     found: dict[tuple[str, str], dict[str, tuple[Cell, Cell]]] = {}
@@ -92,7 +92,7 @@ def _compared(work: Workload) -> Iterator[tuple[tuple[str, str], Cell, Cell]]:
         return
     for cell in work.cells:
         if cell is not baseline and cell.good:
-            yield (_key(_bare(cell.config)), _key(_sizeless(cell.config))), cell, baseline
+            yield (key_of(_bare(cell.config)), key_of(_sizeless(cell.config))), cell, baseline
 
 
 def _bare(config: Config) -> Config:
@@ -106,14 +106,6 @@ def _sizeless(config: Config) -> Config:
     return evolve(config, heap_bytes=1 << 20, minheap_bytes=0)
 
 
-def _key(config: Config) -> str:
-    changes: dict[str, Any] = {
-        name: dict(sorted(getattr(config, name).items()))
-        for name in ("heap_params", "barrier_params", "collector_params")
-    }
-    return to_json(evolve(config, **changes))
-
-
 def hosts(run: Run, machines: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     """The machines by the host that they are on, as far as the manifest tells: guests and workers may share one."""
     groups: list[set[str]] = []
@@ -125,8 +117,8 @@ def hosts(run: Run, machines: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
             near |= {other for other in told.get("shares_host_with", ()) if other in machines}
         if facts.get("lab") and "native" in machines:
             near.add("native")
-        if (host := facts.get("host")) is not None:
-            near |= {other for other in machines if run.facts(other).get("host") == host}
+        if host := host_of(facts):
+            near |= {other for other in machines if host_of(run.facts(other)) == host}
         meeting = [group for group in groups if group & near]
         groups = [group for group in groups if not group & near] + [near.union(*meeting)]
     return tuple(tuple(name for name in machines if name in group) for group in groups)

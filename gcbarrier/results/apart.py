@@ -18,7 +18,9 @@ def names_apart(
     taken = dict(known)
     found: dict[str, str] = {}
     for name, facts in machines.items():
-        same = [other for other, theirs in known.items() if _called(other, name) and not differs(facts, theirs, unlike)]
+        # Its own name before any that was made of it.
+        called = [name] * (name in known) + [other for other in known if other != name and _called(other, name)]
+        same = [other for other in called if not differs(facts, known[other], unlike)]
         found[name] = same[0] if same else _free(name, facts, taken)
         taken.setdefault(found[name], facts)
     return found
@@ -28,19 +30,38 @@ def differs(one: Facts, other: Facts, unlike: Callable[[Facts, Facts], str]) -> 
     """How two machines are not the same ("" where nothing says so)."""
     if said := unlike(one, other):
         return said
-    mine, theirs = one.get("host"), other.get("host")
+    mine, theirs = host_of(one), host_of(other)
     return f"host: {mine} and {theirs}" if mine and theirs and mine != theirs else ""
 
 
+def host_of(facts: Facts) -> str:
+    """The host that a machine is on or is, as its manifest calls it; "" where that does not tell."""
+    told = facts.get("host")
+    return told if isinstance(told, str) and told != "unknown" else ""
+
+
 def _called(other: str, name: str) -> bool:
-    """Whether a machine has this name, or has been given one apart from it."""
-    return other == name or other.startswith(f"{name}@") or other.removeprefix(f"{name}-").isdecimal()
+    """Whether a machine has been given a name apart from this one."""
+    return other.startswith(f"{name}@") or other.removeprefix(f"{name}-").isdecimal()
 
 
 def _free(name: str, facts: Facts, taken: Mapping[str, Facts]) -> str:
-    tried = (name, *([f"{name}@{facts['host']}"] if facts.get("host") else ()))
+    host = host_of(facts)
+    tried = [name, f"{name}@{host}"] if host else [name]
     numbered = (f"{name}-{number}" for number in itertools.count(2))
-    return next(each for each in itertools.chain(tried, numbered) if each not in taken)
+    for each in itertools.chain(tried, numbered):
+        if each not in taken:
+            return each
+    raise AssertionError("there is always another number")
 
 
-__all__ = ["differs", "names_apart"]
+def renamed(manifest: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """A run's manifest with its machines called otherwise."""
+    changed = dict(manifest)
+    for key in ("machines", "plans", "blocks"):
+        if isinstance(told := manifest.get(key), Mapping):
+            changed[key] = {names.get(name, name): each for name, each in told.items()}
+    return changed
+
+
+__all__ = ["differs", "host_of", "names_apart", "renamed"]

@@ -1,11 +1,13 @@
 """Runs over Dask workers: a scheduler and workers that are processes of their own on this machine."""
 
+import itertools
 import os
 import select
 import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -17,12 +19,19 @@ import pytest
 from cluster import Dask, dask
 from places import CHECKOUT, PLUGINS, TESTS
 
+from gcbarrier.campaign import experiments as campaign
+from gcbarrier.campaign.request import Request
+from gcbarrier.campaign.settings import read
+from gcbarrier.campaign.watching import Watch
+from gcbarrier.commands._report import present
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.graphs import graphfile
 from gcbarrier.machines.cluster import DaskExecutor, MachineLost, connect, workers
 from gcbarrier.machines.cluster.luggage import Luggage, digest, packed
 from gcbarrier.machines.fresh import Within
+from gcbarrier.model import Measured
 from gcbarrier.plugins import discovery
+from gcbarrier.results.run import Run, load
 
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
@@ -206,3 +215,95 @@ def refused(running: Dask) -> None:
 def refused_at(address: str) -> None:
     with connect(address, NOTHING):
         raise AssertionError("it was not refused")
+
+
+def tiny(cluster: Dask, *settings: str, **fields: Any) -> Request:
+    """A run of two configurations on all workers."""
+    discovery.add_path(PLUGINS)
+    chosen = read(["barrier=cards", *settings])
+    return Request(experiment="tiny", quick=True, settings=chosen, on=cluster.address, share_hosts=True, **fields)
+
+
+def counted(run: Run) -> Counter[tuple[str, int]]:
+    return Counter((one.invocation.config.barrier, one.invocation.index) for one in run.outcomes)
+
+
+def test_a_run_over_three_workers_of_which_one_is_killed(
+    cluster: Dask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def done(_step: object, measured: Measured) -> None:
+        # In the middle of its first block.
+        if measured.record.machine == "w2" and "w2" in cluster.workers:
+            cluster.kill("w2")
+
+    cluster.start("w2")
+    said: list[str] = []
+    run = campaign.begin(tiny(cluster, "invocations=3"), out=tmp_path / "run", watch=Watch(done=done, told=said.append))
+    assert run.state == "complete"
+    assert campaign.failures(run) == ()
+    (loss,) = run.manifest["lost_workers"]
+    assert (loss["machine"], loss["finished"]) == ("w2", 1)
+    block, again = loss["block"], loss["again_on"]
+    assert again in ("w0", "w1")
+    assert said == [
+        f"w2 was lost in block {block} after 1 of its invocations, which stay",
+        f"block {block} is done again on {again}",
+    ]
+    assert len(run.on("w2")) == 1, "what it finished stays"
+    rest = [one for one in run.outcomes if one.machine != "w2"]
+    assert Counter((one.invocation.config.barrier, one.invocation.index) for one in rest) == Counter(
+        (barrier, index) for barrier in ("none", "cards") for index in range(3)
+    )
+    for index in range(3):
+        assert len({one.machine for one in rest if one.invocation.index == index}) == 1, "a block stays together"
+    assert {one.machine for one in rest} == {"w0", "w1"}
+    assert run.expected == 6
+    assert sorted(itertools.chain(*run.manifest["blocks"].values())) == list(range(3))
+    for name in ("w0", "w1"):
+        facts = run.facts(name)
+        assert facts["machine"] == name
+        assert "w2" in facts["worker"]["shares_host_with"]
+        assert run.manifest["plans"][name]["invocations"] == 3
+    present(run, tmp_path / "figures")
+    shown = capsys.readouterr().out
+    assert f"w2 was lost in block {block} after 1 of its invocations, which stay; the block was done again on" in shown
+    assert "on 2 workers of ONE host: w0, w1" in shown, "of w2 there is no pair to compare"
+    assert "missing from the run directory" not in shown
+    assert {path.name for path in (tmp_path / "figures").glob("*.png")} == {
+        "tiny-w0.png", "tiny-w1.png", "tiny-w2.png", "tiny-machines.png",
+    }  # fmt: skip
+    assert cluster.children() == []
+
+
+def test_a_run_that_is_stopped_goes_on_where_it_was(cluster: Dask, tmp_path: Path) -> None:
+    def stop(_step: object, _measured: Measured) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        campaign.begin(tiny(cluster, "invocations=1", everywhere=True), out=tmp_path / "run", watch=Watch(done=stop))
+    assert cluster.children() == []
+    before = load(tmp_path / "run")
+    assert (before.state, len(before.outcomes), before.expected) == ("stopped", 1, 4)
+    run = campaign.resume(tmp_path / "run")
+    assert run.state == "complete"
+    assert run.outcomes[0] == before.outcomes[0]
+    assert Counter(one.machine for one in run.outcomes) == {"w0": 2, "w1": 2}
+    assert counted(run) == {("none", 0): 2, ("cards", 0): 2}
+    assert {one.invocation.seed for one in run.outcomes} == {run.manifest["seed"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--everywhere"], "name their scheduler with --on"),
+        (["--on", "tcp://127.0.0.1:1", "--set", "machine=native"], "machine=native is not among the workers of --on"),
+    ],
+)
+def test_what_makes_no_sense_with_workers_is_refused(
+    gcbarrier: Any, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    done = gcbarrier("--path", str(PLUGINS), "run", "tiny", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [] or not list((tmp_path / "runs").iterdir())

@@ -195,7 +195,6 @@ class DaskExecutor(Executor):
 def as_told(facts: WorkerFacts) -> Mapping[str, object]:
     """For the manifest."""
     return {
-        "host": facts.host,
         "profiled": facts.profiled,
         "shares_host_with": list(facts.shares_host_with),
     }

@@ -144,6 +144,12 @@ def test_a_block_that_was_begun_goes_on_where_it_was() -> None:
     assert 0 not in {index for _, index in oak.did}
 
 
+def test_everywhere_what_one_has_begun_is_still_the_others_too() -> None:
+    machines = [Machine("oak"), Machine("elm")]
+    stages = [stage(machines[0], blocks=1, begun=frozenset({0})), stage(machines[1], blocks=1)]
+    assert Counter(machine for machine, *_ in records(list(spread(stages, everywhere=True)))) == {"oak": 2, "elm": 2}
+
+
 def test_a_block_that_was_begun_is_done_elsewhere_when_its_machine_is_lost() -> None:
     oak, elm = Machine("oak"), Machine("elm", breaks={0: MachineLost("gone")})
     list(spread([stage(oak), stage(elm, begun=frozenset({3}))]))
