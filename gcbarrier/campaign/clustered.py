@@ -41,6 +41,20 @@ def on_workers(course: Course) -> None:
         answers = list(_prepared(course, cluster))
         stages = [_stage(course, executor, answer) for executor, answer in answers]
         _measure(course, stages if request.everywhere else _shared(course, stages))
+        _refuse_absent(course, stages)
+
+
+def _refuse_absent(course: Course, stages: Sequence[Stage]) -> None:
+    """Raises GcBarrierError where what is to be done on each machine has a rest on one that is not here this time."""
+    found = course.recorded
+    if found is None or not course.resumed or not course.request.everywhere:
+        return
+    here = {stage.name for stage in stages}
+    if absent := [name for name in found.plans if name not in here and not found.complete(name)]:
+        raise GcBarrierError(
+            f"{' and '.join(absent)} had begun and can't be asked now: start the worker again under that name and go on "
+            "with --resume"
+        )
 
 
 def _luggage(course: Course) -> Luggage:
@@ -168,9 +182,9 @@ def _measure(course: Course, stages: Sequence[Stage]) -> None:
 
 
 def _taken(manifest: Mapping[str, Any], machine: str, block: int) -> dict[str, list[int]]:
-    """Who has which block, once this machine has this one too."""
-    blocks: dict[str, list[int]] = {**manifest["blocks"]}
-    return {**blocks, machine: sorted({*blocks.get(machine, ()), block})}
+    """Who has which block, once this machine has this one: what another had begun of it is no part of the plan then."""
+    blocks = {name: [index for index in each if index != block] for name, each in manifest["blocks"].items()}
+    return {**blocks, machine: sorted([*blocks.get(machine, ()), block])}
 
 
 def _given_back(manifest: Mapping[str, Any], machine: str, block: int) -> dict[str, list[int]]:
