@@ -52,8 +52,8 @@ def _refuse_absent(course: Course, stages: Sequence[Stage]) -> None:
     here = {stage.name for stage in stages}
     if absent := [name for name in found.plans if name not in here and not found.complete(name)]:
         raise GcBarrierError(
-            f"{' and '.join(absent)} had begun and can't be asked now: start the worker again under that name and go on "
-            "with --resume"
+            f"{' and '.join(absent)} had begun and can't be asked now: start the worker again under that name, "
+            "and go on with --resume"
         )
 
 

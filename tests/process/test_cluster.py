@@ -26,7 +26,7 @@ from gcbarrier.campaign.watching import Watch
 from gcbarrier.commands._report import present
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.graphs import graphfile
-from gcbarrier.machines.cluster import DaskExecutor, MachineLost, connect, workers
+from gcbarrier.machines.cluster import DaskExecutor, MachineLost, connect
 from gcbarrier.machines.cluster.luggage import Luggage, digest, packed
 from gcbarrier.machines.fresh import Within
 from gcbarrier.model import Measured
@@ -200,8 +200,7 @@ def test_a_worker_with_other_code_is_refused(cluster: Dask, tmp_path: Path) -> N
         cluster.stop("stale")
 
 
-def test_where_nobody_answers_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_ANSWERS_S", 0.2)
+def test_where_nobody_answers_it_says_so() -> None:
     with pytest.raises(GcBarrierError, match=r"no Dask scheduler answers at tcp://127.0.0.1:1 \(.*correct --on"):
         refused_at("tcp://127.0.0.1:1")
     with pytest.raises(GcBarrierError, match="no Dask scheduler answers at nonsense://x"):

@@ -2,10 +2,12 @@
 
 import contextlib
 import re
+import socket
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 from attrs import evolve, frozen
 
@@ -15,7 +17,7 @@ from gcbarrier.machines.cluster import there
 from gcbarrier.machines.cluster.executor import RESOURCE, DaskExecutor, WorkerFacts
 from gcbarrier.machines.cluster.luggage import Luggage, digest
 
-_ANSWERS_S = 10.0
+_KNOCK_S, _ANSWERS_S = 5.0, 30.0
 
 
 @frozen(kw_only=True)
@@ -38,6 +40,7 @@ def connect(address: str, luggage: Luggage, *, share_hosts: bool = False) -> Ite
     """
     dask = _package()
     try:
+        _knock(address)
         client = dask.Client(address, timeout=_ANSWERS_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as problem:
         said = f"{type(problem).__name__}: {problem}".partition("\n")[0]
@@ -67,6 +70,13 @@ def connect(address: str, luggage: Luggage, *, share_hosts: bool = False) -> Ite
                 stack.enter_context(executor)
             _each(client, there.receive, run, luggage, workers=list(executors))
             yield Cluster(scheduler=address, executors=tuple(executors.values()), refused=refused)
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens: Dask would go on asking until its time is over."""
+    place = urlsplit(address)
+    if place.scheme in ("tcp", "tls") and place.hostname and place.port:
+        socket.create_connection((place.hostname, place.port), timeout=_KNOCK_S).close()
 
 
 def _choose(client: Any, address: str, share_hosts: bool) -> tuple[list[WorkerFacts], dict[str, str]]:
