@@ -61,7 +61,9 @@ def differences(found: Recorded) -> Iterator[str]:
     there = [name for name in then if name.split("/")[1] in discovery.names(name.split("/")[0])]
     now = provenance.sources(found.request.experiment, found.plans.values()) if len(there) == len(then) else {}
     yield from provenance.changed(then, now or {name: then[name] for name in there})
-    cores = {name: facts.get("core") for name, facts in found.run.manifest.get("machines", {}).items()}
+    machines = found.run.manifest.get("machines", {})
+    # Workers compile for themselves, and are asked themselves.
+    cores = {name: facts.get("core") for name, facts in machines.items() if "worker" not in facts}
     current = provenance.core()
     for name, core in cores.items():
         if isinstance(core, Mapping) and core.get("name") != current["name"]:

@@ -87,19 +87,15 @@ class Course:
         """What to run on a machine: what was run there, or what the experiment says, with the settings applied."""
         if (known := self.known(machine)) is not None:
             return known
-        request = self.request
-        with discovery.blamed("experiments", request.experiment):
-            plan = self.script.plan(machine=machine, quick=request.quick)
-        if not isinstance(plan, Plan):
-            file = discovery.find("experiments", request.experiment)
-            what = f"the experiment {request.experiment!r} has no plan: {file}'s plan() must return a Plan"
-            raise GcBarrierError(what)
-        return request.settings.apply(plan, verify=request.verify)
+        return self.request.plan(self.script, machine)
 
     def known(self, machine: Machine) -> Plan | None:
         """The plan that an earlier run had on such a machine; a guest is one by its accelerator."""
         if self.recorded is None:
             return None
+        if machine == NATIVE and self.recorded.request.on:
+            # Each of its workers was a machine like this one.
+            return next(iter(self.recorded.plans.values()), None)
         for name, plan in self.recorded.plans.items():
             accelerator = self.recorded.run.facts(name).get("accelerator", "native")
             if (name == NATIVE.name) == (machine == NATIVE) and accelerator == machine.accelerator:
@@ -114,7 +110,7 @@ class Course:
         self._begin(place, plan, lacking, found)
         self.watch.note("compiling")
         steps = runner.steps(plan, seed=self.seed, accelerator=place.machine.accelerator, only=only)
-        left = [step for step in steps if not self._is_done(name, step)]
+        left = [step for step in steps if not self.is_done(name, step)]
         self.watch.steps(name, left)
         begun = time.monotonic()
         for measured in taken(place, left, self.watch):
@@ -165,10 +161,15 @@ class Course:
         self.writer.note(awaited=list(machines))
 
     def _begin(self, place: Place, plan: Plan, lacking: Mapping[str, Any], found: Mapping[str, Minheap]) -> None:
-        name, manifest = place.machine.name, self.writer.manifest
+        name = place.machine.name
         about: dict[str, Any] = {**place.manifest(), "lacking": lacking, "core": provenance.core()}
         if found:
             about["minheaps"] = converter.unstructure(tuple(found.values()))
+        self.introduce(name, plan, about)
+
+    def introduce(self, name: str, plan: Plan, about: Mapping[str, Any]) -> None:
+        """A machine has its turn with this plan: the manifest says so, and what it is."""
+        manifest = self.writer.manifest
         before = manifest.get("machines", {}).get(name)
         if self.resumed and before:
             # What it was then; that it is the same now was seen to before.
@@ -193,7 +194,8 @@ class Course:
             given={value: provenance.digest(file) for value, file in files.items()},
         )
 
-    def _is_done(self, machine: str, step: Step) -> bool:
+    def is_done(self, machine: str, step: Step) -> bool:
+        """Whether an earlier run of this has it."""
         return bool(self.done) and identity(step.job.failed(machine, "").record) in self.done
 
 

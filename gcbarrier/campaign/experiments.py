@@ -3,11 +3,13 @@
 import contextlib
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
+from typing import Any
 
 from gcbarrier.campaign import again, runner
+from gcbarrier.campaign.clustered import on_workers
 from gcbarrier.campaign.course import Course, Recorded, first_words, fit, sized_for, taken
 from gcbarrier.campaign.lacking import (
     absent_collectors,
@@ -78,13 +80,18 @@ def begin(
     return _carried_out(course, out)
 
 
-def resume(directory: Path, *, watch: Watch = UNWATCHED) -> Run:
+def resume(directory: Path, *, on: str = "", watch: Watch = UNWATCHED) -> Run:
     """Do the rest of a run that was stopped or killed, with the same seed, order and plug-ins.
+
+    ``on``: where the scheduler of its workers is by now, if elsewhere.
 
     Raises GcBarrierError where it is complete, is still being written, or where anything that decides its results has
     changed since; Unavailable as :func:`run` does.
     """
     found, done = again.to_resume(directory)
+    if on and not found.request.on:
+        raise GcBarrierError(f"{directory} was not run on workers, so it can't go on there: leave --on out")
+    found = evolve(found, request=evolve(found.request, on=on or found.request.on))
     script = script_of(found.request.experiment)
     build.compiler()
     course = Course(
@@ -100,17 +107,26 @@ def resume(directory: Path, *, watch: Watch = UNWATCHED) -> Run:
     return _carried_out(course, directory)
 
 
-def repeat(source: Path, *, out: Path | None = None, machine: str = "", watch: Watch = UNWATCHED) -> Run:
+def repeat(
+    source: Path,
+    *,
+    out: Path | None = None,
+    machine: str = "",
+    workers: Mapping[str, Any] = MappingProxyType({}),
+    watch: Watch = UNWATCHED,
+) -> Run:
     """Run the plan of an earlier run, or of its manifest alone, here: with its seed, and its own plug-ins if need be.
 
-    What is not as it was then is told to ``watch``. ``machine`` as in the settings. Raises
+    What is not as it was then is told to ``watch``. ``machine`` as in the settings. ``workers`` are those fields of a
+    :class:`gcbarrier.campaign.request.Request` that name a scheduler: it is run there, and not here. Raises
     GcBarrierError where it does not tell its plan, Unavailable as :func:`run` does.
     """
     found, differing = again.to_repeat(source)
     for each in differing:
         watch.told(f"not as in {source}: {each}")
     settings = evolve(found.request.settings, machine=machine or found.request.settings.machine)
-    return begin(evolve(found.request, settings=settings), out=out, watch=watch, recorded=found)
+    where: dict[str, Any] = dict(workers) or {"on": "", "everywhere": False, "share_hosts": False}
+    return begin(evolve(found.request, settings=settings, **where), out=out, watch=watch, recorded=found)
 
 
 def _carried_out(course: Course, out: Path | None) -> Run:
@@ -119,7 +135,9 @@ def _carried_out(course: Course, out: Path | None) -> Run:
     try:
         with writer:
             ours = True
-            if either := _here(course):
+            if course.request.on:
+                on_workers(course)
+            elif either := _here(course):
                 _in_the_lab(course, either)
             writer.commit(awaited=[])
     except BaseException:

@@ -35,7 +35,7 @@ class Place:
     @property
     def has_compiler(self) -> bool:
         """Whether what is compiled is there already."""
-        return self.machine == NATIVE
+        return self.machine.name == host.machine_name()
 
     def manifest(self) -> dict[str, object]:
         """What the machine says of itself, and what is known of it."""
@@ -46,7 +46,8 @@ class Place:
 def this_machine() -> Iterator[Place]:
     """This machine, each job in a fresh process."""
     with FreshExecutor(environment=build.preload()) as executor:
-        yield Place(machine=NATIVE, executor=executor)
+        # Asked by another machine, it has the name that this one gave it.
+        yield Place(machine=Machine(name=host.machine_name()), executor=executor)
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from typing import Any, Protocol, TypeVar
 from attrs import Attribute, field, frozen, validators
 
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.machines.host import fits
+from gcbarrier.machines.host import fits, machine_name
 from gcbarrier.model import Config, Machine, Probe, format_bytes, whole
 
 
@@ -125,7 +125,7 @@ def fitting(sizes: Iterable[int], machine: Machine) -> tuple[list[int], tuple[st
     It is asked of this machine alone: what another one has is not known here.
     """
     wanted = list(sizes)
-    there = [size for size in wanted if machine.name != "native" or _fits(size)]
+    there = [size for size in wanted if machine.name != machine_name() or _fits(size)]
     names = ", ".join(format_bytes(size) for size in wanted if size not in there)
     return there, (f"{names}, which did not fit into memory",) if names else ()
 

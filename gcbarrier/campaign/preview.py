@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from gcbarrier.campaign import runner
 from gcbarrier.campaign.experiments import script_of
@@ -11,10 +11,8 @@ from gcbarrier.campaign.places import NATIVE, this_machine
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.campaign.request import Request
 from gcbarrier.campaign.watching import UNWATCHED
-from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines import lab
 from gcbarrier.model import Config, Machine, Probe
-from gcbarrier.plugins import discovery
 
 
 @frozen(kw_only=True)
@@ -32,6 +30,12 @@ class Part:
 def preview(request: Request) -> Iterator[Part]:
     """What each machine would run. Raises GcBarrierError where the plan can't be run."""
     settings = request.settings
+    if request.on:
+        plan = _plan(request, NATIVE)
+        each = "each worker does all of it" if request.everywhere else "the workers share it, invocation by invocation"
+        said = [f"as it is on this machine; each worker of {request.on} is asked for its own", each]
+        yield evolve(_part(NATIVE, plan, said), machine=f"workers of {request.on}")
+        return
     lacking = {}
     if settings.machine != "lab":
         with this_machine() as place:
@@ -62,11 +66,7 @@ def _part(machine: Machine, plan: Plan, remarks: list[str]) -> Part:
 
 
 def _plan(request: Request, machine: Machine) -> Plan:
-    with discovery.blamed("experiments", request.experiment):
-        plan = script_of(request.experiment).plan(machine=machine, quick=request.quick)
-    if not isinstance(plan, Plan):
-        raise GcBarrierError(f"the experiment {request.experiment!r} has no plan: its plan() must return a Plan")
-    return request.settings.apply(plan, verify=request.verify)
+    return request.plan(script_of(request.experiment), machine)
 
 
 __all__ = ["Part", "preview"]

@@ -1,9 +1,15 @@
 """What ``gcbarrier run`` was asked for, as one record: a run's manifest keeps it, and so it can be asked for again."""
 
+from types import ModuleType
+
 from attrs import field, frozen
 
+from gcbarrier.campaign.plans import Plan
 from gcbarrier.campaign.settings import Settings
 from gcbarrier.campaign.until import BUDGET_S
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.model import Machine
+from gcbarrier.plugins import discovery
 
 
 @frozen(kw_only=True)
@@ -19,3 +25,25 @@ class Request:
     (:mod:`gcbarrier.campaign.until`). 0: the plan's invocations and no more."""
     budget_s: float = BUDGET_S
     """For how long a machine may take then, the plan's own invocations included."""
+    on: str = ""
+    """The address of a Dask scheduler, on whose workers it is run; "": here, and in the lab."""
+    everywhere: bool = False
+    """All of the plan on each worker, and not each block on one of them."""
+    share_hosts: bool = False
+    """Several workers on one host are several machines, which the results tell."""
+
+    def plan(self, script: ModuleType, machine: Machine) -> Plan:
+        """What the experiment's script plans for a machine, with the settings applied.
+
+        Raises GcBarrierError where it plans nothing or that can't be run.
+        """
+        with discovery.blamed("experiments", self.experiment):
+            plan = script.plan(machine=machine, quick=self.quick)
+        if not isinstance(plan, Plan):
+            file = discovery.find("experiments", self.experiment)
+            what = f"the experiment {self.experiment!r} has no plan: {file}'s plan() must return a Plan"
+            raise GcBarrierError(what)
+        return self.settings.apply(plan, verify=self.verify)
+
+
+__all__ = ["Request"]

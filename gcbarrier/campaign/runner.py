@@ -115,8 +115,7 @@ def run(
         except CancelledError:
             raise KeyboardInterrupt from None
         except GcBarrierError as problem:
-            hung = signal.SIGALRM.name in str(problem)
-            measured = step.job.failed(machine, _HUNG.format(step.deadline_s) if hung else str(problem))
+            measured = failed(step, machine, problem)
         if on_done is not None:
             on_done(step, measured)
         yield measured
@@ -127,6 +126,12 @@ def estimate_s(one: Config | Probe, accelerator: str) -> float:
     if isinstance(one, Probe):
         return one.estimate_s
     return _OVERHEAD_S[accelerator] + one.duration_s * (2.5 if one.verify else 1.0)
+
+
+def failed(step: Step, machine: str, problem: GcBarrierError) -> Measured:
+    """What is left of a step whose process did not bring anything back."""
+    hung = signal.SIGALRM.name in str(problem)
+    return step.job.failed(machine, _HUNG.format(step.deadline_s) if hung else str(problem))
 
 
 def take(job: Job, files: Mapping[Path, bytes]) -> Measured:

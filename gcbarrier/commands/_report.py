@@ -26,9 +26,16 @@ def present(run: Run, directory: Path, figure: str = "") -> None:
     with waiting("drawing"), discovery.blamed("experiments", run.experiment):
         figures, table = script.figures(run), script.table(run)
         figures = {f"{name}-{figure}" if figure else name: each for name, each in figures.items()}
+        if (across := report.machines_figure(run)) is not None:
+            figures[f"{run.experiment}-machines"] = across
         written = report.save(figures, directory) if figures else ()
     report.show(table)
-    for more in (report.verification_table(run), report.counted_table(run), report.left_out_lines(run)):
+    for more in (
+        report.machines_table(run),
+        report.verification_table(run),
+        report.counted_table(run),
+        report.left_out_lines(run),
+    ):
         if more is not None:
             report.show(more)
     if any(manifest.get("quick") for manifest in run.manifests):

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign import settings, sweeps, until
@@ -44,6 +45,13 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", type=Path, metavar="RUN", dest="source", help="the plan of an earlier run, or of its manifest, again"
     )
+    parser.add_argument(
+        "--on", default="", metavar="ADDRESS", help="on the workers of this Dask scheduler (tcp://...), not here"
+    )
+    parser.add_argument("--everywhere", action="store_true", help="with --on: all of the plan on each worker")
+    parser.add_argument(
+        "--share-hosts", action="store_true", help="with --on: several workers of a host, to try it out"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,10 +73,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _measured(args: argparse.Namespace, watch: Watch) -> Run:
     if args.resume is not None:
-        return campaign.resume(args.resume, watch=watch)
+        return campaign.resume(args.resume, on=args.on, watch=watch)
     if args.source is not None:
         machine = settings.read(args.pairs).machine
-        return campaign.repeat(args.source, out=args.out, machine=machine, watch=watch)
+        return campaign.repeat(args.source, out=args.out, machine=machine, workers=_workers(args), watch=watch)
     return campaign.begin(_request(args), out=args.out, watch=watch)
 
 
@@ -81,7 +89,15 @@ def _request(args: argparse.Namespace) -> Request:
         settings=settings.read(args.pairs, sweep=args.sweep, experiment=args.experiment),
         until=until.read_share(args.until) if args.until else 0.0,
         budget_s=until.read_time(args.budget) if args.budget else until.BUDGET_S,
+        **_workers(args),
     )
+
+
+def _workers(args: argparse.Namespace) -> dict[str, Any]:
+    """Fields of a request: on which workers; none where it is to be run here."""
+    if not args.on and (args.everywhere or args.share_hosts):
+        raise GcBarrierError("--everywhere and --share-hosts say how workers are used: name their scheduler with --on")
+    return {"on": args.on, "everywhere": args.everywhere, "share_hosts": args.share_hosts} if args.on else {}
 
 
 def _refuse_together(args: argparse.Namespace) -> None:
@@ -96,6 +112,8 @@ def _refuse_together(args: argparse.Namespace) -> None:
         return
     others = {"--from": args.source, "--quick": args.quick, "--verify": args.verify, "--dry-run": args.dry_run}
     others |= {"--until": args.until, "--budget": args.budget}
+    if earlier == "--resume":
+        others |= {"--everywhere": args.everywhere, "--share-hosts": args.share_hosts}
     given = ["EXPERIMENT"] * (args.experiment is not None)
     given += [name for name, value in others.items() if value and name != earlier]
     machine_alone = earlier == "--from" and all(pair.startswith("machine=") for pair in args.pairs)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.machines.cache import regular
+from gcbarrier.machines.cache import regular, travelled
 
 SUFFIX = ".graph.npz"
 FORMAT = "gcbarrier graph 1"
@@ -184,7 +184,7 @@ class _Unfit(Exception):  # noqa: N818 - not an error of its own: the reason in 
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     # Given the path itself, numpy would leave the file open where it turns out to be no archive.
-    with regular(path).open("rb") as file, warnings.catch_warnings():
+    with regular(travelled(path)).open("rb") as file, warnings.catch_warnings():
         # numpy only warns of headers that Python 2 wrote; no version of ours did.
         warnings.filterwarnings("error", message="Reading `.npy` or `.npz` file")
         archive = np.load(file, allow_pickle=False)

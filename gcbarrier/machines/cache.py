@@ -1,11 +1,15 @@
 """Where things that can be made again are kept, and what may be read for a file."""
 
 import errno
+import json
 import os
 import stat
 from pathlib import Path
 
 from gcbarrier.errors import GcBarrierError
+
+FILES_VARIABLE = "GCBARRIER_FILES"
+"""On another machine: a file that says where the files lie that came along with a run."""
 
 
 def cache_home() -> Path:
@@ -33,3 +37,14 @@ def regular(path: Path) -> Path:
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "It is a FIFO, a socket or a device and not a file", str(path))
     return path
+
+
+def travelled(path: str | Path) -> Path:
+    """Where a file that a parameter names lies on this machine: elsewhere, where it came along with a run."""
+    listed = os.environ.get(FILES_VARIABLE)
+    if listed is None:
+        return Path(path)
+    names: dict[str, str] = json.loads(Path(listed).read_text(encoding="utf-8"))
+    # A home folder is expanded by whoever asks.
+    places = {os.path.expanduser(name): place for name, place in names.items()} | names
+    return Path(places.get(os.fspath(path), path))

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.machines.identity import host_id
 from gcbarrier.model import format_bytes
 
 UNKNOWN = "unknown"
@@ -69,6 +70,7 @@ def manifest(cflags: Sequence[str] = ()) -> dict[str, object]:
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine_name(),
+        "host": host_id() or UNKNOWN,
         "accelerator": os.environ.get("GCBARRIER_ACCELERATOR", "native"),
         "hypervisor": _hypervisor(),
         "kernel": {"release": platform.release(), "version": platform.version(), "config": kernel_config()},

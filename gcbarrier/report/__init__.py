@@ -59,6 +59,9 @@ Figures are :class:`matplotlib.figure.Figure` objects that no window system know
 before a report or a panel is asked for. The page of ``gcbarrier report`` (``html``) shows figures and tables; its first
 sentence is of ``verdict``, or of the experiment itself where that exports ``verdict(run) -> str``.
 
+Where two machines or more have the same configurations, ``gcbarrier run`` and ``plot`` draw one figure more that shows
+how the same claim came out on each: :func:`machines_figure`, and :func:`machines_table` with its numbers.
+
 May import ``results``, ``machines.cache`` and the records; what is run, and where, it is told.
 """
 
@@ -83,6 +86,7 @@ from gcbarrier.report.workplace import writable_folder
 if TYPE_CHECKING:
     from gcbarrier.report.comparison import Comparison
     from gcbarrier.report.files import save
+    from gcbarrier.report.machines import machines_figure, machines_table
     from gcbarrier.report.panels import Drawn
     from gcbarrier.report.panels.curves import Curves
     from gcbarrier.report.panels.grid import Grid
@@ -115,6 +119,8 @@ _DRAWING = {
     "Rows": "panels.rows",
     "Tails": "panels.tails",
     "Utilisation": "panels.utilisation",
+    "machines_figure": "machines",
+    "machines_table": "machines",
     "save": "files",
 }
 
@@ -157,6 +163,8 @@ __all__ = [
     "agreement",
     "counted_table",
     "left_out_lines",
+    "machines_figure",
+    "machines_table",
     "point_spread",
     "reading",
     "save",

@@ -9,7 +9,7 @@ from gcbarrier.report.differing import labels
 from gcbarrier.report.text import fold
 from gcbarrier.report.units import DASH, TIMES, format_number
 from gcbarrier.results import cells
-from gcbarrier.results.lost import lost
+from gcbarrier.results.lost import departed, lost
 from gcbarrier.results.run import Run
 
 _NAMED = 3
@@ -24,7 +24,7 @@ def footer(run: Run, machine: str, width: int) -> str:
     """
     outcomes = run.on(machine)
     findings = run.found(machine)
-    said = [f"machine {machine}", *_about(run.facts(machine))]
+    said = [f"machine {machine}", *about(run.facts(machine))]
     if outcomes:
         said += _samples(outcomes)
     if findings:
@@ -33,12 +33,15 @@ def footer(run: Run, machine: str, width: int) -> str:
     said += left_out(run, machine)
     said += lacking(run, machine)
     said += _how(run, outcomes)
+    said += departed(run, machine)
+    said += _beside(run, machine)
     said.append(f"{run.experiment}, {_date(run, machine)}")
     failed = (*_failures(outcomes, width), *_failed_probes(findings, width))
     return "\n".join([*fold(said, width), *failed, *wrap(lost(run, machine), width)])
 
 
-def _about(facts: Mapping[str, Any]) -> Iterator[str]:
+def about(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What a machine is, as far as its manifest tells."""
     yield f"kernel {_inside(facts, 'kernel', 'release')}"
     yield f"accelerator {facts.get('accelerator', _UNKNOWN)}"
     if (hypervisor := facts.get("hypervisor", "none")) != "none":
@@ -137,6 +140,14 @@ def _how(run: Run, outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield f"{'in part ' if False in verified else ''}measured with --verify, which takes time"
 
 
+def _beside(run: Run, machine: str) -> Iterator[str]:
+    """Who else measured on the same host at the same time."""
+    worker = run.facts(machine).get("worker")
+    others = worker.get("shares_host_with") if isinstance(worker, Mapping) else None
+    if others:
+        yield f"it SHARES ITS HOST with {', '.join(others)}, measured at the same time"
+
+
 def _probed(findings: Sequence[Finding]) -> Iterator[str]:
     probes = [finding.probe for finding in findings]
     yield f"memory {', '.join(sorted({probe.memory for probe in probes}))}"
@@ -174,4 +185,4 @@ def _failures(outcomes: Sequence[Outcome], width: int) -> Iterator[str]:
     yield from wrap(f"{len(failed)} failed and not drawn: {'; '.join(named)}{more}", width)
 
 
-__all__ = ["footer", "lacking", "left_out"]
+__all__ = ["about", "footer", "lacking", "left_out"]

@@ -28,7 +28,7 @@ def page(
     handles: Sequence[Sequence[Any]] = (),
     remarks: Sequence[str] = (),
 ) -> tuple[Figure, float]:
-    """A figure with room of ``width`` and ``height`` for what is drawn on it, and how far down that begins.
+    """A figure of one machine with room of ``width`` and ``height`` for what is drawn on it, and how far down that is.
 
     Each of ``handles`` begins a line of keys of its own. It gets as wide as its title needs. Call it, and draw,
     within :func:`gcbarrier.report.style.styled`.

@@ -31,11 +31,24 @@ def losses(run: Run) -> Iterator[str]:
         cause = run.manifest.get("stopped") if run.state == STOPPED else ""
         goes_on = f"; `gcbarrier run --resume {run.directory}` does the rest" if run.state != RUNNING else ""
         yield f"{_STATES[run.state]}{f' ({cause})' if cause else ''}{goes_on}"
+    yield from departed(run)
     for machine in run.planned:
         if said := lost(run, machine):
             yield f"{machine}: {said}"
     for machine in awaited(run):
         yield f"{machine}: had no turn yet"
+
+
+def departed(run: Run, machine: str = "") -> Iterator[str]:
+    """A sentence for each worker that was lost in the middle; ``machine``: if that one or its block is concerned."""
+    for manifest in run.manifests:
+        told = manifest.get("lost_workers")
+        for loss in told if isinstance(told, list) else ():
+            if machine and machine not in (loss["machine"], loss["again_on"]):
+                continue
+            kept = f" after {loss['finished']} of its invocations, which stay" if loss["finished"] else ""
+            again = f"done again on {loss['again_on']}" if loss["again_on"] else "not done again"
+            yield f"{loss['machine']} was lost in block {loss['block']}{kept}; the block was {again}"
 
 
 def awaited(run: Run) -> tuple[str, ...]:
@@ -45,4 +58,4 @@ def awaited(run: Run) -> tuple[str, ...]:
     return tuple(names) if run.state != COMPLETE else ()
 
 
-__all__ = ["awaited", "losses", "lost"]
+__all__ = ["awaited", "departed", "losses", "lost"]

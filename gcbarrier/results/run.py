@@ -35,6 +35,7 @@ from gcbarrier.displayed import Displayed
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.cache import regular
 from gcbarrier.model import Finding, Outcome, evolve, from_json
+from gcbarrier.results.apart import names_apart, renamed
 from gcbarrier.results.reserve import MANIFEST, writer_of
 from gcbarrier.results.tables import MEASUREMENTS
 
@@ -93,7 +94,8 @@ class Run(Displayed):
     @property
     def expected(self) -> int:
         """How many outcomes and findings the plans ask for, those of machines that had their turn; 0: not known."""
-        return sum(self.expected_of(machine, part) for machine in self.planned for part in PARTS)
+        taken = sum(self.expected_of(machine, part) for machine in self.planned for part in PARTS)
+        return taken + sum(_untaken(manifest) for manifest in self.manifests)
 
     def expected_of(self, machine: str, part: str) -> int:
         """How many records of a machine's ``configs`` or ``probes`` the plan asks for; 0 where it does not tell."""
@@ -102,6 +104,9 @@ class Run(Displayed):
             plan = _at(manifest, ("plans", machine))
             if isinstance(plan, Mapping):
                 parts, invocations = plan.get(part), plan.get("invocations")
+                if isinstance(blocks := manifest.get("blocks"), Mapping):
+                    # Over several machines, each does some of the invocations.
+                    invocations = len(blocks.get(machine, ()))
                 wanted += len(parts) * invocations if isinstance(parts, list) and isinstance(invocations, int) else 0
         return wanted
 
@@ -168,6 +173,16 @@ class Run(Displayed):
         return events
 
 
+def _untaken(manifest: Mapping[str, Any]) -> int:
+    """The invocations of blocks that no machine has taken yet, as the first one's plan has them."""
+    blocks, plans = manifest.get("blocks"), manifest.get("plans")
+    if not isinstance(blocks, Mapping) or not isinstance(plans, Mapping) or not plans:
+        return 0
+    plan = next(iter(plans.values()))
+    left = int(manifest.get("block_count", 0)) - sum(len(each) for each in blocks.values())
+    return max(left, 0) * sum(len(plan.get(part, ())) for part in PARTS)
+
+
 def load(directory: Path) -> Run:
     """The run in ``directory``. Raises GcBarrierError where there is none, it is damaged, or it is too new."""
     directory = Path(directory)
@@ -193,8 +208,9 @@ def load(directory: Path) -> Run:
 def unite(runs: Sequence[Run]) -> Run:
     """Several runs of one experiment as one; invocations are renumbered so that they stay apart.
 
-    The manifest is the first one's, with the ``machines`` of all and every manifest under ``runs``. Raises
-    GcBarrierError where the experiments differ, or where two runs call different machines by one name.
+    The manifest is the first one's, with the ``machines`` of all and every manifest under ``runs``. Different machines
+    that two runs call by one name get names apart (:mod:`gcbarrier.results.apart`). Raises GcBarrierError where the
+    experiments differ, or where a run is there twice.
     """
     if not runs:
         raise ValueError("there is no run to unite")
@@ -202,7 +218,7 @@ def unite(runs: Sequence[Run]) -> Run:
     if not others:
         return first
     machines = dict(first.manifest.get("machines", {}))
-    outcomes, findings = list(first.outcomes), list(first.findings)
+    outcomes, findings, manifests = list(first.outcomes), list(first.findings), [dict(first.manifest)]
     for run in others:
         if any(same_run(run, one) for one in runs if one is not run):
             raise GcBarrierError(f"{run.directory} is a copy of another of these runs: its samples would count twice")
@@ -211,22 +227,19 @@ def unite(runs: Sequence[Run]) -> Run:
                 f"{first.directory} holds {first.experiment} and {run.directory} holds {run.experiment}: "
                 "only runs of one experiment can share a figure"
             )
-        for name in run.machines:
-            if difference := unlike(first.facts(name), run.facts(name)):
-                raise GcBarrierError(
-                    f"the machine {name} of {first.directory} is not that of {run.directory} ({difference}): "
-                    "draw them one by one, as figures never mix machines"
-                )
-        machines = {**run.manifest.get("machines", {}), **machines}
+        names = names_apart({name: run.facts(name) for name in run.planned}, machines, unlike)
+        manifests.append(renamed(run.manifest, names))
+        machines = {**manifests[-1].get("machines", {}), **machines}
         offset = 1 + max((outcome.invocation.index for outcome in outcomes), default=-1)
         for outcome in run.outcomes:
             moved = evolve(outcome.invocation, index=outcome.invocation.index + offset)
-            outcomes.append(evolve(outcome, invocation=moved))
+            outcomes.append(evolve(outcome, machine=names[outcome.machine], invocation=moved))
         offset = 1 + max((finding.index for finding in findings), default=-1)
-        findings += [evolve(finding, index=finding.index + offset) for finding in run.findings]
+        for finding in run.findings:
+            findings.append(evolve(finding, machine=names[finding.machine], index=finding.index + offset))
     return Run(
         directory=first.directory,
-        manifest={**first.manifest, "machines": machines, "runs": [dict(run.manifest) for run in runs]},
+        manifest={**first.manifest, "machines": machines, "runs": manifests},
         outcomes=tuple(outcomes),
         event_files=tuple(path for run in runs for path in run.event_files),
         findings=tuple(findings),

@@ -145,13 +145,18 @@ def _other_kernel(run: Path) -> None:
     (run / "manifest.json").write_text(json.dumps(manifest))
 
 
-def test_one_name_for_two_machines_is_refused(
+def test_two_machines_of_one_name_are_drawn_apart_and_side_by_side(
     own: Path, mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = Path(shutil.copytree(mine, tmp_path / "runs" / "other"))
     _other_kernel(other)
-    said = refused(capsys, "--path", own, "plot", mine, other, "--out", tmp_path / "out")
-    assert "(kernel release: 6.18.5 and 5.0): draw them one by one" in said
+    assert main(["--path", str(own), "plot", str(mine), str(other), "--out", str(tmp_path / "out")]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == [
+        "mine-machines.png",
+        "mine-native-2.png",
+        "mine-native.png",
+    ]
+    assert "on 2 machines: native, native-2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from synthetic import make_events, make_manifest, make_outcome, make_outcomes, w
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, Cycle, Invocation, Measured, Outcome, Pause, Verification, evolve
-from gcbarrier.results.run import FORMAT, load, unite
+from gcbarrier.results.run import FORMAT, Run, load, unite
 from gcbarrier.results.writer import RunWriter
 
 CONFIG = Config(heap="graph_edits", barrier="uffd-wp-async", collector="mostly-concurrent")
@@ -156,7 +156,35 @@ def test_a_union_of_what_does_not_belong_together_is_refused(tmp_path: Path) -> 
     one = load(write_run(tmp_path / "a", [make_outcome(CONFIG, 0)]))
     with pytest.raises(GcBarrierError, match="only runs of one experiment"):
         unite([one, evolve(one, manifest=make_manifest("other"))])
-    manifest = make_manifest()
-    manifest["machines"]["native"]["kernel"] = {"release": "5.0"}
-    with pytest.raises(GcBarrierError, match=r"kernel release: 6\.18\.5 and 5\.0"):
-        unite([one, evolve(one, manifest=manifest)])
+
+
+def test_machines_of_one_name_stay_apart_in_a_union(tmp_path: Path) -> None:
+    def described(run: Run, **facts: object) -> Run:
+        native = {**make_manifest()["machines"]["native"], **facts}
+        plans = {"native": {"configs": [{}], "probes": [], "invocations": 2}}
+        return evolve(run, manifest={**run.manifest, "machines": {"native": native}, "plans": plans})
+
+    one, two, three = (
+        load(write_run(tmp_path / name, make_outcomes([CONFIG], invocations=2))) for name in ("a", "b", "c")
+    )
+    other = {"kernel": {"release": "5.0"}, "host": "0123abcd"}
+    united = unite([described(one, host="ffff0000"), described(two, **other), described(three, **other)])
+    assert united.machines == ("native", "native@0123abcd")
+    assert [len(united.on(name)) for name in united.machines] == [2, 4]
+    assert united.facts("native@0123abcd")["kernel"] == {"release": "5.0"}
+    assert united.facts("native")["kernel"] == {"release": "6.18.5"}
+    assert united.expected_of("native@0123abcd", "configs") == 4, "each run's plan goes by the new name"
+    assert len({(one.machine, one.invocation.index) for one in united.outcomes}) == 6
+    alike = unite([described(one, host="ffff0000"), described(two, host="0123abcd")])
+    assert alike.machines == ("native", "native@0123abcd"), "two machines of one model are two"
+
+
+def test_blocks_over_machines_are_expected_once(tmp_path: Path) -> None:
+    run = load(write_run(tmp_path / "a", [make_outcome(CONFIG, 0, machine="oak")]))
+    plans = {name: {"configs": [{}, {}], "probes": [], "invocations": 5} for name in ("oak", "elm")}
+    spread = evolve(run, manifest={**run.manifest, "plans": plans, "block_count": 5, "blocks": {"oak": [0, 2]}})
+    assert spread.expected_of("oak", "configs") == 4
+    assert spread.expected_of("elm", "configs") == 0
+    assert spread.expected == 10
+    everywhere = evolve(run, manifest={**run.manifest, "plans": plans})
+    assert everywhere.expected == 20
