@@ -8,6 +8,7 @@ import attrs
 
 from gcbarrier import barriers, collectors
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.machines import placement
 from gcbarrier.model import MEMORY_TYPES, MOST_TIMES, Scalar, parse_bytes
 from gcbarrier.plugins import discovery
 from gcbarrier.plugins import params as parameters
@@ -16,7 +17,7 @@ from gcbarrier.session import program as programs
 
 MACHINES = ("native", "lab")
 CHOICES = {"heap": "heaps", "barrier": "barriers", "collector": "collectors"}
-FIELDS = ("heap_bytes", "duration_s", "operations", "mutators", "memory")
+FIELDS = ("heap_bytes", "duration_s", "operations", "mutators", "memory", "pin")
 ONCE = ("invocations", "seed", "machine")
 """What a run has one of."""
 
@@ -144,6 +145,8 @@ def _field(key: str, word: str) -> Scalar:
             hint = nearest(word, MEMORY_TYPES)
             raise GcBarrierError(f"memory={word}: {hint}choose from {', '.join(MEMORY_TYPES)}")
         return word
+    if key == "pin":
+        return placement.check(word)
     parsed = parameters.parse(word)
     if isinstance(parsed, bool | str):
         raise GcBarrierError(f"{key}={word}: it takes a number")

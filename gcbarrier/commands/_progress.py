@@ -12,7 +12,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from gcbarrier.campaign.runner import Step
 from gcbarrier.campaign.watching import Watch
 from gcbarrier.errors import Unavailable
-from gcbarrier.model import Measured
+from gcbarrier.model import Finding, Measured, Outcome
+from gcbarrier.results.burden import burden
+from gcbarrier.results.busy import REMEDY, taken
 from gcbarrier.results.run import Run
 
 
@@ -36,6 +38,7 @@ class RunProgress:
         self._steps = 0
         self._done = 0
         self._failed = 0
+        self._told_busy = False
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -105,10 +108,20 @@ class RunProgress:
         assert self._task is not None
         self._done += 1
         self._failed += bool(measured.record.error)
+        self._tell_busy(step.job.label, measured.record)
         state = f"{self._done}/{self._steps} {step.job.label}"
         if self._failed:
             state += f" ({self._failed} failed)"
         self._bars.update(self._task, advance=step.estimate_s, state=state)
+
+    def _tell_busy(self, label: str, record: Outcome | Finding) -> None:
+        """Once, and at once: there is still time to stop and to come back when the machine is quiet."""
+        found = burden(record) if isinstance(record, Outcome) else None
+        if found is None or not found.busy or self._told_busy or self._bars.disable:
+            return
+        self._told_busy = True
+        said = f"this machine is busy: while {label} ran, {taken(found)}; pauses may be longer for it ({REMEDY})"
+        self._bars.console.print(said, markup=False, highlight=False)
 
     def _finish(self) -> None:
         if self._task is not None:

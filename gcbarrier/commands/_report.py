@@ -35,6 +35,7 @@ def present(run: Run, directory: Path, figure: str = "") -> None:
         report.verification_table(run),
         report.counted_table(run),
         report.left_out_lines(run),
+        report.busy_lines(run),
     ):
         if more is not None:
             report.show(more)

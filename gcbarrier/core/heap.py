@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcbarrier.core.events import EVENT
+from gcbarrier.core.placing import Placing
 from gcbarrier.core.prototype import Memory, Prototype
 from gcbarrier.core.sticky import Sticky
 from gcbarrier.core.times import FIRST, SLOW, SLOW_AT_MOST, STAMP
@@ -41,7 +42,7 @@ class Wanted(IntEnum):
     """All mutators have ended."""
 
 
-class Heap(Sticky):
+class Heap(Sticky, Placing):
     """A heap of ``size_bytes`` (whole MiB) over a barrier; a context manager.
 
     ``core`` is the compiled core's folder, ``library`` the compiled barrier (None: no barrier) and ``promises`` what

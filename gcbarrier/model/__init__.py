@@ -1,4 +1,5 @@
-"""The records everything else is made of: what is asked for (``asked``), and what came back (``seen``).
+"""The records everything else is made of: what is asked for (``asked``), and what came back (``seen``,
+``temper``).
 
 All of them are frozen, take keywords only and are checked when they are made; ``lines`` turns them into JSON and
 back. Sizes are bytes, times are nanoseconds unless a name says otherwise. May import ``errors`` and ``displayed`` only;
@@ -42,6 +43,7 @@ from gcbarrier.model.seen import (
     Verification,
     Word,
 )
+from gcbarrier.model.temper import Gaps, Ran, Temper
 
 __all__ = [
     "MEMORY_TYPES",
@@ -52,6 +54,7 @@ __all__ = [
     "Config",
     "Cycle",
     "Finding",
+    "Gaps",
     "Invocation",
     "Machine",
     "Measured",
@@ -61,10 +64,12 @@ __all__ = [
     "Outcome",
     "Pause",
     "Probe",
+    "Ran",
     "Reading",
     "Scalar",
     "SlowOperation",
     "Stall",
+    "Temper",
     "Verification",
     "Word",
     "converter",

@@ -77,6 +77,7 @@ def _params() -> Any:
 
 
 _TEXT = validators.instance_of(str)
+_CPUS = r"\d{1,4}(?:-\d{1,4})?(?:,\d{1,4}(?:-\d{1,4})?)*"
 
 
 @frozen(kw_only=True)
@@ -108,6 +109,10 @@ class Config:
     ``heap_bytes``."""
     minheap_bytes: int = field(default=0, validator=[whole, validators.ge(0)])
     """That smallest heap, once it is found: ``heap_bytes`` is the multiple from then on. 0: nobody has looked."""
+    pin: str = field(default="", validator=validators.matches_re(rf"(|apart|together|{_CPUS}/{_CPUS})"))
+    """Where its threads run: ``apart`` (the collector's on processors of their own), ``together`` (all on one),
+    ``0/1-3`` (the collector's on processor 0, each mutator on one of 1 to 3 in turn), or "": wherever the scheduler
+    puts them."""
 
     @heap_bytes.validator
     def _whole_pages(self, _attribute: object, value: int) -> None:

@@ -7,6 +7,7 @@ from attrs import field, frozen, validators
 
 from gcbarrier.displayed import Displayed
 from gcbarrier.model.asked import Invocation, Number, Probe, Scalar
+from gcbarrier.model.temper import Temper
 
 Word = NewType("Word", int)
 """64 bits without a sign; all other whole numbers of records have one, as in numpy's arrays."""
@@ -169,6 +170,8 @@ class Outcome(Displayed):
     """What the collector recorded of its cycles (:meth:`gcbarrier.core.heap.Heap.note`)."""
     facts: Mapping[str, Scalar] = field(factory=dict)
     """Measured in the invocation's own process: fault cost, clock resolution, compiler flags."""
+    temper: Temper | None = None
+    """What else the machine did; None in runs from before this was asked."""
 
 
 @frozen(kw_only=True)

@@ -23,6 +23,15 @@ void gcb_time_operations(gcb_space *space) {
   space->world.timed = true;
 }
 
+int gcb_place_mutators(gcb_space *space, const uint32_t *cpus, size_t count) {
+  return gcb_world_place(&space->world, cpus, count);
+}
+
+void gcb_get_ran(gcb_space *space, gcb_ran *each) {
+  for (uint32_t i = 0; i < space->world.thread_count; i++)
+    each[i] = space->world.threads[i].ran;
+}
+
 int gcb_wait(gcb_space *space, uint64_t timeout_ns) {
   return gcb_service_wait(&space->world, timeout_ns);
 }

@@ -41,6 +41,11 @@ int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, u
               const uint64_t *operations, const void *params, const void *blob, size_t blob_bytes);
 /* Time every operation of the mutators, whose program is compiled with GCB_TIMED: before the start. */
 void gcb_time_operations(gcb_space *space);
+/* Before the start: mutator i runs on the processor cpus[i % count] and nowhere else. The collector's other
+ * threads are where the thread is that makes them. */
+int gcb_place_mutators(gcb_space *space, const uint32_t *cpus, size_t count);
+/* After the join: what became of each mutator's thread. */
+void gcb_get_ran(gcb_space *space, gcb_ran *each);
 /* What the collector's thread is wanted for: 0 nothing (time is up), 1 the trigger, 2 a mutator waits for
  * memory, 3 the heap is built, 4 all mutators have ended. */
 int gcb_wait(gcb_space *space, uint64_t timeout_ns);
@@ -159,6 +164,12 @@ int gcb_reset_write_watch(gcb_space *space, void *base, size_t size);
 int64_t gcb_measured_granule_bytes(uint32_t memory, const gcb_barrier_ops *ops);
 /* Median nanoseconds of the first store to an armed page of a scratch heap; -1 on failure. */
 int64_t gcb_fault_cost_ns(uint32_t memory, const gcb_barrier_ops *ops);
+
+/* What the machine alone does to threads: so many that read the clock for duration_ns, `each` what it lost.
+ * cpus: a processor for each; null: wherever the scheduler puts it. slice_ns: for as long as that another
+ * thread has a processor whose turn it is. lengths: the first `capacity` gaps of each, in ns. */
+int gcb_clock_gaps(uint32_t threads, const uint32_t *cpus, uint64_t duration_ns, uint64_t slice_ns,
+                   gcb_gaps *each, uint64_t *lengths, size_t capacity);
 
 /* The costs of a barrier by itself, on a space without mutators; `loop` is the path of the
  * compiled store_loop.c. Functions returning int64_t give nanoseconds, or -1 with the reason in gcb_error().

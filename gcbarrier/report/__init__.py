@@ -80,7 +80,7 @@ from gcbarrier.report.sentences import Flag
 from gcbarrier.report.tables import Across, Lines
 from gcbarrier.report.text import show
 from gcbarrier.report.units import BYTES, COUNT, INSTRUCTIONS, NS, PER_S, PERCENT, RATIO, SHARE, Unit
-from gcbarrier.report.verified import left_out_lines, verification_table
+from gcbarrier.report.verified import busy_lines, left_out_lines, verification_table
 from gcbarrier.report.workplace import writable_folder
 
 if TYPE_CHECKING:
@@ -161,6 +161,7 @@ __all__ = [
     "Unit",
     "Utilisation",
     "agreement",
+    "busy_lines",
     "counted_table",
     "left_out_lines",
     "machines_figure",

@@ -8,7 +8,7 @@ from gcbarrier.model import Finding, Outcome, Scalar, format_bytes
 from gcbarrier.report.differing import labels
 from gcbarrier.report.text import fold
 from gcbarrier.report.units import DASH, TIMES, format_number
-from gcbarrier.results import cells
+from gcbarrier.results import busy, cells
 from gcbarrier.results.lost import departed, lost
 from gcbarrier.results.run import Run
 
@@ -37,7 +37,9 @@ def footer(run: Run, machine: str, width: int) -> str:
     said += _beside(run, machine)
     said.append(f"{run.experiment}, {_date(run, machine)}")
     failed = (*_failures(outcomes, width), *_failed_probes(findings, width))
-    return "\n".join([*fold(said, width), *failed, *wrap(lost(run, machine), width)])
+    disturbed = busy(outcomes)
+    told = wrap(disturbed.sentence, width) if disturbed else []
+    return "\n".join([*fold(said, width), *failed, *told, *wrap(lost(run, machine), width)])
 
 
 def about(facts: Mapping[str, Any]) -> Iterator[str]:

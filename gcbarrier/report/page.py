@@ -11,6 +11,7 @@ from gcbarrier.report.displayed import DisplayedFigure
 from gcbarrier.report.footer import footer
 from gcbarrier.report.layout import spot, text_width
 from gcbarrier.report.style import FAINT, INK, SMALL
+from gcbarrier.results.busy import busy
 from gcbarrier.results.run import Run
 
 MARGIN = 0.12
@@ -33,7 +34,7 @@ def page(
     Each of ``handles`` begins a line of keys of its own. It gets as wide as its title needs. Call it, and draw,
     within :func:`gcbarrier.report.style.styled`.
     """
-    heading = f"{title} Machine: {machine}{_emulated(run.facts(machine))}"
+    heading = f"{title} Machine: {machine}{_emulated(run.facts(machine))}{_busy(run, machine)}"
     return plain_page(
         heading,
         lambda letters: footer(run, machine, letters),
@@ -75,6 +76,12 @@ def _emulated(facts: Mapping[str, Any]) -> str:
     if accelerator.endswith("-icount"):
         return " (emulated: instructions are counted, not time)"
     return " (emulated: read the shape, not the time)" if accelerator == "tcg" else ""
+
+
+def _busy(run: Run, machine: str) -> str:
+    # Nor this: it may be all that a difference is.
+    found = busy(run.on(machine))
+    return f", {found.words}" if found else ""
 
 
 __all__ = ["MARGIN", "page", "plain_page"]

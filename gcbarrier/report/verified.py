@@ -1,4 +1,4 @@
-"""What the oracle checked, and what a machine did not have, for a terminal or a log file."""
+"""What the oracle checked, what a machine did not have, and what else it did, for a terminal or a log file."""
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -6,7 +6,7 @@ from rich.text import Text
 
 from gcbarrier.errors import Unavailable
 from gcbarrier.report.looks import sort_key
-from gcbarrier.results import cells
+from gcbarrier.results import busy, cells
 from gcbarrier.results.run import Run
 
 _COUNTS = ("cycles_checked", "objects_checked", "written_granules", "reported_granules", "false_dirty_granules")
@@ -51,4 +51,11 @@ def left_out_lines(run: Run) -> RenderableType | None:
     return Text("\n".join(lines)) if lines else None
 
 
-__all__ = ["left_out_lines", "verification_table"]
+def busy_lines(run: Run) -> RenderableType | None:
+    """Of each machine that was at something else while invocations ran: how many, and what it may have done to them."""
+    found = [(machine, busy(run.on(machine))) for machine in run.machines]
+    lines = [f"{machine}: {one.sentence}" for machine, one in found if one is not None]
+    return Text("\n".join(lines), style="bold") if lines else None
+
+
+__all__ = ["busy_lines", "left_out_lines", "verification_table"]

@@ -2,7 +2,8 @@
 
 ``run`` reads a run and ``writer`` writes it, into the folder that ``reserve`` has reserved; what rows it has of what is
 in ``tables``, and what of its plan is missing, ``lost`` tells. Of ``pauses``, ``cells``, ``operations``, ``points``,
-``cost``, ``spread`` and ``intervals`` figures and tables are made. ``summary`` is a run in few numbers, those of
+``cost``, ``spread`` and ``intervals`` figures and tables are made; whether the machine was at something else meanwhile,
+``burden`` says of an invocation and ``busy`` of a run. ``summary`` is a run in few numbers, those of
 ``quantities``, and ``summarizing`` makes it; ``compared`` lays two of these beside each other: ``matched`` says what
 belongs together, ``judging`` and ``permuted`` whether it could be chance, ``differing`` what the runs differ in. May
 import ``plugins``, ``machines.cache`` and the records; figures are next door in ``report``. Of raw events
@@ -18,6 +19,8 @@ files: ``hgrm``). ``flat`` and ``pyperf`` are for other programs.
         print(cell.label, percentile(cell.pauses("remark")["pause_ns"], 99))
 """
 
+from gcbarrier.results.burden import Burden, burden
+from gcbarrier.results.busy import Busy, busy
 from gcbarrier.results.cells import Cell, Workload, cells, workloads
 from gcbarrier.results.cost import (
     Cost,
@@ -41,6 +44,8 @@ __all__ = [
     "IN_CYCLE",
     "LEVEL",
     "PAUSE_PHASES",
+    "Burden",
+    "Busy",
     "Cell",
     "Cost",
     "Histogram",
@@ -48,6 +53,8 @@ __all__ = [
     "Spread",
     "Workload",
     "all_cpu_ns_per_operation",
+    "burden",
+    "busy",
     "cause",
     "causes",
     "cells",

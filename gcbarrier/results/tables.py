@@ -15,6 +15,7 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 
 from gcbarrier.model import Finding, Outcome, Reading, Scalar, to_json
+from gcbarrier.results.burden import is_busy, others_share, steal_share
 
 _DTYPES = {bool: "?", int: "i8", float: "f8"}
 
@@ -98,7 +99,7 @@ def _settings(around: Around) -> str:
 
 _REST = (
     *("heap_params", "barrier_params", "collector_params", "mutators", "duration_s", "verify", "timed"),
-    *("operations", "heap_times", "minheap_bytes"),
+    *("operations", "heap_times", "minheap_bytes", "pin"),
 )
 
 _MACHINE = Column("machine", str, attrgetter("record.machine"), around=True)
@@ -119,8 +120,8 @@ _TAIL = (
 """What it ends with.
 
 ``failed``: the invocation did not end well, and no statistic counts it. ``settings``: the rest of the configuration
-(parameters, mutators, duration, verify, timed, operations, multiple) as JSON, which tells rows apart that are otherwise
-alike.
+(parameters, mutators, duration, verify, timed, operations, multiple, pin) as JSON, which tells rows apart that are
+otherwise alike.
 """
 
 # New columns go to the end of a table: other people's scripts count on these.
@@ -138,9 +139,17 @@ PAUSES = Table(
         *_own(bool, "prototype"),
         *_TAIL,
         *_own(bool, "fell_back"),
+        Column("busy", str, lambda around: is_busy(around.record), around=True),
+        Column("others_cpu_share", float, lambda around: others_share(around.record), around=True),
+        Column("steal_share", float, lambda around: steal_share(around.record), around=True),
     ),
 )
-"""A row per pause; pauses of failed invocations are pauses too."""
+"""A row per pause; pauses of failed invocations are pauses too.
+
+``busy`` is ``yes`` or ``no``, or ``unknown`` as in runs from before it was asked: whether the machine was at something
+else while the invocation ran (:mod:`gcbarrier.results.burden`). ``others_cpu_share`` and ``steal_share``: of the
+processors that it may use, what everybody else used of them and what a hypervisor took; ``nan`` where that is unknown.
+"""
 
 STALLS = Table(
     file="stalls.csv",

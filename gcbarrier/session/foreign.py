@@ -23,6 +23,7 @@ from gcbarrier.model import Invocation, Outcome, Scalar
 from gcbarrier.plugins.params import parse
 from gcbarrier.session import oracle
 from gcbarrier.session.program import Program
+from gcbarrier.session.surroundings import Surroundings
 
 _LONG_S = 3600.0
 _UNCHECKED = {"cycles": 0, "objects": 0, "reported": 0, "written": 0, "false_dirty": 0, "lost": 0}
@@ -64,8 +65,10 @@ class _Foreign:
         fits(config.heap_bytes)
         # What has been compiled elsewhere may have come to a machine without the library.
         collectors.of(config).require()
+        around = Surroundings(config, runtime.core)
         with Heap(config.heap_bytes, core=runtime.core, runtime=runtime.library) as heap:
             limit = self._invocation.operations
+            around.place(heap)
             heap.start(
                 program.plugin.library,
                 mutators=config.mutators,
@@ -75,8 +78,9 @@ class _Foreign:
                 operations=[limit] * config.mutators if limit else (),
             )
             try:
-                self._serve(heap)
+                self._serve(heap, around)
                 self._results["checksum"] = heap.join()
+                self._results["temper"] = around.temper(heap)
             finally:
                 while len(taken := heap.take_events()):
                     self.events = np.concatenate([self.events, taken])
@@ -99,7 +103,7 @@ class _Foreign:
             self._results["verification"] = checked
             self._facts["verified"] = "the mutators' checksum alone"
 
-    def _serve(self, heap: Heap) -> None:
+    def _serve(self, heap: Heap, around: Surroundings) -> None:
         config, every_s = self._invocation.config, collectors.params_of(self._invocation.config).every_s
         most = oracle.allocation_limit_bytes() if config.verify else 0
         finish_ns: int | None = None
@@ -110,11 +114,13 @@ class _Foreign:
             now_ns = time.monotonic_ns()
             if wanted is Wanted.ENDED:
                 self._process_ns = time.process_time_ns() - self._process_ns
+                around.ended()
                 in_collections_ns = heap.foreign_collecting_ns - self._collecting_ns
                 # What this thread has begun is in no mutator's time.
                 self._collecting_ns = max(in_collections_ns - self._forced_ns, 0)
                 return
             if wanted is Wanted.BUILT:
+                around.begun()
                 self._built_ns, self._process_ns = now_ns, time.process_time_ns()
                 self._collecting_ns = heap.foreign_collecting_ns
                 if not self._invocation.operations:

@@ -25,6 +25,7 @@ from gcbarrier.machines.host import fits, machine_name
 from gcbarrier.model import Invocation, Measured, Outcome, Pause, Scalar, evolve
 from gcbarrier.session import foreign, oracle
 from gcbarrier.session.program import Program
+from gcbarrier.session.surroundings import Surroundings
 
 _LONG_S = 3600.0
 # Cycles whose allocation says what the next one will need.
@@ -120,6 +121,7 @@ class _Session:
         self._facts = {}
         if chosen.prototype is None:
             self._facts |= measured_costs(job.barrier.core, job.barrier.library, config.memory)
+        around = Surroundings(config, job.barrier.core)
         with Heap(
             config.heap_bytes,
             core=job.barrier.core,
@@ -132,7 +134,7 @@ class _Session:
             self._facts["alias_huge"] = heap.alias_huge
             self._facts["memory_mapped"] = heap.mapped
             try:
-                self._measure(heap)
+                self._measure(heap, around)
             finally:
                 self._events.append(heap.take_events())
                 self._results["notes"] = heap.notes
@@ -159,12 +161,13 @@ class _Session:
             checked = oracle.verification(counted, checksum=self._results["checksum"], reference=reference)
             self._results["verification"] = checked
 
-    def _measure(self, heap: Heap) -> None:
+    def _measure(self, heap: Heap, around: Surroundings) -> None:
         job, config = self._job, self._config
         limit = job.invocation.operations
         if config.timed:
             self._facts["timing_cost_ns"] = heap.timing_cost_ns
             heap.time_operations()
+        around.place(heap)
         heap.start(
             job.program.plugin.library,
             mutators=config.mutators,
@@ -174,10 +177,11 @@ class _Session:
             operations=[limit] * config.mutators if limit else (),
         )
         before_ns = _collector_cpu_ns() + heap.markers_cpu_ns
-        self._serve(heap)
+        self._serve(heap, around)
         # The clock starts when the heap is built, for the collector as for the mutators.
         self._collector_cpu_ns = _collector_cpu_ns() + heap.markers_cpu_ns - (self._built_cpu_ns or before_ns)
         self._results["checksum"] = heap.join()
+        self._results["temper"] = around.temper(heap)
         if config.timed:
             self._results["operation_times"] = times.histograms(heap.operation_times())
             self._slow = heap.slow_operations()
@@ -190,7 +194,7 @@ class _Session:
         for ours, theirs in _TOTALS.items():
             self._results[ours] = totals[theirs]
 
-    def _serve(self, heap: Heap) -> None:
+    def _serve(self, heap: Heap, around: Surroundings) -> None:
         """Be the collector's thread until all mutators have ended."""
         most = oracle.allocation_limit_bytes() if self._config.verify else 0
         finish_ns: int | None = None
@@ -202,8 +206,10 @@ class _Session:
             wanted = heap.wait(_LONG_S if next_ns is None else (next_ns - time.monotonic_ns()) / 1e9)
             now_ns = time.monotonic_ns()
             if wanted is Wanted.ENDED:
+                around.ended()
                 return
             if wanted is Wanted.BUILT:
+                around.begun()
                 self._built_ns, self._built_cpu_ns = now_ns, _collector_cpu_ns() + heap.markers_cpu_ns
                 if not self._job.invocation.operations:
                     finish_ns = now_ns + int(self._config.duration_s * 1e9)

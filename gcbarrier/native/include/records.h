@@ -46,4 +46,23 @@ typedef struct gcb_slow_operation {
   uint32_t blocked;   /* waited in the kernel so many times: for a lock, a stop of the world, memory */
 } gcb_slow_operation;
 
+/* Where a mutator's thread was put, and what the scheduler did to it while it ran; all bits set: the kernel
+ * does not say. */
+typedef struct gcb_ran {
+  uint64_t waited_ns;              /* runnable, and without a processor */
+  uint64_t voluntary, involuntary; /* context switches */
+  uint64_t migrations;             /* to another processor */
+  uint64_t processor;              /* the last */
+} gcb_ran;
+
+/* What a thread lost that did nothing but read the clock (bench/gaps.c). */
+typedef struct gcb_gaps {
+  uint64_t turn_ns;  /* of the loop, when nothing is in its way */
+  uint64_t least_ns; /* between two readings: as long or longer is a gap, and none of the loop's own making */
+  uint64_t wall_ns;
+  uint64_t count, longest_ns, lost_ns;
+  uint64_t short_ns;  /* of what is lost: in gaps shorter than a slice */
+  uint64_t preempted; /* gaps in which another thread had the processor */
+} gcb_gaps;
+
 #endif

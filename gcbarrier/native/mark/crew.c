@@ -9,6 +9,7 @@
 #include "include/event.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -131,6 +132,9 @@ static mate *new_mate(gcb_marking *marking, size_t index) {
   bool fine = marker->stack && marker->open && pthread_create(&one->thread, NULL, help, one) == 0;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (fine) {
+    char name[16];
+    snprintf(name, sizeof name, "gcb-marker-%u", (unsigned)index % 100);
+    (void)pthread_setname_np(one->thread, name);
     marking->metadata_bytes += sizeof *one + stack + open;
     return one;
   }

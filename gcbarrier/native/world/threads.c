@@ -3,7 +3,6 @@
 #include "base/library.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,7 +102,7 @@ static void measured_mutate(gcb_thread *t) {
 
 static bool enter(gcb_thread *t) {
   gcb_world *world = t->world;
-  if (world->hooks.enter(t)) {
+  if (gcb_take_place(t) || world->hooks.enter(t)) {
     snprintf(t->error, sizeof t->error, "%s", gcb_error());
     return false;
   }
@@ -127,10 +126,12 @@ static void *mutator_main(void *argument) {
   gcb_native_leave(&t->m);
   if (!entered)
     t->failed = true;
-  else if (t->m.index > 0)
+  else if (t->m.index > 0) {
+    gcb_ran_begins(t);
     built = await_built(t);
-  else if (guarded(t, world->build)) {
+  } else if (guarded(t, world->build)) {
     world->hooks.built(t);
+    gcb_ran_begins(t);
     announce_built(t);
     built = true;
   }
@@ -150,6 +151,8 @@ static void *mutator_main(void *argument) {
   }
   pthread_cond_signal(&world->wanted);
   pthread_mutex_unlock(&world->lock);
+  if (built)
+    gcb_ran_ends(t);
   return NULL;
 }
 
@@ -167,9 +170,7 @@ int gcb_world_admit(gcb_world *world, uint32_t mutators, uint64_t seed, const ui
   if (!world->threads)
     return gcb_set_error("no memory for %u mutators", mutators);
   world->thread_count = mutators; /* before the first thread runs: a stop looks at all of them */
-  cpu_set_t cpus;
-  bool room = sched_getaffinity(0, sizeof cpus, &cpus) == 0 && (uint32_t)CPU_COUNT(&cpus) > mutators;
-  world->spin_ns = room ? SPIN_NS : 0;
+  world->spin_ns = gcb_world_has_room(world, mutators) ? SPIN_NS : 0;
   for (uint32_t i = 0; i < mutators; i++) {
     gcb_thread *t = &world->threads[i];
     *t = (gcb_thread){.world = world,

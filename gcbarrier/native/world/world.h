@@ -15,6 +15,8 @@
 #include <setjmp.h>
 #include <sys/types.h>
 
+enum { GCB_PLACES = 64 };
+
 typedef enum gcb_mutator_state { GCB_RUNNING, GCB_NATIVE, GCB_STOPPED, GCB_GONE } gcb_mutator_state;
 
 /* What the collector is at, for whoever times operations: in ascending order of how much it may hold a
@@ -51,6 +53,7 @@ typedef struct gcb_thread {
   int64_t faults_held, faults_noted;
   uint64_t faults_noted_ns;
   uint64_t help_start_ns, helped_ns; /* that is in no event yet */
+  gcb_ran ran;
   uint64_t cpu_ns, minor_faults;
   bool failed;
   jmp_buf unwind; /* the thread's start */
@@ -82,6 +85,8 @@ typedef struct gcb_world {
   gcb_bell armings;  /* writes are tracked from now on; or the run is over */
   bool timed;
   _Atomic uint32_t phase;        /* pauses so far << 8 | gcb_phase */
+  uint32_t places[GCB_PLACES];   /* processors of mutators, in turn (placing.c) */
+  uint32_t place_count;          /* 0: wherever the scheduler puts them */
   uint64_t spin_ns;              /* of the collector's thread */
   _Atomic uint64_t held_spin_ns; /* of the mutators, before they sleep */
   uint64_t request_ns;
@@ -150,6 +155,15 @@ static inline int gcb_world_each_root(gcb_world *world,
   }
   return result;
 }
+
+/* placing.c */
+#define GCB_UNTOLD UINT64_MAX /* what the kernel does not say of a thread (gcb_ran) */
+int gcb_world_place(gcb_world *world, const uint32_t *cpus, size_t count);
+/* Whether the collector's thread, which asks, has a processor beside so many mutators'. */
+bool gcb_world_has_room(const gcb_world *world, uint32_t mutators);
+int gcb_take_place(gcb_thread *t); /* by the mutator, as it begins */
+void gcb_ran_begins(gcb_thread *t);
+void gcb_ran_ends(gcb_thread *t);
 
 /* safepoint.c */
 /* A stop may come soon, so mutators tell what it wants to know of them; again, so that it is of late. It may
