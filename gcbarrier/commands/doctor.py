@@ -11,6 +11,7 @@ from rich.table import Table
 from gcbarrier import barriers, collectors, report
 from gcbarrier.campaign.availability import availability
 from gcbarrier.commands._progress import waiting
+from gcbarrier.commands._quiet import quiet_machine
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.machines import lab
@@ -24,11 +25,18 @@ HELP = "try every barrier, here and in the lab; say why one does not work and wh
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     parser.add_argument("--no-lab", action="store_true", help="don't boot the lab's guest (some seconds)")
+    parser.add_argument(
+        "--quiet-machine",
+        action="store_true",
+        help="instead: what disturbs measurements on this machine, and what mends it (some seconds; 1: something does)",
+    )
     parser.add_argument("--json", action="store_true", help="print {lab, barriers: [{name, native, ...}], collectors}")
 
 
 def run(args: argparse.Namespace) -> int:
     """Each barrier is tried by writing known pages and demanding exactly those back."""
+    if args.quiet_machine:
+        return quiet_machine(as_json=args.json)
     names = discovery.names("barriers")
     with waiting("trying the barriers here"), FreshExecutor(environment=build.preload()) as executor:
         found = {"native": _tried(names, executor)}

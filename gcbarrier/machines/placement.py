@@ -79,7 +79,7 @@ def check(pin: str) -> str:
 def numbers(text: str) -> tuple[int, ...]:
     """``0,2-4`` as the numbers that it stands for. Raises GcBarrierError where it stands for none."""
     found: list[int] = []
-    for part in text.split(","):
+    for part in text.split(",") if text.isascii() else ("",):
         first, dash, last = part.partition("-")
         # Nobody has more of them, and a range is written out here.
         if not (first.isdecimal() and (last.isdecimal() or not dash)) or max(len(first), len(last)) > 4:

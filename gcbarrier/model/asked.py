@@ -77,7 +77,7 @@ def _params() -> Any:
 
 
 _TEXT = validators.instance_of(str)
-_CPUS = r"\d{1,4}(?:-\d{1,4})?(?:,\d{1,4}(?:-\d{1,4})?)*"
+_CPUS = r"[0-9]{1,4}(?:-[0-9]{1,4})?(?:,[0-9]{1,4}(?:-[0-9]{1,4})?)*"
 
 
 @frozen(kw_only=True)

@@ -25,8 +25,10 @@ class Burden:
     """What everybody else used; nan where the kernel does not tell, as all of these."""
     stolen: float
     throttled: float
+    to_others: float
+    """Of what others used, what the invocation would have needed, as far as the kernel's ticks can tell."""
     taken: float
-    """Of these, what the invocation would have needed, as far as the kernel's ticks can tell."""
+    """That, and what a hypervisor and a quota have taken for certain."""
     own: float
     """What the machine alone takes from a thread."""
     waited: float
@@ -45,39 +47,34 @@ class Burden:
 def burden(outcome: Outcome) -> Burden | None:
     """What was taken from this invocation; None where nothing is known of that."""
     temper = outcome.temper
-    if temper is None or temper.wall_ns <= 0 or (temper.others_ns is None and temper.steal_ns is None):
+    if temper is None:
+        return None
+    return weighed(temper, len(temper.ran) or outcome.invocation.config.mutators + 1)
+
+
+def weighed(temper: Temper, threads: int) -> Burden | None:
+    """The same, of so many threads that need a processor each."""
+    if temper.wall_ns <= 0 or (temper.others_ns is None and temper.steal_ns is None):
         return None
     whole_ns = temper.processors * temper.wall_ns
+    # Of each count, a tick of each processor may belong before what is measured, and one after it.
+    blurred_ns = 2 * temper.tick_ns * temper.processors
+    free_ns = max(temper.processors - threads, 0) * temper.wall_ns
+    beyond_ns = max((temper.others_ns or 0) - blurred_ns - free_ns, 0)
+    stolen_ns = max((temper.steal_ns or 0) - blurred_ns, 0)
+    throttled_ns = temper.throttled_ns or 0
     return Burden(
         processors=temper.processors,
-        threads=_threads(temper, outcome.invocation.config.mutators),
+        threads=threads,
         others=_share(temper.others_ns, whole_ns),
         stolen=_share(temper.steal_ns, whole_ns),
         throttled=_share(temper.throttled_ns, whole_ns),
-        taken=_taken_ns(temper, outcome.invocation.config.mutators) / whole_ns,
-        stopped=_stolen_ns(temper) > 0 or bool(temper.throttled_ns),
+        to_others=beyond_ns / whole_ns,
+        taken=(beyond_ns + stolen_ns + throttled_ns) / whole_ns,
+        stopped=stolen_ns + throttled_ns > 0,
         own=temper.gaps.short_share if temper.gaps else 0.0,
         waited=_waited(temper),
     )
-
-
-def _taken_ns(temper: Temper, mutators: int) -> int:
-    free_ns = max(temper.processors - _threads(temper, mutators), 0) * temper.wall_ns
-    others_ns = max((temper.others_ns or 0) - _blurred_ns(temper) - free_ns, 0)
-    return others_ns + _stolen_ns(temper) + (temper.throttled_ns or 0)
-
-
-def _stolen_ns(temper: Temper) -> int:
-    return max((temper.steal_ns or 0) - _blurred_ns(temper), 0)
-
-
-def _blurred_ns(temper: Temper) -> int:
-    """Of each count, a tick of each processor may belong before what is measured, and one after it."""
-    return 2 * temper.tick_ns * temper.processors
-
-
-def _threads(temper: Temper, mutators: int) -> int:
-    return len(temper.ran) or mutators + 1
 
 
 def _waited(temper: Temper) -> float:
@@ -108,4 +105,4 @@ def steal_share(outcome: Outcome) -> float:
     return _NAN if found is None else found.stolen
 
 
-__all__ = ["Burden", "burden", "is_busy", "others_share", "steal_share"]
+__all__ = ["Burden", "burden", "is_busy", "others_share", "steal_share", "weighed"]

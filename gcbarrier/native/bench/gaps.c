@@ -82,8 +82,10 @@ static void *read_the_clock(void *argument) {
   if (self->cpu) {
     cpu_set_t one;
     CPU_ZERO(&one);
-    CPU_SET(*self->cpu, &one);
-    if (sched_setaffinity(0, sizeof one, &one)) {
+    errno = EINVAL; /* of a number that no set holds */
+    if (*self->cpu < CPU_SETSIZE)
+      CPU_SET(*self->cpu, &one);
+    if (*self->cpu >= CPU_SETSIZE || sched_setaffinity(0, sizeof one, &one)) {
       self->problem = errno;
       return NULL;
     }
@@ -106,7 +108,7 @@ int gcb_clock_gaps(uint32_t threads, const uint32_t *cpus, uint64_t duration_ns,
   uint32_t started = 0;
   while (started < threads && !problem) {
     reader *one = &readers[started];
-    *one = (reader){.cpu = cpus && cpus[started] < CPU_SETSIZE ? &cpus[started] : NULL,
+    *one = (reader){.cpu = cpus ? &cpus[started] : NULL,
                     .duration_ns = duration_ns,
                     .slice_ns = slice_ns,
                     .lengths = lengths + started * capacity,

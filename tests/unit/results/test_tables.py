@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from synthetic import make_outcome, make_outcomes, write_run
 
-from gcbarrier.model import Config, Finding, Measured, Note, Probe, evolve
+from gcbarrier.model import Config, Finding, Measured, Note, Probe, Temper, evolve
+from gcbarrier.results import pauses
 from gcbarrier.results.run import load
 from gcbarrier.results.tables import (
     MEASUREMENTS,
@@ -62,6 +63,8 @@ PROMISED = {
         "prototype": "?",
         **TAIL,
         "fell_back": "?",
+        "busy": "U1",
+        **dict.fromkeys(("others_cpu_share", "steal_share"), "f8"),
     },
     "stalls.csv": {
         **HEAD,
@@ -113,6 +116,19 @@ def test_an_array_holds_what_the_csv_does(tmp_path: Path) -> None:
         assert rows
         assert [[str(value) for value in row] for row in array.tolist()] == rows
         assert set(array["failed"]) == {False, True}
+
+
+def test_pauses_say_whether_the_machine_was_busy(tmp_path: Path) -> None:
+    outcomes = make_outcomes([CONFIG], invocations=3)
+    outcomes[1] = evolve(outcomes[1], temper=Temper(processors=2, wall_ns=1_000_000_000, others_ns=0, steal_ns=0))
+    beside = Temper(processors=2, wall_ns=1_000_000_000, others_ns=1_000_000_000, steal_ns=200_000_000)
+    outcomes[2] = evolve(outcomes[2], temper=beside)
+    loaded = load(write_run(tmp_path / "x", outcomes))
+    rows = pauses(loaded.outcomes)
+    said = [rows[rows["invocation"] == index][0][["busy", "others_cpu_share", "steal_share"]] for index in range(3)]
+    assert said[0].tolist()[0] == "unknown", "a run from before this was asked says nothing of it"
+    assert np.isnan(said[0].tolist()[1:]).all()
+    assert [each.tolist() for each in said[1:]] == [("no", 0.0, 0.0), ("yes", 0.5, 0.1)]
 
 
 def test_what_was_counted_is_kept_with_the_run(tmp_path: Path) -> None:
