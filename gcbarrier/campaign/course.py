@@ -24,6 +24,7 @@ from gcbarrier.campaign.runner import Step
 from gcbarrier.campaign.watching import Watch
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines import host
+from gcbarrier.machines.placement import placed
 from gcbarrier.model import Config, Finding, Machine, Measured, Outcome, Probe, converter, evolve
 from gcbarrier.plugins import discovery
 from gcbarrier.results.run import PARTS, Run, load
@@ -215,7 +216,12 @@ def sized_for(plan: Plan, place: Place, known: dict[str, Minheap], seed: int, wa
 
 
 def fit(plan: Plan) -> None:
-    """Raises GcBarrierError where this machine has no memory for a heap of the plan; it is known before any is made."""
+    """Raises GcBarrierError where this machine has no memory for a heap of the plan, or not the processors it pins to.
+
+    It is known before any is made.
+    """
+    for pin, mutators in sorted({(one.pin, one.mutators) for one in plan.configs}):
+        placed(pin, mutators)
     for heap_bytes, memory in sorted({(one.heap_bytes, one.memory) for one in plan.parts}, reverse=True):
         host.fits(heap_bytes, memory)
 

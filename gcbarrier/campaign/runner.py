@@ -183,7 +183,7 @@ def _compiled(config: Config, made: dict[str, programs.Program]) -> SessionJob:
 def _program(config: Config, made: dict[str, programs.Program]) -> programs.Program:
     own_memory = collectors.of(config).runtime is not None
     collector = config.collector if own_memory else ""
-    alike = evolve(config, collector=collector, collector_params={}, memory="shmem", duration_s=1.0)
+    alike = evolve(config, collector=collector, collector_params={}, memory="shmem", duration_s=1.0, pin="")
     if config.minheap_bytes:
         # Its program is the same in a heap of any size.
         alike = evolve(alike, heap_bytes=config.minheap_bytes, heap_times=1.0)

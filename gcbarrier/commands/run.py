@@ -40,6 +40,11 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget", metavar="TIME", default="", help="for how long at most, on each machine: 90s, 30min (default), 2h"
     )
+    parser.add_argument(
+        "--pin",
+        metavar="PLACES",
+        help="where threads run: apart, together, none, or processors such as 0/1-3, the collector's and the mutators'",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and how long it may take; run nothing")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="do the rest of a run that stopped or was killed")
     parser.add_argument(
@@ -82,11 +87,14 @@ def _measured(args: argparse.Namespace, watch: Watch) -> Run:
 
 def _request(args: argparse.Namespace) -> Request:
     discovery.find("experiments", args.experiment)
+    # One placement, whose commas are none between values.
+    pin = args.pin.replace(",", "\\,") if args.pin is not None else None
+    pairs = [*args.pairs, f"pin={pin}"] if pin is not None else args.pairs
     return Request(
         experiment=args.experiment,
         quick=args.quick,
         verify=args.verify,
-        settings=settings.read(args.pairs, sweep=args.sweep, experiment=args.experiment),
+        settings=settings.read(pairs, sweep=args.sweep, experiment=args.experiment),
         until=until.read_share(args.until) if args.until else 0.0,
         budget_s=until.read_time(args.budget) if args.budget else until.BUDGET_S,
         **_workers(args),
@@ -111,7 +119,7 @@ def _refuse_together(args: argparse.Namespace) -> None:
             raise GcBarrierError("say which experiment to run; `gcbarrier list experiments` shows all")
         return
     others = {"--from": args.source, "--quick": args.quick, "--verify": args.verify, "--dry-run": args.dry_run}
-    others |= {"--until": args.until, "--budget": args.budget}
+    others |= {"--until": args.until, "--budget": args.budget, "--pin": args.pin}
     if earlier == "--resume":
         others |= {"--everywhere": args.everywhere, "--share-hosts": args.share_hosts}
     given = ["EXPERIMENT"] * (args.experiment is not None)
