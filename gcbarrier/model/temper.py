@@ -32,10 +32,7 @@ class Gaps:
 
 @frozen(kw_only=True)
 class Ran:
-    """One thread of the invocation: where it ran, and what the scheduler did to it, from when the heap was built.
-
-    A mutator's from its first operation to its last; another thread's of the collector from before the heap was built.
-    """
+    """One thread of the invocation: where it ran, and what the scheduler did to it from when the heap was built on."""
 
     name: str
     """``collector``, ``mutator 0`` ..., or what a thread calls itself."""

@@ -91,7 +91,7 @@ def taken(found: Burden) -> str:
     said = []
     if found.others > 0:
         said.append(f"others used {found.others * found.processors:.2g} of the {found.processors} processors")
-    if found.stolen > 0:
+    if found.stopped and found.stolen > 0:
         said.append(f"the hypervisor took {found.stolen * found.processors:.2g}")
     if found.throttled > 0:
         said.append("a control group's quota stopped it")

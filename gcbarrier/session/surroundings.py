@@ -56,6 +56,8 @@ class Surroundings:
 
     def begun(self) -> None:
         """What is measured begins."""
+        # Others have hardly run: markers and a barrier's thread have little to do while a heap is built.
+        self._threads |= machine.first_thread()
         self._begun = machine.moment(self._processors)
 
     def ended(self) -> None:
