@@ -55,6 +55,7 @@ def clock_gaps(
         p999_ns=int(found[int(0.999 * (len(found) - 1))]) if len(found) else 0,
         lost_share=sum(int(one.lost_ns) for one in each) / wall_ns,
         short_share=sum(int(one.short_ns) for one in each) / wall_ns,
+        absent_share=sum(int(one.absent_ns) for one in each) / wall_ns,
         preempted=sum(int(one.preempted) for one in each),
     )
 

@@ -63,10 +63,10 @@ def restless(temper: Temper, busiest: Sequence[str]) -> Sequence[Look]:
             mend=ended if found.to_others > found.own else "",
         ),
         Look(
-            what="hypervisor",
-            found=f"took {_processors(found.stolen, found)}",
-            why="a processor that is taken away is a gap in everything that ran on it, and nothing in it can tell",
-            mend="take a machine, or virtual processors, of your own" if found.stopped and temper.steal_ns else "",
+            what="hypervisor, firmware",
+            found=f"took {_processors(max(found.stolen, found.absent), found)}",
+            why="a processor that is taken away is a gap in whatever ran on it, and nothing in there can tell",
+            mend="take a machine, or virtual processors, of your own" if found.stopped else "",
         ),
     )
 

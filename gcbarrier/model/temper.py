@@ -24,8 +24,11 @@ class Gaps:
     """The 99.9th percentile of the gaps."""
     lost_share: float
     short_share: float
-    """Lost in gaps shorter than a slice of the scheduler: to interrupts and the kernel's own threads, which are on a
-    quiet machine as well."""
+    """Lost in gaps shorter than a slice of the scheduler: to interrupts and the kernel's own short jobs, which a quiet
+    machine has as well."""
+    absent_share: float = 0.0
+    """Lost in gaps of a slice or longer in which no other thread had the processor: a hypervisor or the firmware had
+    taken it away, whether the kernel knows or not."""
     preempted: int
     """Gaps in which another thread had the processor."""
 

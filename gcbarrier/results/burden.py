@@ -4,7 +4,8 @@ An invocation needs a processor for each of its threads, in a cycle at least: wh
 that are then free, they take from it; and so does a hypervisor that runs something else, or a quota that stops it.
 **Busy** is an invocation from which more was taken in that way than the machine's own interrupts and the kernel's short
 jobs take from any thread (``Gaps.short_share``, seen right before in that very process), and more than the kernel's
-ticks can tell from nothing. So no number that was chosen decides it.
+ticks can tell from nothing. So is one before which a clock had gaps, for a larger share of the time than that, in which
+no thread had the processor, as in a guest whose host is busy. No number that was chosen decides it.
 """
 
 from attrs import frozen
@@ -29,19 +30,24 @@ class Burden:
     """Of what others used, what the invocation would have needed, as far as the kernel's ticks can tell."""
     taken: float
     """That, and what a hypervisor and a quota have taken for certain."""
+    absent: float
+    """Of the time of threads that did nothing but read the clock, right before: when a processor was not there at all,
+    and no thread of this machine had it. A guest's kernel may not know."""
     own: float
     """What the machine alone takes from a thread."""
     waited: float
     """Of the time in which its threads used a processor or could have: the share in which they had none. They may have
     waited for one another, where they are more than the processors."""
 
+    robbed: bool
+    """Whether a hypervisor took more than the kernel's ticks can tell from nothing."""
     stopped: bool
     """Whether a hypervisor or a quota stopped all of its threads at times, which no pause can tell."""
 
     @property
     def busy(self) -> bool:
         """Whether others took more than the machine itself does."""
-        return self.taken > self.own
+        return max(self.taken, self.absent) > self.own
 
 
 def burden(outcome: Outcome) -> Burden | None:
@@ -63,6 +69,8 @@ def weighed(temper: Temper, threads: int) -> Burden | None:
     beyond_ns = max((temper.others_ns or 0) - blurred_ns - free_ns, 0)
     stolen_ns = max((temper.steal_ns or 0) - blurred_ns, 0)
     throttled_ns = temper.throttled_ns or 0
+    own = temper.gaps.short_share if temper.gaps else 0.0
+    absent = temper.gaps.absent_share if temper.gaps else 0.0
     return Burden(
         processors=temper.processors,
         threads=threads,
@@ -71,8 +79,10 @@ def weighed(temper: Temper, threads: int) -> Burden | None:
         throttled=_share(temper.throttled_ns, whole_ns),
         to_others=beyond_ns / whole_ns,
         taken=(beyond_ns + stolen_ns + throttled_ns) / whole_ns,
-        stopped=stolen_ns + throttled_ns > 0,
-        own=temper.gaps.short_share if temper.gaps else 0.0,
+        robbed=stolen_ns > 0,
+        stopped=stolen_ns + throttled_ns > 0 or absent > own,
+        absent=absent,
+        own=own,
         waited=_waited(temper),
     )
 

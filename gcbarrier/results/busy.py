@@ -61,7 +61,7 @@ def busy(outcomes: Iterable[Outcome]) -> Busy | None:
     return Busy(
         known=len(burdens),
         invocations=len(disturbed),
-        worst=max((found for _, found in disturbed), key=lambda found: found.taken),
+        worst=max((found for _, found in disturbed), key=lambda found: max(found.taken, found.absent)),
         pauses=sum(len(outcome.pauses) for outcome, _ in disturbed),
         met=sum(_met(outcome, found) for outcome, found in disturbed),
         times=tuple(_times(good, {id(outcome) for outcome, _ in disturbed})),
@@ -91,8 +91,10 @@ def taken(found: Burden) -> str:
     said = []
     if found.others > 0:
         said.append(f"others used {found.others * found.processors:.2g} of the {found.processors} processors")
-    if found.stopped and found.stolen > 0:
+    if found.robbed:
         said.append(f"the hypervisor took {found.stolen * found.processors:.2g}")
+    if found.absent > found.own:
+        said.append(f"right before, its processors were not there for {100 * found.absent:.2g} % of the time")
     if found.throttled > 0:
         said.append("a control group's quota stopped it")
     waited = f", and its {found.threads} threads waited {100 * found.waited:.2g} % of their time"

@@ -67,9 +67,11 @@ static void watch_the_clock(reader *self) {
     found->lost_ns += lost_ns;
     if (step_ns > found->longest_ns)
       found->longest_ns = step_ns;
+    int64_t by_now = gcb_own_switches();
     if (step_ns < self->slice_ns)
       found->short_ns += lost_ns;
-    int64_t by_now = gcb_own_switches();
+    else if (by_now == switches)
+      found->absent_ns += lost_ns;
     found->preempted += by_now != switches;
     switches = by_now;
     last_ns = gcb_now_ns(); /* asking for the switches is no gap */

@@ -62,7 +62,8 @@ typedef struct gcb_gaps {
   uint64_t wall_ns;
   uint64_t count, longest_ns, lost_ns;
   uint64_t short_ns;  /* of what is lost: in gaps shorter than a slice */
-  uint64_t preempted; /* gaps in which another thread had the processor */
+  uint64_t absent_ns; /* of what is lost: in the others, where no thread of this machine had the processor */
+  uint64_t preempted; /* gaps in which another thread had it */
 } gcb_gaps;
 
 #endif

@@ -102,6 +102,16 @@ def test_a_stolen_processor_is_busy_though_nobody_else_runs() -> None:
     assert is_busy(steal_ns=200 * MS, processors=3), "the free one may not be the one that is stolen"
 
 
+def test_a_clock_that_stood_still_though_nobody_had_the_processor_is_busy() -> None:
+    # As in a guest that is not told what its host does.
+    assert is_busy(others_ns=0, gaps=evolve(BUSY_LOOP, absent_share=0.6))
+    assert not is_busy(others_ns=0, gaps=evolve(BUSY_LOOP, absent_share=0.01))
+    found = busy([outcome(0, others_ns=0, gaps=evolve(BUSY_LOOP, absent_share=0.6))])
+    assert found is not None
+    assert found.met == found.pauses
+    assert "its processors were not there for 60 % of the time" in found.sentence
+
+
 def test_a_quota_that_stopped_it_is_busy() -> None:
     assert is_busy(throttled=3, throttled_ns=90 * MS)
 
