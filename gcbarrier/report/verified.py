@@ -6,7 +6,8 @@ from rich.text import Text
 
 from gcbarrier.errors import Unavailable
 from gcbarrier.report.looks import sort_key
-from gcbarrier.results import busy, cells
+from gcbarrier.results import cells
+from gcbarrier.results.busy import told
 from gcbarrier.results.run import Run
 
 _COUNTS = ("cycles_checked", "objects_checked", "written_granules", "reported_granules", "false_dirty_granules")
@@ -53,8 +54,7 @@ def left_out_lines(run: Run) -> RenderableType | None:
 
 def busy_lines(run: Run) -> RenderableType | None:
     """Of each machine that was at something else while invocations ran: how many, and what it may have done to them."""
-    found = [(machine, busy(run.on(machine))) for machine in run.machines]
-    lines = [f"{machine}: {one.sentence}" for machine, one in found if one is not None]
+    lines = list(told(run))
     return Text("\n".join(lines), style="bold") if lines else None
 
 

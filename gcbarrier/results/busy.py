@@ -1,12 +1,13 @@
 """What a busy machine may have done to a run: how many invocations, how many of their pauses, and by how much."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import frozen
 
 from gcbarrier.model import Outcome
 from gcbarrier.results.burden import Burden, burden
 from gcbarrier.results.cells import cells
+from gcbarrier.results.run import Run
 from gcbarrier.results.spread import geometric_mean, percentile
 
 REMEDY = "`gcbarrier doctor --quiet-machine` says what to mend"
@@ -68,6 +69,13 @@ def busy(outcomes: Iterable[Outcome]) -> Busy | None:
     )
 
 
+def told(run: Run) -> Iterator[str]:
+    """A sentence for each machine of a run that was busy."""
+    for machine in run.machines:
+        if (found := busy(run.on(machine))) is not None:
+            yield f"{machine}: {found.sentence}"
+
+
 def _met(outcome: Outcome, found: Burden) -> int:
     if found.stopped:
         return len(outcome.pauses)
@@ -101,4 +109,4 @@ def taken(found: Burden) -> str:
     return " and ".join(said) + (waited if found.waited == found.waited else "")
 
 
-__all__ = ["Busy", "busy", "taken"]
+__all__ = ["Busy", "busy", "taken", "told"]

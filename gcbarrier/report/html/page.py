@@ -16,6 +16,7 @@ from gcbarrier.report.html.machine import machines, missing, said_elsewhere
 from gcbarrier.report.html.markup import Child, Markup, element, joined
 from gcbarrier.report.html.reproduce import reproduce
 from gcbarrier.report.html.tables import Written
+from gcbarrier.results.busy import told
 from gcbarrier.results.lost import losses
 from gcbarrier.results.run import Run
 
@@ -137,7 +138,7 @@ def _summary(run: Run) -> str:
 
 def _notes(run: Run) -> list[str]:
     """What a reader must know before believing it."""
-    found = list(losses(run))
+    found = [*losses(run), *told(run)]
     if any(manifest.get("quick") for manifest in run.manifests):
         found.append("Measured with --quick: a first look, not for a paper.")
     if any(outcome.invocation.config.verify for outcome in run.outcomes):
