@@ -14,15 +14,17 @@
 While mutators run nothing is read.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
 from gcbarrier import collectors
 from gcbarrier.bench.gaps import clock_gaps
 from gcbarrier.core.heap import Heap
+from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines import temper as machine
 from gcbarrier.machines.placement import placed
-from gcbarrier.model import Config, Temper
+from gcbarrier.model import Config, Gaps, Temper
 
 
 class Surroundings:
@@ -40,9 +42,12 @@ class Surroundings:
         self._before = machine.slow(self._processors)
         # Where they fill all processors they would sit on one another's.
         fixed = bool(self._placement.collector) or threads == len(self._processors)
-        self._gaps = clock_gaps(
-            core, threads=threads, processors=self._processors if fixed else (), slice_ns=self._slice_ns
-        )
+        self._gaps: Gaps | None = None
+        # Where there is no room for its threads, something that matters more will say so.
+        with contextlib.suppress(GcBarrierError):
+            self._gaps = clock_gaps(
+                core, threads=threads, processors=self._processors if fixed else (), slice_ns=self._slice_ns
+            )
         if self._placement.collector:
             # Whatever thread this one makes is where it is: markers, a barrier's, and mutators until they move.
             os.sched_setaffinity(0, self._placement.collector)
