@@ -134,6 +134,9 @@ def compare(
     if not found:
         raise GcBarrierError(_nothing(named(a), "" if same else named(other), by, only_a, only_b))
     ratios = _judged(found, _chosen(found, measures))
+    if not ratios:
+        asked = ", ".join(measures) or "anything"
+        raise GcBarrierError(f"neither run has measured {asked} in what is compared: choose others with --measure")
     return Compared(
         experiment=first.experiment,
         a=named(a),
@@ -199,14 +202,17 @@ def _judged(found: Sequence[Match], measures: Sequence[str]) -> tuple[Ratio, ...
         seen: list[Any] = []
         for name in measures:
             one, other = match.a.measures.get(name), match.b.measures.get(name)
-            if one is None or other is None or not one.n or not other.n:
+            if one is None or other is None:
+                continue
+            sample = match.samples(name)
+            if not sample.a or not sample.b:
                 continue
             if not any(one.each) and not any(other.each):
                 continue  # Nothing in either: no faults, no waits.
             if (one.each, other.each) in seen:
                 continue  # The remark of a cycle without other stops is its longest pause too.
             seen.append((one.each, other.each))
-            quantity, sample = QUANTITIES.get(name), match.samples(name)
+            quantity = QUANTITIES.get(name)
             statistic = geometric if sample.positive else median
             drafts.append(
                 Ratio(

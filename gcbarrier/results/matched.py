@@ -13,6 +13,8 @@ from gcbarrier.results.summary import Entry, Summary
 
 _WITH = {"barrier": ("barrier_params",), "collector": ("collector_params",), "heap": ("heap_params",)}
 """What goes with a name: its parameters."""
+_LIMIT = 1e20
+"""No measure is as large, but a damaged file's; squares of what is smaller can be summed."""
 _BASELINES = {"barrier": "none", "collector": "stop-the-world"}
 
 
@@ -32,7 +34,8 @@ class Match:
 
     def _values(self, entry: Entry, measure: str) -> dict[int, float]:
         each = entry.measures[measure].each
-        return {at: value for at, value in zip(entry.invocations, each, strict=True) if value is not None}
+        numbers = zip(entry.invocations, each, strict=True)
+        return {at: value for at, value in numbers if value is not None and abs(value) < _LIMIT}
 
 
 def _seeds(entry: Entry) -> dict[int, int]:

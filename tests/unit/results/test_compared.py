@@ -238,6 +238,7 @@ def test_machines_are_not_mixed() -> None:
         ({"by": "colour"}, "no configuration has 'colour'"),
         ({"by": "barrier", "baseline": "cards"}, "no configuration has barrier=cards: there are"),
         ({"measures": ["cpus"]}, "did you mean 'cpu'"),
+        ({"measures": ["operation-tail"]}, "neither run has measured operation-tail"),
     ],
 )
 def test_what_cannot_be_compared_is_a_sentence(changes: dict[str, Any], words: str) -> None:
