@@ -8,7 +8,7 @@ comes after it.
 
 from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.model import Machine
-from gcbarrier.report.anyrun import LATENCY
+from gcbarrier.report.anyrun import LATENCY, latency_verdict
 
 MIB = 1 << 20
 BARRIERS = ("uffd-wp-log", "uffd-wp-async", "mprotect", "cards")
@@ -28,4 +28,4 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
     return Plan(configs=configs, invocations=at(full=5, quick=1))
 
 
-figures, table = LATENCY.figures, LATENCY.table
+figures, table, verdict = LATENCY.figures, LATENCY.table, latency_verdict

@@ -8,7 +8,7 @@ with no barrier and no collector at all where it only edits, and with the world 
 
 from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.model import Machine
-from gcbarrier.report.anyrun import UTILISATION
+from gcbarrier.report.anyrun import UTILISATION, utilisation_verdict
 
 MIB = 1 << 20
 BARRIERS = ("uffd-wp-log", "uffd-wp-async", "mprotect", "cards")
@@ -38,4 +38,4 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
     return Plan(configs=(*edits, *requests), invocations=at(full=3, quick=1))
 
 
-figures, table = UTILISATION.figures, UTILISATION.table
+figures, table, verdict = UTILISATION.figures, UTILISATION.table, utilisation_verdict

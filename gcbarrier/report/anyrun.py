@@ -3,8 +3,9 @@
 ``gcbarrier plot RUN --figure NAME`` draws these; the experiments of the same names show nothing else.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf, isinf
+from typing import TypeVar
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.report.grammar import Column, Measure
@@ -18,6 +19,8 @@ from gcbarrier.results.latency import Served, served
 from gcbarrier.results.mutators import LOSSES, Lost, Watched, watched
 from gcbarrier.results.run import Run
 from gcbarrier.results.utilisation import worst
+
+AnyCell = TypeVar("AnyCell", bound=Cell)
 
 MMU_WINDOWS_NS = (1e6, 1e7, 1e8)
 """Of the table."""
@@ -52,7 +55,7 @@ UTILISATION = Report(
     table=Lines(
         *(_mmu(window, classic=classic) for window in MMU_WINDOWS_NS for classic in (True, False)),
         *(_lost_to(what) for what in LOSSES),
-        Column(head="speed / none", among=_speed),
+        Column(head="speed / none", among=_speed, number=lambda cell, found: relative_speed(cell, found).centre),
         per=WORKLOAD,
     ),
     cells=watched,
@@ -69,15 +72,19 @@ def _percentile(q: float, window_ns: float) -> Measure:
     return Measure(f"{q:g}th, {kind}", NS, of)
 
 
+def _operations(cell: Cell) -> int:
+    return sum(outcome.operations for outcome in cell.good)
+
+
 def _count(cell: Cell) -> str:
-    return format_number(sum(outcome.operations for outcome in cell.good), 4)
+    return format_number(_operations(cell), 4)
 
 
 LATENCY = Report(
     title="How long operations take, and how long one waits for them.",
     figure=Latency(windows_ns=METERED_NS),
     table=Lines(
-        Column(head="operations", words=_count),
+        Column(head="operations", words=_count, number=lambda cell, _: float(_operations(cell))),
         _percentile(50, 0.0),
         *(_percentile(q, window) for q in (99, 99.99) for window in METERED_NS),
         per=WORKLOAD,
@@ -85,6 +92,47 @@ LATENCY = Report(
     cells=served,
 )
 """Simple and metered latency, of what was run ``timed``."""
+
+
+def utilisation_verdict(run: Run) -> str:
+    """What the worst 10 ms of each workload leave under each barrier, in both ways of counting; a line for each."""
+    classic, whole = (_mmu(1e7, classic=each) for each in (True, False))
+    return "\n".join(
+        f"In the worst 10 ms of {name}{_on(run, machine)}, mutators have, by pauses only and by all that they lost: "
+        + "; ".join(f"{_named(cell)} {classic.say(cell)} and {whole.say(cell)}" for cell in found if cell.lost)
+        + "."
+        for machine, name, found in _workloads(run, watched)
+    )
+
+
+def latency_verdict(run: Run) -> str:
+    """The 99.99th percentile of each workload under each barrier, simple and metered; a line for each."""
+    simple, metered = (_percentile(99.99, window) for window in (0.0, inf))
+    return "\n".join(
+        f"99.99 % of the operations of {name}{_on(run, machine)} took at most, and were waited for at most: "
+        + "; ".join(f"{_named(cell)} {simple.say(cell)} and {metered.say(cell)}" for cell in found if cell.good)
+        + "."
+        for machine, name, found in _workloads(run, served)
+    )
+
+
+def _workloads(
+    run: Run, cells_of: Callable[[Run, str], Sequence[AnyCell]]
+) -> Iterator[tuple[str, str, Sequence[AnyCell]]]:
+    for machine in run.machines:
+        for name, found in WORKLOAD.groups(cells_of(run, machine)):
+            yield machine, name, found
+
+
+def _on(run: Run, machine: str) -> str:
+    return f" on {machine}" if len(run.machines) > 1 else ""
+
+
+def _named(cell: Cell) -> str:
+    return (
+        f"{cell.config.barrier} under {cell.config.collector}" if cell.config.barrier == "none" else cell.config.barrier
+    )
+
 
 FIGURES: Mapping[str, Report] = {"latency": LATENCY, "utilisation": UTILISATION}
 
@@ -100,4 +148,4 @@ def figure_of(run: Run, name: str) -> Report:
     return FIGURES[name]
 
 
-__all__ = ["FIGURES", "LATENCY", "UTILISATION", "figure_of"]
+__all__ = ["FIGURES", "LATENCY", "UTILISATION", "figure_of", "latency_verdict", "utilisation_verdict"]

@@ -11,8 +11,12 @@ equally far apart. It needs when each operation began, which is kept where all m
 (``native/world/stamps.h``), behind the events in the same file.
 """
 
-from collections.abc import Sequence
-from math import inf
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from math import inf, prod
+from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -25,6 +29,10 @@ from gcbarrier.model import Outcome
 from gcbarrier.results.cells import Cell, cells
 from gcbarrier.results.operations import histogram
 from gcbarrier.results.run import Run
+
+STAMP = np.dtype([("gap_ns", "<u4"), ("took_ns", "<u4")])
+"""As :mod:`gcbarrier.core.times` has it, and so the next."""
+FIRST = np.dtype([("first_ns", "<u8"), ("count", "<u8")])
 
 WINDOWS_NS = (1e6, 1e7, 1e8, inf)
 """That metered latency is usually shown for."""
@@ -84,30 +92,56 @@ def kept(run: Run, index: int) -> Kept | None:
 
     Raises GcBarrierError where the file is damaged.
     """
-    path = run.event_files[index]
+    return kept_in(run.event_files[index])
+
+
+def kept_in(path: Path) -> Kept | None:
+    """The same, of a file of raw events."""
     try:
-        with regular(path).open("rb") as file:
-            arrays: list[NDArray[Any]] = [np.load(file, allow_pickle=False)]
-            # An older run ends here.
-            while file.peek(1):
-                arrays.append(np.load(file, allow_pickle=False))
+        data = regular(path).read_bytes()
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError) as problem:
+    except OSError as problem:
         raise GcBarrierError(f"{path} can't be read as raw events: {problem}") from problem
-    if len(arrays) < 3 or not len(arrays[2]):
-        return None
-    firsts, stamps = arrays[1], arrays[2]
-    if int(firsts["count"].sum()) != len(stamps):
-        raise GcBarrierError(f"{path} can't be read as raw events: it does not hold as many stamps as it says")
-    return _decoded(firsts, stamps)
+    try:
+        with warnings.catch_warnings():
+            # numpy only warns of headers that Python 2 wrote; no version of ours did.
+            warnings.filterwarnings("error", message="Reading `.npy` or `.npz` file")
+            arrays = list(_arrays(data))
+        # An older run has no more than the events.
+        if len(arrays) < 3 or not len(arrays[2]):
+            return None
+        return _decoded(arrays[1], arrays[2])
+    except (ValueError, TypeError, SyntaxError, OverflowError, RecursionError, TokenError, UserWarning) as problem:
+        why = " ".join(str(problem).split())[:200]
+        raise GcBarrierError(f"{path} can't be read as raw events: {why}") from problem
+
+
+def _arrays(data: bytes) -> Iterator[NDArray[Any]]:
+    """One after the other, as ``numpy.save`` has written them, and none that promises more than there is."""
+    stream = io.BytesIO(data)
+    while (at := stream.tell()) < len(data):
+        version = np.lib.format.read_magic(stream)
+        if version != (1, 0):
+            raise ValueError(f"the array at byte {at} is of version {version}, not 1.0")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        count, left = prod(shape), len(data) - stream.tell()
+        if dtype.hasobject or len(shape) != 1 or not 0 <= count * dtype.itemsize <= left:
+            raise ValueError(f"the array at byte {at} is none of ours, or not all of it is there")
+        yield np.frombuffer(data, dtype, count, stream.tell())
+        stream.seek(count * dtype.itemsize, io.SEEK_CUR)
 
 
 def _decoded(firsts: NDArray[Any], stamps: NDArray[Any]) -> Kept:
+    if firsts.dtype != FIRST or stamps.dtype != STAMP:
+        raise ValueError("what follows the events are no stamps")
+    counts, begins = firsts["count"].tolist(), firsts["first_ns"].tolist()
+    if sum(counts) != len(stamps) or max(begins, default=0) >= 1 << 62:
+        raise ValueError("it does not hold as many stamps as it says")
     took = stamps["took_ns"].astype(np.int64)
     start = np.empty(len(stamps), np.int64)
     at = 0
-    for first_ns, count in zip(firsts["first_ns"].tolist(), firsts["count"].tolist(), strict=True):
+    for first_ns, count in zip(begins, counts, strict=True):
         own = slice(at, at + count)
         start[own] = first_ns + np.cumsum(stamps["gap_ns"][own].astype(np.int64) + took[own]) - took[own]
         at += count
@@ -165,4 +199,4 @@ def served(run: Run, machine: str) -> tuple[Served, ...]:
     )
 
 
-__all__ = ["WINDOWS_NS", "Kept", "Served", "arrivals", "kept", "percentiles", "served"]
+__all__ = ["WINDOWS_NS", "Kept", "Served", "arrivals", "kept", "kept_in", "percentiles", "served"]

@@ -58,3 +58,16 @@ def test_the_speed_stands_beside_both_ways_of_counting() -> None:
     said = told(campaign.script_of("utilisation").table(looks_run("utilisation")))
     for head in ("MMU 1 ms, pauses", "MMU 1 ms, all", "lost: helping", "lost: faults", "speed / none"):
         assert head in said
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_verdict_has_a_sentence_for_each_workload_and_machine(name: str) -> None:
+    script = campaign.script_of(name)
+    alone, both = (script.verdict(looks_run(name, machines)).splitlines() for machines in ((NATIVE,), (NATIVE, GUEST)))
+    heaps = {config.heap for config in planned(name).configs}
+    assert len(alone) == len(heaps)
+    assert len(both) == 2 * len(heaps)
+    for line in alone:
+        assert "uffd-wp-log" in line
+        assert " on native" not in line
+    assert sum(" on native" in line for line in both) == len(heaps)

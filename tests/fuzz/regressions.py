@@ -1,7 +1,9 @@
 """Inputs that once broke a reader, or were made to: by target and name. A new crash becomes an entry here."""
 
 import numpy as np
-from targets import SEPARATOR, archive, graph_members, packed, run_text, snapshot_text
+from targets import SEPARATOR, archive, graph_members, packed, run_text, snapshot_text, stamps_file
+
+from gcbarrier.core.times import FIRST, STAMP
 
 DEEP = "[" * 3000
 GOOGOL = "9" * 400
@@ -41,6 +43,16 @@ REGRESSIONS: dict[str, dict[str, bytes]] = {
         "a header of Python 2": _graph(roots=_npy("'<u4'", "(1L,)", bytes(4))),
         "another array that promises 8 TB": _graph(notes=_npy("'<u8'", "(1000000000000,)")),
         "degrees that wrap round": archive(graph_members(out_degrees=np.array([2**32 - 1] * 3, dtype=np.uint32))),
+    },
+    "stamps": {
+        "stamps of 8 TB": stamps_file() + _npy("'<u8'", "(1000000000000,)"),
+        "firsts that are numbers": stamps_file(np.arange(2), np.arange(3)),
+        "counts that wrap round": stamps_file(np.array([(0, 2**64 - 1), (0, 2)], FIRST), np.array([(0, 5)], STAMP)),
+        "a beginning after the end of time": stamps_file(np.array([(2**64 - 1, 1)], FIRST), np.array([(0, 5)], STAMP)),
+        "nothing, 10^11 times": stamps_file() + _npy("'<U0'", "(100000000000,)"),
+        "a header of Python 2": stamps_file() + _npy("'<u4'", "(1L,)", bytes(4)),
+        "a header that does not end": stamps_file() + b"\x93NUMPY\x01\x00",
+        "half of it": stamps_file(np.array([(0, 1)], FIRST), np.array([(0, 5)], STAMP))[:-5],
     },
     "members": {"nothing": b"", "no format": packed(graph_members()[1:])},
     "snapshot": {

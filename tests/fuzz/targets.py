@@ -17,10 +17,13 @@ from attrs import frozen
 
 from gcbarrier.campaign import settings, sweeps
 from gcbarrier.campaign.plans import Plan
+from gcbarrier.core.events import EVENT
+from gcbarrier.core.times import FIRST, STAMP
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.graphs import graphfile, importers
 from gcbarrier.model import Config, Cycle, Invocation, Outcome, Pause, Verification, converter, to_json
 from gcbarrier.results.compared import compare
+from gcbarrier.results.latency import kept_in
 from gcbarrier.results.run import FORMAT, load
 from gcbarrier.results.summary import Entry, Numbers, Place, Summary
 from gcbarrier.results.tables import PAUSES
@@ -77,6 +80,25 @@ def _read_run(data: bytes, folder: Path) -> None:
     for machine in run.machines:
         run.facts(machine), run.on(machine)
     list(PAUSES.rows(run.outcomes, run.experiment))
+
+
+def _read_stamps(data: bytes, folder: Path) -> None:
+    path = folder / "0.npy"
+    path.write_bytes(data)
+    if (found := kept_in(path)) is not None:
+        found.metered(1e6), found.metered(float("inf"))
+
+
+def stamps_file(*arrays: Any) -> bytes:
+    """Raw events of an invocation, and what follows them."""
+    buffer = io.BytesIO()
+    for array in (np.zeros(2, EVENT), *arrays):
+        np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _stamps() -> bytes:
+    return stamps_file(np.array([(10**15, 2), (10**15, 1)], FIRST), np.array([(0, 5), (7, 9), (2, 3)], STAMP))
 
 
 def _read_summary(data: bytes, folder: Path) -> None:
@@ -246,6 +268,11 @@ TARGETS = {
         read=_read_run,
         seeds=lambda: [run_text().encode()],
         words=("null", "true", "1e999", "NaN", "-1", "[[[[", '"format"', '"round_dirty"', "99999999999999999999999"),
+    ),
+    "stamps": Target(
+        read=_read_stamps,
+        seeds=lambda: [_stamps(), stamps_file()],
+        words=("'descr': '<u8'", "'descr': '|O'", "'fortran_order': True", "'shape': ()", "'shape': (1000000000000,)"),
     ),
     "summary": Target(
         read=_read_summary,

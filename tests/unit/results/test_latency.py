@@ -14,6 +14,7 @@ from gcbarrier.core.events import EVENT
 from gcbarrier.core.times import FIRST, STAMP
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, OperationTimes, evolve
+from gcbarrier.results import latency
 from gcbarrier.results.hgrm import hgrm, hgrm_of
 from gcbarrier.results.latency import Kept, arrivals, kept, percentiles, served
 from gcbarrier.results.operations import histogram
@@ -64,6 +65,10 @@ def test_an_older_run_has_none(tmp_path: Path) -> None:
     run = load(written(tmp_path))
     assert kept(run, 0) is None
     assert len(run.events(0)) == 0
+
+
+def test_the_reader_knows_the_core_stamps() -> None:
+    assert (latency.FIRST, latency.STAMP) == (FIRST, STAMP)
 
 
 def test_stamps_that_are_cut_off_are_damage(tmp_path: Path) -> None:
