@@ -47,6 +47,9 @@ def run(
     quick: bool = False,
     verify: bool = False,
     settings: Settings = _AS_PLANNED,
+    on: str = "",
+    everywhere: bool = False,
+    share_hosts: bool = False,
     watch: Watch = UNWATCHED,
 ) -> Run:
     """Run the experiment called ``name`` and write the run directory ``out``, which it returns loaded.
@@ -54,12 +57,25 @@ def run(
     By default that is ``runs/NAME-TIME``, with a number behind it where another run has just taken that. What was
     finished of a run that stops is kept there (:func:`resume`).
 
+    With the address of a Dask scheduler, ``on``, it runs on that one's workers
+    (:func:`gcbarrier.campaign.clustered.on_workers`): ``everywhere`` all of it on each, ``share_hosts`` on several of a
+    host as well.
+
     Barriers that this kernel lacks send the whole plan to the lab as well, so that one machine has them all. Collectors
     whose library is not there are left out. Raises Unavailable where the lab would be needed and isn't set up or where
     what is left out was asked for or leaves nothing, GcBarrierError where the plan can't be run; an invocation that
     fails is recorded with its error.
     """
-    return begin(Request(experiment=name, quick=quick, verify=verify, settings=settings), out=out, watch=watch)
+    request = Request(
+        experiment=name,
+        quick=quick,
+        verify=verify,
+        settings=settings,
+        on=on,
+        everywhere=everywhere,
+        share_hosts=share_hosts,
+    )
+    return begin(request, out=out, watch=watch)
 
 
 def begin(

@@ -27,6 +27,7 @@ from gcbarrier.commands._report import present
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.graphs import graphfile
 from gcbarrier.machines.cluster import DaskExecutor, MachineLost, connect
+from gcbarrier.machines.cluster.executor import SchedulerLost
 from gcbarrier.machines.cluster.luggage import Luggage, digest, packed
 from gcbarrier.machines.fresh import Within
 from gcbarrier.model import Measured
@@ -150,17 +151,24 @@ with connect(sys.argv[1], Luggage()) as found:
 """
 
 
-def test_a_worker_that_is_killed_is_lost_with_its_job(cluster: Dask, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_goes_is_lost_with_its_job(cluster: Dask, tmp_path: Path, number: int) -> None:
     cluster.start("w2")
     with connect(cluster.address, NOTHING, share_hosts=True) as found:
         *_, other, third = found.executors
         assert third.facts.name == "w2"
         future, processes = begun(third, tmp_path)
-        cluster.kill("w2")
+        ends = [os.pidfd_open(each) for each in processes]
+        cluster.kill("w2", number)
         with pytest.raises(MachineLost, match=r"the worker w2 \(tcp://[\d.:]+\) is gone"):
             future.result(30)
         assert third.lost
-        assert gone(processes[0])
+        # What a killed worker leaves behind ends by its parent's end: the job itself, if not what that has started.
+        for end in ends[: 1 if number == signal.SIGKILL else 2]:
+            assert select.select([end], [], [], 30)[0]
+        cluster_jobs.end(processes)
+        for end in ends:
+            os.close(end)
         with pytest.raises(MachineLost):
             third.submit(cluster_jobs.add, 1, 1).result(0)
         assert other.submit(cluster_jobs.add, 1, 1).result() == 2
@@ -174,8 +182,10 @@ def test_of_several_workers_on_a_host_one_is_used(cluster: Dask) -> None:
     assert said.startswith("the worker w1 is on the same host as w0, where they would disturb each other")
 
 
-def test_a_worker_that_does_not_take_one_at_a_time_is_refused(tmp_path: Path) -> None:
-    with dask(tmp_path) as running:
+def test_a_worker_that_does_not_take_one_at_a_time_is_refused_and_without_a_scheduler_all_ends(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with dask(tmp_path, PYTHONPATH=str(TESTS / "support")) as running:
         with pytest.raises(GcBarrierError, match="has no workers yet: start some with `dask worker tcp://"):
             refused(running)
         running.start("plain", options=())
@@ -185,6 +195,25 @@ def test_a_worker_that_does_not_take_one_at_a_time_is_refused(tmp_path: Path) ->
             "the worker plain does not declare that it runs one invocation at a time: start it with "
             f'`dask worker {running.address} --name plain --nthreads 1 --resources "gcbarrier=1"`'
         )
+        running.start("willing")
+        with pytest.raises(SchedulerLost, match="the Dask scheduler is gone: start it"):
+            until_the_scheduler_is_gone(running, tmp_path)
+        assert capfd.readouterr() == ("", "")
+
+
+def until_the_scheduler_is_gone(running: Dask, tmp_path: Path) -> None:
+    with connect(running.address, NOTHING, share_hosts=True) as found:
+        assert list(found.refused) == ["plain"]
+        (executor,) = found.executors
+        future, processes = begun(executor, tmp_path)
+        ends = [os.pidfd_open(number) for number in processes]
+        running.scheduler.kill()
+        try:
+            future.result(30)
+        finally:
+            for end in ends:
+                assert select.select([end], [], [], 30)[0], "a worker goes on without its scheduler"
+                os.close(end)
 
 
 def test_a_worker_with_other_code_is_refused(cluster: Dask, tmp_path: Path) -> None:

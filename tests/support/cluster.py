@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,7 @@ class Dask:
     address: str
     folder: Path
     environment: Mapping[str, str]
+    scheduler: subprocess.Popen[bytes]
     workers: dict[str, subprocess.Popen[bytes]] = field(factory=dict)
 
     def start(self, *names: str, options: tuple[str, ...] = MEASURES, **environment: str) -> None:
@@ -48,10 +50,10 @@ class Dask:
         with Client(self.address, set_as_default=False) as client:
             client.wait_for_workers(len(self.workers))
 
-    def kill(self, name: str) -> None:
-        """As a machine's power does."""
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """As a machine's power does, or as its administrator."""
         worker = self.workers.pop(name)
-        worker.kill()
+        worker.send_signal(number)
         worker.wait()
 
     def stop(self, *names: str) -> None:
@@ -84,7 +86,7 @@ def dask(folder: Path, **variables: str) -> Iterator[Dask]:
         )
     assert scheduler.stdout is not None
     address = scheduler.stdout.readline().decode().strip()
-    running = Dask(address=address, folder=folder, environment=environment)
+    running = Dask(address=address, folder=folder, environment=environment, scheduler=scheduler)
     try:
         yield running
     finally:

@@ -135,15 +135,15 @@ class DaskExecutor(Executor):
             waiting = list(self._waiting.values())
         for future, task in waiting:
             if cancel_futures:
-                self._take(task.key)
-                future.set_exception(GcBarrierError("the run was stopped"))
+                if self._take(task.key) is not None:  # or it has ended by itself
+                    future.set_exception(GcBarrierError("the run was stopped"))
                 with contextlib.suppress(Exception):
-                    task.cancel()
+                    task.release()
             elif wait:
                 with contextlib.suppress(Exception):
                     future.result()
-        if not self._lost:
-            # A worker that goes meanwhile takes all with it.
+        # Without their scheduler, workers end by themselves; and one that goes meanwhile takes all with it.
+        if not self._lost and self._client.status == "running":
             with contextlib.suppress(Exception):
                 self._client.run(there.end, self._run, workers=[self.facts.address])
 

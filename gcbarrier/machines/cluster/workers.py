@@ -1,6 +1,7 @@
 """A scheduler's workers, and which of them are machines to measure on."""
 
 import contextlib
+import logging
 import re
 import socket
 import uuid
@@ -47,7 +48,7 @@ def connect(address: str, luggage: Luggage, *, share_hosts: bool = False) -> Ite
         raise GcBarrierError(
             f"no Dask scheduler answers at {address} ({said}): start one with `dask scheduler`, or correct --on"
         ) from problem
-    with client:
+    with _hushed(), client:
         executors: dict[str, DaskExecutor] = {}
         gone: set[str] = set()
 
@@ -70,6 +71,20 @@ def connect(address: str, luggage: Luggage, *, share_hosts: bool = False) -> Ite
                 stack.enter_context(executor)
             _each(client, there.receive, run, luggage, workers=list(executors))
             yield Cluster(scheduler=address, executors=tuple(executors.values()), refused=refused)
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Without Dask's own tracebacks on the terminal: what happens to workers and scheduler is told in a sentence."""
+    loggers = [logging.getLogger(f"distributed.{name}") for name in ("client", "core", "comm")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _knock(address: str) -> None:
