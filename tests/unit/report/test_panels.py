@@ -128,6 +128,15 @@ def test_captions_say_what_bars_are_only_where_there_are_any() -> None:
     assert "the only invocation of each" in alone
 
 
+@pytest.mark.parametrize(("why", "ended"), [("narrow", "and no more"), ("budget", "and did not get there")])
+def test_the_small_print_says_that_a_width_decided_how_many(why: str, ended: str) -> None:
+    plain = small_run(rated("cards"))
+    added = evolve(plain, manifest={**plain.manifest, "until": {"native": {"wanted": 0.05, "why": why}}})
+    words = "invocations were added until intervals were within ±5 %, "
+    assert f"{words}{ended}" in said(drawn(Curves(x=RATE, y=REMARK), added))
+    assert words not in said(drawn(Curves(x=RATE, y=REMARK), plain))
+
+
 def test_captions_say_of_ratios_that_they_are_geometric_means():
     dear = Measure("dear", RATIO, lambda _: spread([1.0, 2], ratio=True))
     assert "medians, of ratios geometric means; bars" in said(drawn(Curves(x=RATE, y=dear), small_run(rated("cards"))))
