@@ -26,7 +26,7 @@ def test_manifest_holds_what_a_result_depends_on(manifest: dict[str, Any]) -> No
     assert set(manifest["sysctl"]) == set(host.SYSCTLS)
     assert manifest["cpu"]["affinity"] == sorted(os.sched_getaffinity(0))
     assert manifest["memory"]["total"] >= manifest["memory"]["available"] > 0
-    assert {"attrs", "cattrs", "cffi", "matplotlib", "numpy", "rich"} == set(manifest["packages"])
+    assert {"attrs", "cattrs", "cffi", "matplotlib", "numpy", "rich", "scipy"} == set(manifest["packages"])
     assert manifest["packages"]["numpy"][0].isdigit()
     for key in ("date", "machine", "accelerator", "hypervisor", "thp", "compiler", "gcbarrier", "uid", "load_average"):
         assert key in manifest
