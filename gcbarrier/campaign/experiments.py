@@ -82,6 +82,9 @@ def begin(
     request: Request, *, out: Path | None = None, watch: Watch = UNWATCHED, recorded: Recorded | None = None
 ) -> Run:
     """Run what was asked for; :func:`run` says what comes of it. ``recorded``: with the plans of that run."""
+    if request.until and request.on:
+        what = "--until looks at one machine after the other, and --on has several measure at once"
+        raise GcBarrierError(f"{what}: leave one out; --set invocations=10 asks for more of them")
     script = script_of(request.experiment)
     # No guest helps without one: what runs there is compiled here.
     build.compiler()

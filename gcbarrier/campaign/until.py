@@ -166,6 +166,14 @@ def _settings(config: Config) -> dict[str, Any]:
     return found
 
 
+def promise(wanted: float, budget_s: float) -> str:
+    """What will be added, before it is."""
+    return (
+        f"then more invocations, until all intervals that the report shows are within {_share(wanted)}: at least "
+        f"{ENOUGH} in all, and for at most {_time(budget_s)} on a machine"
+    )
+
+
 def read_share(text: str) -> float:
     """``5%`` as 0.05. Raises GcBarrierError."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", text)

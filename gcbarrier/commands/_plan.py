@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gcbarrier import report
+from gcbarrier.campaign import until
 from gcbarrier.campaign.preview import preview
 from gcbarrier.campaign.request import Request
 from gcbarrier.commands._progress import said_s
@@ -22,6 +23,8 @@ def show_plan(request: Request) -> None:
         report.show(Text(f"{len(part.parts)} times {part.invocations} invocations: {count}, {said_s(part.estimate_s)}"))
         for line in part.remarks:
             report.show(Text(line))
+        if request.until:
+            report.show(Text(until.promise(request.until, request.budget_s)))
 
 
 def _table(parts: Sequence[Config | Probe]) -> RenderableType:

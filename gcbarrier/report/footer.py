@@ -33,6 +33,7 @@ def footer(run: Run, machine: str, width: int) -> str:
     said += left_out(run, machine)
     said += lacking(run, machine)
     said += _how(run, outcomes)
+    said += _stopped_at(run, machine)
     said += departed(run, machine)
     said += _beside(run, machine)
     said.append(f"{run.experiment}, {_date(run, machine)}")
@@ -140,6 +141,16 @@ def _how(run: Run, outcomes: Sequence[Outcome]) -> Iterator[str]:
     verified = {outcome.invocation.config.verify for outcome in outcomes}
     if True in verified:
         yield f"{'in part ' if False in verified else ''}measured with --verify, which takes time"
+
+
+def _stopped_at(run: Run, machine: str) -> Iterator[str]:
+    """Who stops when intervals are narrow has them a little too narrow: a reader must know."""
+    for manifest in run.manifests:
+        every = manifest.get("until")
+        told = every.get(machine) if isinstance(every, Mapping) else None
+        if isinstance(told, Mapping) and isinstance(wanted := told.get("wanted"), float):
+            ended = "and did not get there" if told.get("why") != "narrow" else "and no more"
+            yield f"invocations were added until intervals were within ±{100 * wanted:g} %, {ended}"
 
 
 def _beside(run: Run, machine: str) -> Iterator[str]:

@@ -274,7 +274,12 @@ def reading(title: str, what: str, *, head: str = "") -> Measure:
 def bracketed(value: Spread, words: Callable[[float, int], str], digits: int = 3) -> str:
     """The centre, with the ends in brackets where they are two: ``2.5 ms (2.4 ms – 2.7 ms)``."""
     said = words(value.centre, digits)
-    return said if value.low == value.high else f"{said} ({words(value.low, 2)} {DASH} {words(value.high, 2)})"
+    if value.low == value.high:
+        return said
+    ends = words(value.low, 2), words(value.high, 2)
+    # Too close for two digits.
+    low, high = ends if ends[0] != ends[1] else (words(value.low, digits), words(value.high, digits))
+    return f"{said} ({low} {DASH} {high})"
 
 
 def point_spread(point: Point) -> Spread:

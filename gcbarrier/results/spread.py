@@ -49,6 +49,8 @@ class Spread:
     kind: Literal["interval", "range", "samples"] = "range"
     """What ``low`` and ``high`` are: the ends of a bootstrap interval of ``centre`` over the invocations; the smallest
     and the largest, where these are too few; or of what a probe sampled within them."""
+    geometric: bool = False
+    """The centre is a geometric mean, of a ratio, and not a median."""
     seeds: tuple[int, ...] = ()
     """Of the invocations that ``each`` is of; empty where that is not known, or two have the same."""
 
@@ -76,7 +78,7 @@ def spread(values: Sequence[float], *, ratio: bool = False, seeds: Sequence[int]
         return _NOTHING
     own = tuple(seeds[at] for at in kept) if len(seeds) == len(values) else ()
     found = interval(each, geometric if ratio else median)
-    return _spread(found, each, own if len(set(own)) == len(own) else ())
+    return _spread(found, each, own if len(set(own)) == len(own) else (), geometric=ratio)
 
 
 def over(one: Spread, other: Spread, statistic: Statistic = median) -> Spread:
@@ -94,13 +96,15 @@ def over(one: Spread, other: Spread, statistic: Statistic = median) -> Spread:
     if len(shared) == more or len(shared) == fewer >= ENOUGH:
         first, second = [of[seed] for seed in shared], [to[seed] for seed in shared]
         each = tuple(mine / theirs for mine, theirs in zip(first, second, strict=True))
-        return _spread(ratio(first, second, statistic, paired=True), each, shared)
+        return _spread(ratio(first, second, statistic, paired=True), each, shared, geometric=statistic is geometric)
     reference = float(statistic(other.each))
-    return _spread(ratio(one.each, other.each, statistic), tuple(value / reference for value in one.each), one.seeds)
+    each = tuple(value / reference for value in one.each)
+    return _spread(ratio(one.each, other.each, statistic), each, one.seeds, geometric=statistic is geometric)
 
 
-def _spread(found: Interval, each: tuple[float, ...], seeds: tuple[int, ...]) -> Spread:
-    return Spread(centre=found.centre, low=found.low, high=found.high, each=each, kind=found.kind, seeds=seeds)
+def _spread(found: Interval, each: tuple[float, ...], seeds: tuple[int, ...], *, geometric: bool) -> Spread:
+    low, high = found.low, found.high
+    return Spread(centre=found.centre, low=low, high=high, each=each, kind=found.kind, geometric=geometric, seeds=seeds)
 
 
 __all__ = ["Spread", "geometric_mean", "over", "percentile", "quartiles", "spread", "tail"]

@@ -191,10 +191,12 @@ def what_marks_are(cells: Sequence[Any], measures: Measure | Sequence[Measure], 
             return "Points: the least of the samples; bars and bands reach to their upper quartile."
         return "Points: medians over the invocations' medians; bars and bands: the middle half of the samples."
     many = [measures] if isinstance(measures, Measure) else measures
-    said = spans(measure.value(cell) for measure in many for cell in cells)
+    values = [value for measure in many for cell in cells if (value := measure.value(cell))]
+    said = spans(values)
     if not said:
         return "Points: medians of the only invocation of each."
-    return f"Points: medians over the invocations' medians; {whiskers}: {said}."
+    means = ", of ratios geometric means" if any(value.geometric for value in values) else ""
+    return f"Points: medians over the invocations' medians{means}; {whiskers}: {said}."
 
 
 def nothing(cells: Sequence[Any], measures: Measure | Sequence[Measure]) -> list[str]:

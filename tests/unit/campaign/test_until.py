@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from synthetic import make_outcomes, make_run
 
-from gcbarrier.campaign import until
+from gcbarrier.campaign import experiments, until
+from gcbarrier.campaign.request import Request
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, evolve
 from gcbarrier.report import NS, Curves, Lines, Measure, Report
@@ -131,6 +132,17 @@ def test_it_looks_at_what_figures_and_tables_show_of_one_machine():
         ("remark", 6),
         ("late", 6),
     ]
+
+
+def test_on_several_machines_at_once_none_are_added():
+    request = Request(experiment="pause_times", until=0.05, on="tcp://here:1")
+    with pytest.raises(GcBarrierError, match=r"--until .* one machine"):
+        experiments.begin(request)
+
+
+def test_a_plan_says_what_may_follow_it():
+    words = until.promise(0.05, 1800)
+    assert "within ±5 %: at least 5 in all, and for at most 30 min on a machine" in words
 
 
 def test_how_narrow_and_for_how_long_are_read_as_they_are_written():

@@ -36,7 +36,8 @@ from gcbarrier.report import (
     reading,
 )
 from gcbarrier.report.looks import barrier_look
-from gcbarrier.report.units import DASH
+from gcbarrier.report.units import DASH, RATIO
+from gcbarrier.results import spread
 from gcbarrier.results.points import points
 
 MIB = 1 << 20
@@ -125,6 +126,21 @@ def test_captions_say_what_bars_are_only_where_there_are_any() -> None:
     alone = said(drawn(panel, small_run(rated("cards"), invocations=1)))
     assert "bars" not in alone
     assert "the only invocation of each" in alone
+
+
+@pytest.mark.parametrize(("why", "ended"), [("narrow", "and no more"), ("budget", "and did not get there")])
+def test_the_small_print_says_that_a_width_decided_how_many(why: str, ended: str) -> None:
+    plain = small_run(rated("cards"))
+    added = evolve(plain, manifest={**plain.manifest, "until": {"native": {"wanted": 0.05, "why": why}}})
+    words = "invocations were added until intervals were within ±5 %, "
+    assert f"{words}{ended}" in said(drawn(Curves(x=RATE, y=REMARK), added))
+    assert words not in said(drawn(Curves(x=RATE, y=REMARK), plain))
+
+
+def test_captions_say_of_ratios_that_they_are_geometric_means():
+    dear = Measure("dear", RATIO, lambda _: spread([1.0, 2], ratio=True))
+    assert "medians, of ratios geometric means; bars" in said(drawn(Curves(x=RATE, y=dear), small_run(rated("cards"))))
+    assert "geometric" not in said(drawn(Curves(x=RATE, y=REMARK), small_run(rated("cards"))))
 
 
 def test_rows_hold_a_mark_for_each_series_and_say_its_value() -> None:

@@ -5,9 +5,9 @@ from synthetic import make_outcomes, make_run
 
 from gcbarrier.model import Config
 from gcbarrier.report import NS, Curves, Lines, Measure, Report, Rows
-from gcbarrier.report.grammar import BARRIER, Axis
+from gcbarrier.report.grammar import BARRIER, Axis, bracketed
 from gcbarrier.report.shown import note, noting, spans
-from gcbarrier.report.units import BYTES
+from gcbarrier.report.units import BYTES, DASH, format_ratio
 from gcbarrier.results import spread
 
 CARDS = Config(heap="gcbench", barrier="cards", collector="mostly-concurrent")
@@ -49,6 +49,12 @@ def test_below_a_table_stands_what_is_in_its_brackets():
     assert "In brackets: ranges of 3 invocations." in told(ranged.table(_run(3)))
     assert "brackets" not in told(ranged.table(_run(1)))
     assert "brackets" not in told(plain.table(_run(7)))
+
+
+def test_ends_that_two_digits_do_not_tell_apart_have_more():
+    assert bracketed(spread([1.0, 2.0]), format_ratio) == f"1.50 (1.00 {DASH} 2.00)"
+    assert bracketed(spread([10610.0, 10690.0]), NS.words) == f"10.7 µs (10.6 µs {DASH} 10.7 µs)"
+    assert bracketed(spread([7.0, 7.0]), NS.words) == "7 ns"
 
 
 def test_both_are_named_where_there_are_both():
