@@ -87,7 +87,7 @@ def _part(united: Run) -> Part:
             question=discovery.summary("experiments", name),
             verdict=str(own(united)) if callable(own) else verdict(united),
             figures=script.figures(united),
-            notes=[*reached(united)],
+            notes=tuple(reached(united)),
             printed=[script.table(united)] + [each for each in more if each is not None],
         )
 

@@ -32,7 +32,7 @@ class Part:
     figures: Mapping[str, Figure]
     printed: Sequence[RenderableType] = field(converter=tuple)
     """What the experiment prints of it."""
-    notes: Sequence[str] = field(default=(), converter=tuple)
+    notes: Sequence[str] = ()
     """What a reader must know besides that the run itself tells."""
 
 
