@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gcbarrier import report
 from gcbarrier.commands._progress import waiting
-from gcbarrier.commands._report import script_of
+from gcbarrier.commands._report import reached, script_of
 from gcbarrier.commands.plot import refuse_doubles
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.plugins import discovery
@@ -87,6 +87,7 @@ def _part(united: Run) -> Part:
             question=discovery.summary("experiments", name),
             verdict=str(own(united)) if callable(own) else verdict(united),
             figures=script.figures(united),
+            notes=tuple(reached(united)),
             printed=[script.table(united)] + [each for each in more if each is not None],
         )
 

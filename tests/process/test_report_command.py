@@ -261,6 +261,7 @@ def test_a_run_that_was_stopped_says_so_above_all(gcbarrier: Command, run: Path,
     manifest = json.loads((there / "manifest.json").read_text(encoding="utf-8"))
     plan = {"configs": [{}] * 20, "probes": [], "invocations": 3}
     manifest |= {"state": "stopped", "quick": True, "plans": {"native": plan}, "request": {}, "seed": 7}
+    manifest["until"] = {"native": {"words": "native: as narrow as <that>"}}
     (there / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     done = gcbarrier("report", str(there))
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{there}/report.html\n", "")
@@ -270,6 +271,7 @@ def test_a_run_that_was_stopped_says_so_above_all(gcbarrier: Command, run: Path,
     assert f"gcbarrier run --resume {there}" in head
     assert "22 of 60 outcomes are there" in head
     assert "--quick" in head
+    assert "native: as narrow as &lt;that&gt;" in head
     assert f"gcbarrier run --from {there}" in text.partition("How to measure it again")[2]
 
 

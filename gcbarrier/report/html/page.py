@@ -33,6 +33,8 @@ class Part:
     figures: Mapping[str, Figure]
     printed: Sequence[RenderableType] = field(converter=tuple)
     """What the experiment prints of it."""
+    notes: Sequence[str] = ()
+    """What a reader must know besides that the run itself tells."""
 
 
 def page(parts: Sequence[Part]) -> str:
@@ -102,7 +104,7 @@ def _part(part: Part, prefix: str, *, alone: bool) -> Markup:
             element(heading, part.question or run.experiment),
             [element("p", line, class_="verdict") for line in part.verdict.splitlines() if line.strip()],
             element("p", _summary(run), class_="summary"),
-            [element("p", note, class_="note") for note in _notes(run)],
+            [element("p", note, class_="note") for note in (*_notes(run), *part.notes)],
         ),
         [
             element("section", element(below, title), content, class_=kind)

@@ -16,7 +16,8 @@ def test_the_shortest_is_said_with_its_range_beside_the_bound_and_with_its_bill(
     said = verdict(make_run(make_outcomes([NONE, ASYNC, DIRTY])))
     assert re.fullmatch(
         r"uffd-wp-async's remark, the shortest of 2, is \d+ µs \(range \d+ µs . \d+ µs, 3 invocations\), 0\.\d+ "
-        r"\(range 0.\d+ . 0.\d+\) times stop-the-world's \d+ ms; its mutators take 1\.\d+ \(range .*\) times as much processor time for an "
+        r"\(range 0.\d+ . 0.\d+\) times stop-the-world's \d+ ms; "
+        r"its mutators take 1\.\d+ \(range .*\) times as much processor time for an "
         r"operation, and with the collector's 1\.\d+ \(range .*\) times\.",
         said,
     )
