@@ -25,7 +25,8 @@ An experiment says what it shows of a run, and exports that::
     )
     figures, table = REPORT.figures, REPORT.table
 
-Keys, captions, what failed, what a machine lacks or has no room for, and the small print come of themselves.
+Keys, captions, what failed, what a machine lacks or has no room for, and the small print come of themselves. So do more
+figures and tables, one for each value, where a user sweeps what these panels and columns don't tell apart.
 
 What is looked at are **cells**: those of sessions (:class:`gcbarrier.results.Cell`) or, where there are only probes,
 their points (:class:`gcbarrier.results.points.Point`). ``Report(cells=...)`` takes any function of a run and a machine;

@@ -127,7 +127,8 @@ def lacking(run: Run, machine: str) -> Iterator[str]:
 def left_out(run: Run, machine: str) -> Iterator[str]:
     """What the plan says it had to leave out on this machine."""
     settings, plans = run.manifest.get("settings"), run.manifest.get("plans")
-    if isinstance(settings, Mapping) and any("heap_bytes" in settings.get(part, {}) for part in ("fields", "grid")):
+    set_by_user = [settings.get(part) for part in ("fields", "grid")] if isinstance(settings, Mapping) else []
+    if any(isinstance(part, Mapping) and "heap_bytes" in part for part in set_by_user):
         return  # The sizes are the user's.
     plan = plans.get(machine) if isinstance(plans, Mapping) else None
     if isinstance(plan, Mapping):

@@ -45,14 +45,21 @@ def _swept(run: Run) -> list[str]:
     for settings in (manifest.get("settings") for manifest in run.manifests):
         if isinstance(settings, Mapping):
             for part in ("choices", "fields", "grid"):
-                found |= dict.fromkeys(settings.get(part, ()))
-            for owner, named in settings.get("params", {}).items():
-                found |= dict.fromkeys(f"{owner}.{name}" for name in named)
-            for point in settings.get("points", ()):
-                found |= dict.fromkeys(point)
+                found |= dict.fromkeys(_keys(settings.get(part)))
+            params = settings.get("params")
+            for owner, named in params.items() if isinstance(params, Mapping) else ():
+                found |= dict.fromkeys(f"{owner}.{name}" for name in _keys(named))
+            points = settings.get("points")
+            for point in points if isinstance(points, list) else ():
+                found |= dict.fromkeys(_keys(point))
             if settings.get("times") or "heap" in found:
                 found["heap_times"] = None
     return list(found)
+
+
+def _keys(part: Any) -> list[str]:
+    """Of a part of a manifest, which somebody else may have written."""
+    return [str(key) for key in part] if isinstance(part, Mapping) else []
 
 
 def _value(one: Any, key: str) -> Any:
@@ -131,8 +138,8 @@ def _planned(manifest: Mapping[str, Any], here: Any) -> dict[str, Any]:
 
 
 def _plan(plan: Mapping[str, Any], here: Any) -> dict[str, Any]:
-    parts = {part: [one for one in plan.get(part, ()) if here(one)] for part in ("configs", "probes") if part in plan}
-    return {**plan, **parts}
+    lists = {part: plan[part] for part in ("configs", "probes") if isinstance(plan.get(part), list)}
+    return {**plan, **{part: [one for one in each if here(one)] for part, each in lists.items()}}
 
 
 def _words(keys: Sequence[str], point: Point) -> str:

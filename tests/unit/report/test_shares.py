@@ -146,6 +146,12 @@ def test_runs_that_were_set_to_different_values_are_told_apart_when_they_are_uni
     assert len(REPORT.figures(one)) == 1
 
 
+@pytest.mark.parametrize("settings", [None, [], {"params": [1], "fields": 3, "points": {"a": 1}, "grid": None}])
+def test_a_manifest_that_somebody_else_wrote_sweeps_nothing(settings: Any) -> None:
+    run = swept("mutators=1,2")
+    assert len(REPORT.figures(evolve(run, manifest={**make_manifest(), "settings": settings}))) == 1
+
+
 def test_a_share_misses_nothing_that_was_planned_of_others() -> None:
     run = swept("mutators=1,2")
     for figure in REPORT.figures(run).values():
