@@ -7,6 +7,6 @@ with what. ``experiments`` runs it here and, for what this kernel can't do, in t
 ``runner`` orders the invocations, ends of ranges first (``order``), and has each taken in a fresh process.
 ``availability`` tries on a machine what a plan asks of it, ``shipping`` takes compiled files to one without a compiler,
 ``watching`` is who is told how it comes along, ``until`` adds invocations where a report is to be more precise, and
-``saving`` keeps what :func:`gcbarrier.measure` returned. May import every room below: ``session`` and ``bench`` are what one invocation does, ``machines`` where it
-does it, ``results`` where it ends up, ``report`` what is made of it.
+``saving`` keeps what :func:`gcbarrier.measure` returned. May import every room below: ``session`` and ``bench`` are
+what one invocation does, ``machines`` where it does it, ``results`` where it ends up, ``report`` what is made of it.
 """
