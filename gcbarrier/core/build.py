@@ -160,6 +160,7 @@ def mutator(
     *,
     verify: bool,
     timed: bool = False,
+    stressed: bool = False,
     store_header: Path | None = None,
     defines: Sequence[str] = (),
     runtime: Path | None = None,
@@ -170,7 +171,7 @@ def mutator(
     ``store_header`` is the one with a software barrier's inline store, compiled with the barrier's ``defines``; without
     one a store is a plain store. ``runtime`` is the header with another collector's allocation, from ``libraries``.
     """
-    options = [f"-DGCB_VERIFY={int(verify)}", f"-DGCB_TIMED={int(timed)}"]
+    options = [f"-DGCB_VERIFY={int(verify)}", f"-DGCB_TIMED={int(timed)}", f"-DGCB_STRESS={int(stressed)}"]
     folders = []
     if store_header is not None:
         options += [f'-DGCB_STORE_HEADER="{store_header.name}"', *defines]

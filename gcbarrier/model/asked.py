@@ -99,6 +99,10 @@ class Config:
     verify: bool = False
     timed: bool = False
     """Time each operation: ``Outcome.operation_times``. It costs the mutators some tens of nanoseconds each."""
+    stress: int = field(default=0, validator=[whole, validators.ge(0), validators.lt(1 << 62)])
+    """At every so many safepoints, on average (allocations are some), each mutator waits until a whole cycle has gone
+    by; what that frees is poisoned, and every object that a mutator uses is looked at. A reference that no root keeps
+    alive then ends the run where it is used next. 0: no stress. For small heaps: each cycle marks all that lives."""
     operations: int = field(default=0, validator=[whole, validators.ge(0), validators.lt(1 << 63)])
     """Each mutator ends after so many, however long they take: runs that do the same compare in what they cost. 0: when
     ``duration_s`` is over."""

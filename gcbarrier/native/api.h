@@ -41,8 +41,11 @@ int gcb_start(gcb_space *space, const gcb_program *program, uint32_t mutators, u
               const uint64_t *operations, const void *params, const void *blob, size_t blob_bytes);
 /* Time every operation of the mutators, whose program is compiled with GCB_TIMED: before the start. */
 void gcb_time_operations(gcb_space *space);
+/* Stress, before the start, for mutators that are compiled with GCB_STRESS: at every so many safepoints, on
+ * average, each waits until a whole cycle has gone by; what that frees is poisoned. */
+int gcb_stress_mutators(gcb_space *space, uint64_t every);
 /* What the collector's thread is wanted for: 0 nothing (time is up), 1 the trigger, 2 a mutator waits for
- * memory, 3 the heap is built, 4 all mutators have ended. */
+ * memory, 3 the heap is built, 4 all mutators have ended, 5 a stressed mutator waits for a cycle. */
 int gcb_wait(gcb_space *space, uint64_t timeout_ns);
 void gcb_finish(gcb_space *space);
 /* Like gcb_finish(), and mutators that wait for memory fail: for a run that can't go on. */

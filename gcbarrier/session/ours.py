@@ -165,6 +165,8 @@ class _Session:
         if config.timed:
             self._facts["timing_cost_ns"] = heap.timing_cost_ns
             heap.time_operations()
+        if config.stress:
+            heap.stress(config.stress)
         heap.start(
             job.program.plugin.library,
             mutators=config.mutators,
@@ -217,9 +219,8 @@ class _Session:
                 heap.set_trigger(_NEVER)
                 finish_ns = due_ns = None
                 finished = True
-            if finished and wanted is not Wanted.MEMORY:
-                continue
-            if wanted is not Wanted.MEMORY and self._collector.never_due:
+            waited_for = wanted in (Wanted.MEMORY, Wanted.STRESSED)
+            if not waited_for and (finished or self._collector.never_due):
                 continue
             if cause := _cause(wanted, over=over, due=due_ns is not None and now_ns >= due_ns):
                 self._cycle(heap, cause)
@@ -298,6 +299,8 @@ def _cause(wanted: Wanted, *, over: bool, due: bool) -> str:
         return "memory"
     if wanted is Wanted.TRIGGER:
         return "trigger"
+    if wanted is Wanted.STRESSED:
+        return "stress"
     return "end" if over else "time" if due else ""
 
 

@@ -116,6 +116,7 @@ static bool enter(gcb_thread *t) {
 
 static void *mutator_main(void *argument) {
   gcb_thread *t = argument;
+  gcb_stress_enter(t);
   gcb_world *world = t->world;
   char path[64];
   snprintf(path, sizeof path, "/proc/self/task/%ld/status", (long)syscall(SYS_gettid));
@@ -187,6 +188,7 @@ int gcb_world_admit(gcb_world *world, uint32_t mutators, uint64_t seed, const ui
     t->m.params = params;
     t->m.blob = blob;
     t->m.blob_bytes = blob_bytes;
+    gcb_stress_admit(&t->m, world->stress_every, mix(~(seed + i)));
   }
   for (uint32_t i = 0; i < mutators; i++) {
     gcb_mutator *m = &world->threads[i].m;
@@ -236,6 +238,8 @@ int gcb_world_join(gcb_world *world, const gcb_program *program, uint64_t *check
   gcb_sum sum;
   memcpy(&sum, &program->checksum, sizeof sum);
   t = world->threads;
+  gcb_stress_enter(t);
+  t->m.stress_every = 0; /* nobody collects any more */
   if (setjmp(t->unwind)) /* gcb_fail() in the checksum: the thread's own frame is gone */
     return gcb_set_error("%s", t->error);
   *checksum = sum(&t->m);
