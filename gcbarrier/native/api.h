@@ -9,6 +9,9 @@ typedef struct gcb_space gcb_space;
 typedef struct gcb_barrier_ops gcb_barrier_ops;
 
 const char *gcb_error(void);
+/* From now on this process tells where it was when it ends by a fault, or by SIGALRM. For the whole process.
+ */
+void gcb_report_crashes(void);
 int gcb_load_barrier(const char *path, const gcb_barrier_ops **ops);
 /* What a loaded barrier says of itself, which its Python file says as well. */
 enum { GCB_TRACKS = 1, GCB_SNAPSHOT = 2, GCB_FORK = 4 };

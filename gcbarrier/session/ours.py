@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gcbarrier import barriers, collectors
 from gcbarrier.core import build, events, times
 from gcbarrier.core.heap import Heap, Wanted
-from gcbarrier.core.library import measured_costs
+from gcbarrier.core.library import measured_costs, open_core
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.host import fits, machine_name
 from gcbarrier.model import Invocation, Measured, Outcome, Pause, Scalar, evolve
@@ -70,6 +70,7 @@ def run(job: SessionJob) -> Measured:
     """Run one invocation. What goes wrong with it is in the outcome's ``error``."""
     # Python's own collector must not stand in a collector's way.
     gc.disable()
+    open_core(job.barrier.core).report_crashes()
     if job.runtime is not None:
         return _packed(*foreign.run(job.invocation, runtime=job.runtime, program=job.program, reference=job.reference))
     session = _Session(job)

@@ -6,12 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static _Thread_local gcb_thread *running;
-
-void gcb_stress_enter(gcb_thread *t) {
-  running = t;
-}
-
 /* Uniform in [1, 2 * every): a fixed distance would meet the same safepoints of a loop again and again, and
  * never the others. The mutator's own random numbers stay what they are without stress (xorshift64*). */
 static uint64_t distance(gcb_mutator *m) {
@@ -55,6 +49,7 @@ void gcb_stress_slow(gcb_mutator *m) {
 /* gcb_fail() ends this thread; the checksum is counted in the collector's. */
 void gcb_dead(gcb_ref object) {
   char callers[512];
+  gcb_thread *running = gcb_running();
   gcb_describe_callers(callers, sizeof callers);
   if (!running) {
     fprintf(stderr, "an object at %p that is gone is used, in no mutator's thread:%s\n", (void *)object,

@@ -203,7 +203,11 @@ size_t gcb_service_take_events(gcb_world *world, gcb_event *taken, size_t capaci
 
 /* stress.c */
 void gcb_stress_admit(gcb_mutator *m, uint64_t every, uint64_t seed);
-void gcb_stress_enter(gcb_thread *t); /* the calling thread runs this mutator's program from now on */
+
+/* crash.c */
+void gcb_crash_enter(gcb_thread *t);    /* the calling thread runs this mutator's program from now on */
+gcb_thread *gcb_running(void);          /* which the calling thread runs; null: none */
+void gcb_crash_watch(gcb_world *world); /* its mutators are asked where they are; null: none is there */
 
 /* times.c */
 int gcb_timing_new(gcb_mutator *m, uint32_t mutators);
