@@ -1,4 +1,4 @@
-"""Places in compiled code, ``<library+0xoffset>`` as ``native/base/frames.c`` writes them, as functions, files, lines."""
+"""Places in compiled code, ``<library+0xoffset>`` as ``native/base/frames.c`` has it: functions, files and lines."""
 
 import functools
 import re

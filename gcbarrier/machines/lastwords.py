@@ -4,13 +4,13 @@ import re
 from collections.abc import Sequence
 
 _TAIL = 20
-_REPORT = 40
-# Where a report begins that others follow, or that ends in a legend: of a sanitizer, of ourselves (native/world/crash.c).
+_REPORT = 60
+# Where a report begins that others follow, or that ends in a legend: a sanitizer's, or our own (native/world/crash.c).
 _BEGINS = re.compile(
     r"ERROR: \w*Sanitizer|WARNING: \w*Sanitizer|: runtime error: |^where everybody is, |, in (mutator \d|the collector)"
 )
 # Python's word on its own thread comes right before ours.
-_PYTHON = re.compile(r"^(Current thread|Thread) .*\(most recent call first\):$")
+_PYTHON = re.compile(r"^(Current thread|Thread|Stack) ?.*\(most recent call first\):$")
 
 
 def telling(lines: Sequence[str]) -> list[str]:

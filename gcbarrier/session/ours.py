@@ -23,7 +23,9 @@ from gcbarrier.core.library import measured_costs, open_core
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.host import fits, machine_name
 from gcbarrier.model import Invocation, Measured, Outcome, Pause, Scalar, evolve
-from gcbarrier.session import foreign, oracle
+from gcbarrier.plugins import discovery
+from gcbarrier.session import blame, foreign, oracle
+from gcbarrier.session.deadline import Deadline
 from gcbarrier.session.program import Program
 
 _LONG_S = 3600.0
@@ -95,6 +97,7 @@ def trigger_bytes(trigger: float, free_bytes: int, allocated_meanwhile: Iterable
 
 class _Session:
     def __init__(self, job: SessionJob) -> None:
+        self._deadline = Deadline()
         self._job = job
         self._config = job.invocation.config
         self._collector = collectors.of(self._config)
@@ -178,6 +181,7 @@ class _Session:
         )
         before_ns = _collector_cpu_ns() + heap.markers_cpu_ns
         self._serve(heap)
+        self._deadline.over()
         # The clock starts when the heap is built, for the collector as for the mutators.
         self._collector_cpu_ns = _collector_cpu_ns() + heap.markers_cpu_ns - (self._built_cpu_ns or before_ns)
         self._results["checksum"] = heap.join()
@@ -210,6 +214,7 @@ class _Session:
                 self._built_ns, self._built_cpu_ns = now_ns, _collector_cpu_ns() + heap.markers_cpu_ns
                 if not self._job.invocation.operations:
                     finish_ns = now_ns + int(self._config.duration_s * 1e9)
+                    self._deadline.built(self._config.duration_s)
                 self._await_next(heap, live_bytes=heap.allocated_bytes)
                 due_ns = self._due_ns(now_ns)
                 continue
@@ -237,7 +242,8 @@ class _Session:
         heap.begin_cycle()
         if self._built_ns:
             before = heap.allocated_bytes
-            self._collect(heap, self._params)
+            with blame.collecting(self._config.collector, discovery.find("collectors", self._config.collector)):
+                self._collect(heap, self._params)
             self._allocated_meanwhile.append(heap.allocated_bytes - before)
         else:
             # Nobody measures the building, and a full collection is the surest.

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 enum { MOST = 48, TOLD = 4 };
@@ -49,15 +50,39 @@ void gcb_describe_callers(char *text, size_t capacity) {
   }
 }
 
-void gcb_print_frames(void) {
+/* Where the signal came; null: nobody knows how this processor tells it. */
+static const void *interrupted(const void *context) {
+#if defined(__x86_64__)
+  return (const void *)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+  return (const void *)((const ucontext_t *)context)->uc_mcontext.pc;
+#else
+  (void)context;
+  return NULL;
+#endif
+}
+
+static bool is_ours(const char *library) {
+  return is_plugin(library) || strstr(library, "gcbarrier"); /* the core, and the module over it */
+}
+
+void gcb_print_frames(const void *context) {
   void *frames[MOST];
-  int count = backtrace(frames, MOST);
-  for (int i = 0; i < count; i++) {
+  int count = backtrace(frames, MOST), first = 0;
+  const void *at = interrupted(context);
+  for (int i = 0; i < count && at; i++)
+    if (frames[i] == at)
+      first = i; /* what is above that is the handler's */
+  for (int i = first, ours = 0; i < count; i++) {
     Dl_info found;
     size_t offset;
     if (!find(frames[i], &found, &offset))
       continue;
-    /* dprintf() formats numbers and texts on the stack */
-    dprintf(STDERR_FILENO, "  <%s+0x%zx>\n", found.dli_fname, offset - 1);
+    if (is_ours(found.dli_fname))
+      ours++;
+    else if (ours)
+      break; /* the interpreter, or the thread's start */
+    /* What is returned to is behind the call. dprintf() formats numbers and texts on the stack. */
+    dprintf(STDERR_FILENO, "  <%s+0x%zx>\n", found.dli_fname, frames[i] == at ? offset : offset - 1);
   }
 }

@@ -8,7 +8,8 @@
 void gcb_frames_load(void); /* once, before a signal handler asks for any: the unwinder is loaded on demand */
 /* Of the calling thread, a blank before each; only those that lie in plug-ins, four at most. */
 void gcb_describe_callers(char *text, size_t capacity);
-/* Of the calling thread, a line each, to standard error. For signal handlers. */
-void gcb_print_frames(void);
+/* Of the calling thread, a line each, to standard error: as far as they are ours, and what those have called.
+ * For signal handlers, with the `context` that they get. */
+void gcb_print_frames(const void *context);
 
 #endif

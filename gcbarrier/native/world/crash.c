@@ -72,15 +72,15 @@ static void on_fault(int number, siginfo_t *info, void *context) {
                         : "";
   dprintf(STDERR_FILENO, "%s at address %p%s, in ", strsignal(number), info->si_addr, why);
   say_who(":");
-  gcb_print_frames();
+  gcb_print_frames(context);
   end(number);
 }
 
-static void on_asked(int number) {
-  (void)number;
+static void on_asked(int number, siginfo_t *info, void *context) {
+  (void)number, (void)info;
   int kept = errno;
   say_who(":");
-  gcb_print_frames();
+  gcb_print_frames(context);
   atomic_fetch_add_explicit(&answers, 1, memory_order_release);
   errno = kept;
 }
@@ -96,7 +96,8 @@ static bool await_answer(uint32_t before) {
   return false;
 }
 
-static void on_deadline(int number) {
+static void on_deadline(int number, siginfo_t *info, void *context) {
+  (void)info;
   dprintf(STDERR_FILENO, "where everybody is, innermost first:\n");
   gcb_world *world = atomic_load_explicit(&watched, memory_order_acquire);
   for (uint32_t i = 0; world && i < world->started; i++) {
@@ -109,16 +110,19 @@ static void on_deadline(int number) {
       dprintf(STDERR_FILENO, "mutator %u does not answer\n", i);
   }
   say_who(":");
-  gcb_print_frames();
+  gcb_print_frames(context);
   end(number);
+}
+
+static void handle(int number, void (*handler)(int, siginfo_t *, void *), int flags) {
+  sigaction(number, &(struct sigaction){.sa_sigaction = handler, .sa_flags = SA_SIGINFO | flags}, NULL);
 }
 
 void gcb_report_crashes(void) {
   static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
   gcb_frames_load();
   for (size_t i = 0; !SANITIZED && i < sizeof faults / sizeof *faults; i++)
-    sigaction(faults[i], &(struct sigaction){.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK},
-              NULL);
-  sigaction(SIGUSR2, &(struct sigaction){.sa_handler = on_asked, .sa_flags = SA_RESTART}, NULL);
-  sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_deadline}, NULL);
+    handle(faults[i], on_fault, SA_ONSTACK);
+  handle(SIGUSR2, on_asked, SA_RESTART);
+  handle(SIGALRM, on_deadline, 0);
 }

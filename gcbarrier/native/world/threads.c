@@ -240,7 +240,7 @@ int gcb_world_join(gcb_world *world, const gcb_program *program, uint64_t *check
   memcpy(&sum, &program->checksum, sizeof sum);
   t = world->threads;
   gcb_crash_enter(t);
-  t->m.stress_every = 0; /* nobody collects any more */
+  t->m.stress_every = 0;   /* nobody collects any more */
   if (setjmp(t->unwind)) { /* gcb_fail() in the checksum: the thread's own frame is gone */
     gcb_crash_enter(NULL);
     return gcb_set_error("%s", t->error);
