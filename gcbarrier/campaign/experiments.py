@@ -67,6 +67,7 @@ def begin(
 ) -> Run:
     """Run what was asked for; :func:`run` says what comes of it. ``recorded``: with the plans of that run."""
     script = script_of(request.experiment)
+    build.sanitize(request.sanitize)
     # No guest helps without one: what runs there is compiled here.
     build.compiler()
     seed = secrets.randbelow(1 << 31) if request.settings.seed is None else request.settings.seed

@@ -22,6 +22,9 @@ split at its first tracked store. ``hugetlb``: from the pool of huge pages that 
 never split, and tracked as a whole.
 """
 
+TWO_VIEWS = ("shmem", "shmem-thp")
+"""Those of which the collector has a view of its own, that no barrier watches."""
+
 MOST_TIMES = 1024
 """A heap of more times the smallest would hardly ever be collected."""
 
