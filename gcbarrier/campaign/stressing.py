@@ -12,7 +12,7 @@ USUAL = 100
 
 
 def applied(plan: Plan, every: int, *, sized: bool) -> Plan:
-    """``plan`` with all its configurations stressed, in heaps as small as :data:`HEAP_BYTES` unless they were ``sized``.
+    """``plan`` with all its configurations stressed, in heaps of :data:`HEAP_BYTES` unless ``sized``.
 
     Raises GcBarrierError where it has none, or where one can't be stressed.
     """

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from gcbarrier import barriers, collectors, report
 from gcbarrier.campaign.availability import availability
+from gcbarrier.commands import _checkup
 from gcbarrier.commands._progress import waiting
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError, Unavailable
@@ -23,12 +24,20 @@ HELP = "try every barrier, here and in the lab; say why one does not work and wh
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
+    parser.add_argument(
+        "barrier",
+        nargs="?",
+        metavar="BARRIER",
+        help="this one alone, here: its needs, its memories, and checked cycles",
+    )
     parser.add_argument("--no-lab", action="store_true", help="don't boot the lab's guest (some seconds)")
     parser.add_argument("--json", action="store_true", help="print {lab, barriers: [{name, native, ...}], collectors}")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Each barrier is tried by writing known pages and demanding exactly those back."""
+    """Each barrier is tried by writing known pages and demanding exactly those back; ``doctor BARRIER`` does more with one."""
+    if args.barrier:
+        return _checkup.show(args.barrier, as_json=args.json)
     names = discovery.names("barriers")
     with waiting("trying the barriers here"), FreshExecutor(environment=build.preload()) as executor:
         found = {"native": _tried(names, executor)}

@@ -75,8 +75,8 @@ typedef struct gcb_mutator {
   struct gcb_timing *timing; /* null: nobody asked for it */
   struct gcb_oracle *oracle; /* null: nobody verifies */
   /* Of a stressed mutator (stress.h): safepoints to the next collection, on average (0: it is not stressed)
-   * and from here on. */
-  uint64_t stress_every, stress_left, stress_state;
+   * and from here on; those up to that. */
+  uint64_t stress_every, stress_left, stress_seen, stress_state;
 } gcb_mutator;
 
 enum { GCB_GLOBALS = 256 };
