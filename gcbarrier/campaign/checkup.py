@@ -25,9 +25,10 @@ _HEAP: dict[str, Any] = {
     "heap": "graph_edits",
     "heap_params": {"rate_per_s": 0.0},
     "heap_bytes": 8 << 20,
-    "duration_s": 0.3,
+    "collector_params": {"every_s": 0.005},
+    "duration_s": 0.5,
 }
-"""As many stores as two mutators can make, so that they race with the barrier."""
+"""As many stores as two mutators can make, and cycle upon cycle, so that they race with the barrier."""
 
 
 @frozen(kw_only=True)

@@ -14,10 +14,10 @@ _HUNG = "it ran over its deadline of {:.0f} s: a mutator did not come to a safep
 _SAID = "; it said last\n"
 _CRASHED = re.compile(r"crashed \((SIG\w+)\)")
 # Of an object that is none any more: by the mutator's own checks, by a poisoned word, by the oracle.
-_UNROOTED = re.compile(r"that a collection has freed|has poisoned it|has a broken header|is no object")
+_UNROOTED = re.compile("that a collection has freed|has poisoned it|has a broken header|is no object")
 _ROOTLESS = (
-    "it uses a reference across a safepoint (an allocation, gcb_poll, gcb_next, gcb_pace) that no handle, no global and "
-    "no reachable object holds"
+    "it uses a reference across a safepoint (an allocation, gcb_poll, gcb_next, gcb_pace) that no handle, no global "
+    "and no reachable object holds"
 )
 
 

@@ -28,14 +28,14 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         "barrier",
         nargs="?",
         metavar="BARRIER",
-        help="this one alone, here: its needs, its memories, and checked cycles",
+        help="this one alone, here: needs, memories, checked cycles",
     )
     parser.add_argument("--no-lab", action="store_true", help="don't boot the lab's guest (some seconds)")
     parser.add_argument("--json", action="store_true", help="print {lab, barriers: [{name, native, ...}], collectors}")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Each barrier is tried by writing known pages and demanding exactly those back; ``doctor BARRIER`` does more with one."""
+    """Each barrier is tried by writing known pages and demanding exactly those back; more is done with a named one."""
     if args.barrier:
         return _checkup.show(args.barrier, as_json=args.json)
     names = discovery.names("barriers")

@@ -26,8 +26,8 @@ _PAGES = ("pages written", "reported", "of these falsely", "lost")
 def verification_table(run: Run) -> RenderableType | None:
     """A row for each configuration that was verified, its good invocations added up; None where none was.
 
-    Of whom the oracle did not look at, in a table of their own, only what was compared: their mutators' checksums. Pages
-    that nobody compared, under a barrier that reports none, are no zeros.
+    Of whom the oracle did not look at, in a table of their own, only what was compared: mutators' checksums. Pages that
+    nobody compared, under a barrier that reports none, are no zeros.
     """
     marked, summed = [], []
     for cell in sorted(cells(run.outcomes), key=_order):
