@@ -186,6 +186,9 @@ def mutator(
     """
     options = [f"-DGCB_VERIFY={int(verify)}", f"-DGCB_TIMED={int(timed)}", f"-DGCB_STRESS={int(stressed)}"]
     folders = []
+    if stressed:
+        # Each call of gcb_dead() is to be told from the others by the line that it is made from. Clang need not know.
+        options += ["-fno-crossjumping", "-fno-tree-tail-merge", "-Wno-ignored-optimization-argument"]
     if store_header is not None:
         options += [f'-DGCB_STORE_HEADER="{store_header.name}"', *defines]
         folders += [store_header.parent]

@@ -36,20 +36,27 @@ static uint64_t stretched(const gcb_world *world, gcb_mutator *m) {
   return next;
 }
 
-/* Until a cycle that has yet to begin is over. */
+/* Every other time, by chance: then the mutator goes on while the cycle is under way, and writes what the
+ * barrier has to notice. Not one that is alone: what it meets is the same in every run. */
+static bool goes_on(gcb_mutator *m) {
+  return m->count > 1 && gcb_thread_of(m)->world->built && m->stress_state & 1;
+}
+
+/* Until a cycle that has yet to begin is over, unless the mutator goes on. */
 void gcb_stress_slow(gcb_mutator *m) {
   gcb_world *world = gcb_thread_of(m)->world;
   m->stress_left = stretched(world, m);
   /* relaxed: a hint. Who ends need not be collected for. */
   if (atomic_load_explicit(&world->finish, memory_order_relaxed))
     return;
-  gcb_native_enter(m);
+  bool waits = !goes_on(m);
+  gcb_native_enter(m); /* a stop need not wait for the lock */
   pthread_mutex_lock(&world->lock);
   uint64_t cycle = world->cycles_started + 1;
   if (world->stress_cycle < cycle)
     world->stress_cycle = cycle;
   pthread_cond_signal(&world->wanted);
-  while (world->cycles_ended < cycle && !world->abandon)
+  while (waits && world->cycles_ended < cycle && !world->abandon)
     pthread_cond_wait(&world->served, &world->lock);
   bool abandon = world->abandon;
   pthread_mutex_unlock(&world->lock);
