@@ -26,6 +26,8 @@ def try_out(name: str, plugin: build.Plugin | None = None, memory: str = "shmem"
     chosen.require(*_MEMORY_NEEDS.get(memory, ()))
     if not chosen.promises.tracks or chosen.promises.snapshot or chosen.store_header is not None:
         return 0
+    # Whatever the compiler says of it is no matter of what the kernel has.
+    plugin = plugin or chosen.compile()
     try:
         with Tracked(_PAGES * PAGE_BYTES, name, memory=memory, plugin=plugin) as scratch:
             return _surplus(scratch)

@@ -30,6 +30,7 @@ def to_resume(directory: Path) -> tuple[Recorded, Done]:
     if run.state == RUNNING:
         raise GcBarrierError(f"{directory} is still being written: wait until that run has ended")
     found = recorded(run)
+    build.sanitize(found.request.sanitize)
     _find_plugins(found)
     differing = list(differences(found))
     native = run.facts(NATIVE.name)
@@ -50,6 +51,7 @@ def to_repeat(source: Path) -> tuple[Recorded, list[str]]:
     """
     run = _of_manifest(source) if source.is_file() else load(source)
     found = recorded(run)
+    build.sanitize(found.request.sanitize)
     _find_plugins(found)
     found = evolve(found, plans={name: _with_copies(plan, found) for name, plan in found.plans.items()})
     return found, list(differences(found))

@@ -86,6 +86,7 @@ def begin(
         what = "--until looks at one machine after the other, and --on has several measure at once"
         raise GcBarrierError(f"{what}: leave one out; --set invocations=10 asks for more of them")
     script = script_of(request.experiment)
+    build.sanitize(request.sanitize)
     # No guest helps without one: what runs there is compiled here.
     build.compiler()
     seed = secrets.randbelow(1 << 31) if request.settings.seed is None else request.settings.seed

@@ -2,7 +2,7 @@
 
 from gcbarrier import barriers, collectors
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.model import MEMORY_TYPES, Config
+from gcbarrier.model import MEMORY_TYPES, TWO_VIEWS, Config
 from gcbarrier.session import program as programs
 
 # By a barrier's ``snapshot`` and ``fork``: what it reports, and a collector for that.
@@ -30,6 +30,8 @@ def check(config: Config) -> None:
             f"does not watch: choose the barrier none and {MEMORY_TYPES[0]}"
         )
     chosen.require_memory(config.memory)
+    if config.stress:
+        _check_stress(config, own_memory=collector.runtime is not None, watched=barrier.tracks and not barrier.fork)
     wanted, promised = (collector.needs_snapshot, collector.needs_fork), (barrier.snapshot, barrier.fork)
     if collector.needs_tracking and barrier.tracks and wanted != promised:
         reports, partner = _PAIRS[promised]
@@ -44,6 +46,19 @@ def check(config: Config) -> None:
         )
     collectors.params_of(config)
     programs.resolved(config)
+
+
+def _check_stress(config: Config, *, own_memory: bool, watched: bool) -> None:
+    if own_memory:
+        raise GcBarrierError(
+            f"the collector {config.collector} brings its own memory, in which nothing can be poisoned: choose others "
+            "for a stressed run, with collector="
+        )
+    if watched and config.memory not in TWO_VIEWS:
+        raise GcBarrierError(
+            f"stress poisons what was freed through the collector's own view, and {config.memory} memory has one view, "
+            f"which {config.barrier} watches: choose {' or '.join(TWO_VIEWS)}"
+        )
 
 
 __all__ = ["check", "partner"]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from gcbarrier import barriers, collectors
+from gcbarrier.campaign import triggers
 from gcbarrier.model import MEMORY_TYPES, Config, evolve
 
 
@@ -36,7 +37,7 @@ def _with(config: Config, kind: str, name: str) -> Config:
     if baseline:
         return config
     if kind == "collector" and config.collector != name:
-        changed = evolve(config, collector=name, collector_params={})
+        changed = evolve(config, collector=name, collector_params=triggers.inherited(config, name))
         # One that brings its own memory runs over no barrier of ours.
         own_memory = collectors.find(name).runtime is not None
         return evolve(changed, barrier="none", barrier_params={}, memory=MEMORY_TYPES[0]) if own_memory else changed

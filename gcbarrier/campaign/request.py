@@ -2,13 +2,15 @@
 
 from types import ModuleType
 
-from attrs import field, frozen
+from attrs import field, frozen, validators
 
+from gcbarrier.campaign import stressing
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.campaign.settings import Settings
 from gcbarrier.campaign.until import BUDGET_S
+from gcbarrier.core.build import SANITIZERS
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.model import Machine
+from gcbarrier.model import Machine, whole
 from gcbarrier.plugins import discovery
 
 
@@ -31,6 +33,10 @@ class Request:
     """All of the plan on each worker, and not each block on one of them."""
     share_hosts: bool = False
     """Several workers on one host are several machines, which the results tell."""
+    stress: int = field(default=0, validator=[whole, validators.ge(0)])
+    """``Config.stress`` of every configuration, in heaps that are small enough for it."""
+    sanitize: str = field(default="", validator=validators.in_(("", *SANITIZERS)))
+    """The sanitizer that everything is compiled with (:func:`gcbarrier.core.build.sanitize`); "": none."""
 
     def plan(self, script: ModuleType, machine: Machine) -> Plan:
         """What the experiment's script plans for a machine, with the settings applied.
@@ -43,7 +49,15 @@ class Request:
             file = discovery.find("experiments", self.experiment)
             what = f"the experiment {self.experiment!r} has no plan: {file}'s plan() must return a Plan"
             raise GcBarrierError(what)
-        return self.settings.apply(plan, verify=self.verify)
+        return self.apply(plan)
+
+    def apply(self, plan: Plan) -> Plan:
+        """An experiment's plan as it was asked for. Raises GcBarrierError where it can't be run like that."""
+        plan = self.settings.apply(plan, verify=self.verify)
+        if not self.stress:
+            return plan
+        sized = "heap_bytes" in self.settings.fields
+        return stressing.applied(plan, self.stress, sized=sized)
 
 
 __all__ = ["Request"]

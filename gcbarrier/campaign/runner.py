@@ -15,6 +15,7 @@ The order follows from plan and seed alone, so that a run that was interrupted c
 
 import random
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor
 from pathlib import Path
@@ -24,18 +25,19 @@ from attrs import frozen
 
 from gcbarrier import barriers, collectors
 from gcbarrier.bench import probes
+from gcbarrier.campaign import diagnosis
+from gcbarrier.campaign.deadlines import Deadlines, guessed_s
 from gcbarrier.campaign.order import stages
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.campaign.shipping import artifacts, install
 from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.fresh import Within
-from gcbarrier.model import Config, Invocation, Measured, Probe, evolve, to_json
+from gcbarrier.model import Config, Invocation, Measured, Outcome, Probe, evolve, to_json
 from gcbarrier.session import program as programs
 from gcbarrier.session.ours import SessionJob
 
 _PROBE_DEADLINE_S = 600.0
-_HUNG = "it ran over its deadline of {:.0f} s: a mutator did not come to a safepoint, or the machine is too slow"
 # Starting a process, populating and building the heap.
 _OVERHEAD_S = {"native": 0.7, "kvm": 1.0, "tcg": 4.0, "tcg-icount": 6.0}
 
@@ -65,7 +67,12 @@ class Step:
     job: Job
     estimate_s: float
     deadline_s: float
-    """After so long it counts as hung."""
+    """After so long it counts as hung, if not sooner."""
+
+    @property
+    def config(self) -> Config | None:
+        """Of a session."""
+        return self.job.invocation.config if isinstance(self.job, SessionJob) else None
 
 
 def steps(plan: Plan, *, seed: int, accelerator: str, only: int | None = None) -> tuple[Step, ...]:
@@ -109,13 +116,35 @@ def run(
     A machine without a compiler is sent the compiled files with every step: it may have been booted anew meanwhile.
     """
     files = {} if has_compiler else artifacts(plugin for step in ordered for plugin in step.job.plugins)
-    for step in ordered:
+    deadlines = Deadlines()
+
+    def taken(job: Job, deadline_s: float) -> Measured:
+        begun_s = time.monotonic()
         try:
-            measured = executor.submit(Within(step.deadline_s, take), step.job, files).result()
+            return executor.submit(Within(deadline_s, take), job, files).result()
         except CancelledError:
             raise KeyboardInterrupt from None
         except GcBarrierError as problem:
-            measured = failed(step, machine, problem)
+            # In a session its own alarm may have come before ours.
+            return _failed(job, machine, problem, min(time.monotonic() - begun_s, deadline_s))
+
+    def again(step: Step) -> Callable[[SessionJob], Outcome]:
+        def one(job: SessionJob) -> Outcome:
+            if files:
+                files.update(artifacts(job.plugins))
+            record = taken(job, step.deadline_s).record
+            assert isinstance(record, Outcome)
+            return record
+
+        return one
+
+    for step in ordered:
+        begun_s, config = time.monotonic(), step.config
+        deadline_s = deadlines.limit_s(config, step.deadline_s) if config else step.deadline_s
+        measured = taken(step.job, deadline_s)
+        if config and not measured.record.error:
+            deadlines.took(config, time.monotonic() - begun_s)
+        measured = diagnosis.explained(measured, step.job, again(step))
         if on_done is not None:
             on_done(step, measured)
         yield measured
@@ -130,8 +159,12 @@ def estimate_s(one: Config | Probe, accelerator: str) -> float:
 
 def failed(step: Step, machine: str, problem: GcBarrierError) -> Measured:
     """What is left of a step whose process did not bring anything back."""
-    hung = signal.SIGALRM.name in str(problem)
-    return step.job.failed(machine, _HUNG.format(step.deadline_s) if hung else str(problem))
+    return _failed(step.job, machine, problem, step.deadline_s)
+
+
+def _failed(job: Job, machine: str, problem: GcBarrierError, seconds: float) -> Measured:
+    told = str(problem)
+    return job.failed(machine, diagnosis.hung(told, seconds) if signal.SIGALRM.name in told else told)
 
 
 def take(job: Job, files: Mapping[Path, bytes]) -> Measured:
@@ -154,7 +187,7 @@ def _sessions(plan: Plan, seed: int, accelerator: str) -> Iterator[Step]:
             invocation = Invocation(config=config, index=index, seed=seed + index, operations=config.operations)
             guess_s = estimate_s(config, accelerator)
             moved = evolve(job, invocation=invocation)
-            yield Step(job=moved, estimate_s=guess_s, deadline_s=60 + 10 * guess_s)
+            yield Step(job=moved, estimate_s=guess_s, deadline_s=guessed_s(guess_s))
 
 
 def _probes(plan: Plan, seed: int, only: int | None) -> Iterator[Step]:

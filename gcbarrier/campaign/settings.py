@@ -4,7 +4,8 @@
 ``heap=a,b``                   these heaps in place of the plan's
 ``heap=2x,4x``                 heaps of so many times the smallest that each program runs in (``gcbarrier minheap``)
 ``barrier=a,b``                these barriers in place of the plan's; the baseline ``none`` stays
-``collector=a,b``              these collectors in place of the plan's; the baseline's stays
+``collector=a,b``              these collectors in place of the plan's, with its ``trigger`` and ``every_s`` where they
+                               have them; the baseline's stays
 ``heap_bytes=1GiB``            and likewise ``duration_s``, ``operations``, ``mutators``, ``memory``: that field of
                                every configuration; with multiples, the heap that automatic sizes are made for
 ``pin=apart``                  where threads run: ``apart``, ``together``, ``none``, or processors such as ``0/1-3``,

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from gcbarrier import barriers, collectors, report
 from gcbarrier.campaign.availability import availability
+from gcbarrier.commands import _checkup
 from gcbarrier.commands._progress import waiting
 from gcbarrier.commands._quiet import quiet_machine
 from gcbarrier.core import build
@@ -24,6 +25,12 @@ HELP = "try every barrier, here and in the lab; say why one does not work and wh
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
+    parser.add_argument(
+        "barrier",
+        nargs="?",
+        metavar="BARRIER",
+        help="this one alone, here: needs, memories, checked cycles",
+    )
     parser.add_argument("--no-lab", action="store_true", help="don't boot the lab's guest (some seconds)")
     parser.add_argument(
         "--quiet-machine",
@@ -34,9 +41,11 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Each barrier is tried by writing known pages and demanding exactly those back."""
+    """Each barrier is tried by writing known pages and demanding exactly those back; more is done with a named one."""
     if args.quiet_machine:
         return quiet_machine(as_json=args.json)
+    if args.barrier:
+        return _checkup.show(args.barrier, as_json=args.json)
     names = discovery.names("barriers")
     with waiting("trying the barriers here"), FreshExecutor(environment=build.preload()) as executor:
         found = {"native": _tried(names, executor)}

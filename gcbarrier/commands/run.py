@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from gcbarrier.campaign import experiments as campaign
-from gcbarrier.campaign import settings, sweeps, until
+from gcbarrier.campaign import settings, stressing, sweeps, until
 from gcbarrier.campaign.request import Request
 from gcbarrier.campaign.watching import Watch
 from gcbarrier.commands._plan import show_plan
 from gcbarrier.commands._progress import RunProgress
 from gcbarrier.commands._report import present
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.model import evolve
 from gcbarrier.plugins import discovery
 from gcbarrier.results.run import Run
 
@@ -44,6 +46,19 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         "--pin",
         metavar="PLACES",
         help="where threads run: apart, together, none, or processors such as 0/1-3, the collector's and the mutators'",
+    )
+    parser.add_argument(
+        "--stress",
+        nargs="?",
+        type=_whole,
+        const=stressing.USUAL,
+        default=0,
+        metavar="N",
+        help="find references that no root holds: a whole cycle at every N-th safepoint of each mutator on average "
+        f"({stressing.USUAL}; 1 is the hardest), what it frees poisoned, in small heaps. No measurement",
+    )
+    parser.add_argument(
+        "--sanitize", choices=build.SANITIZERS, default="", help="compile everything with this sanitizer (slower)"
     )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and how long it may take; run nothing")
     parser.add_argument("--resume", type=Path, metavar="DIR", help="do the rest of a run that stopped or was killed")
@@ -90,13 +105,23 @@ def _request(args: argparse.Namespace) -> Request:
     # One placement, whose commas are none between values.
     pin = args.pin.replace(",", "\\,") if args.pin is not None else None
     pairs = [*args.pairs, f"pin={pin}"] if pin is not None else args.pairs
+    chosen = settings.read(pairs, sweep=args.sweep, experiment=args.experiment)
+    if args.sanitize:
+        if chosen.machine == "lab" or args.on:
+            elsewhere = "--on" if args.on else "machine=lab"
+            raise GcBarrierError(
+                f"--sanitize needs the sanitizer's library, and is for this machine: leave {elsewhere} out"
+            )
+        chosen = evolve(chosen, machine="native")
     return Request(
         experiment=args.experiment,
         quick=args.quick,
         verify=args.verify,
-        settings=settings.read(pairs, sweep=args.sweep, experiment=args.experiment),
+        settings=chosen,
         until=until.read_share(args.until) if args.until else 0.0,
         budget_s=until.read_time(args.budget) if args.budget else until.BUDGET_S,
+        stress=args.stress,
+        sanitize=args.sanitize,
         **_workers(args),
     )
 
@@ -106,6 +131,15 @@ def _workers(args: argparse.Namespace) -> dict[str, Any]:
     if not args.on and (args.everywhere or args.share_hosts):
         raise GcBarrierError("--everywhere and --share-hosts say how workers are used: name their scheduler with --on")
     return {"on": args.on, "everywhere": args.everywhere, "share_hosts": args.share_hosts} if args.on else {}
+
+
+def _whole(word: str) -> int:
+    """A number of safepoints."""
+    if not word.isdecimal() or not 0 < int(word) < 1 << 62:
+        raise argparse.ArgumentTypeError(
+            f"it takes a whole number from 1, not {word!r}; the experiment comes before it"
+        )
+    return int(word)
 
 
 def _refuse_together(args: argparse.Namespace) -> None:
@@ -122,6 +156,7 @@ def _refuse_together(args: argparse.Namespace) -> None:
     others |= {"--until": args.until, "--budget": args.budget, "--pin": args.pin}
     if earlier == "--resume":
         others |= {"--everywhere": args.everywhere, "--share-hosts": args.share_hosts}
+    others |= {"--stress": args.stress, "--sanitize": args.sanitize}
     given = ["EXPERIMENT"] * (args.experiment is not None)
     given += [name for name, value in others.items() if value and name != earlier]
     machine_alone = earlier == "--from" and all(pair.startswith("machine=") for pair in args.pairs)

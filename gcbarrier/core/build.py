@@ -4,8 +4,9 @@ A result's name holds a hash of everything that went into it (flags, compiler, a
 stale is ever loaded (:mod:`gcbarrier.core.buildcache`). The core is a shared library; the cffi module over it and the
 barriers and mutators link against it.
 
-``CC`` chooses the compiler. ``GCBARRIER_SANITIZE`` (``address,undefined`` or ``thread``) builds everything with those
-sanitizers; a process that loads the result then needs :func:`preload` in its environment from the start.
+``CC`` chooses the compiler. ``gcbarrier run --sanitize address``, or the environment variable ``GCBARRIER_SANITIZE``
+(``address,undefined`` or ``thread``), builds everything with those sanitizers; a process that loads the result then
+needs :func:`preload` in its environment from the start.
 """
 
 import contextlib
@@ -43,6 +44,8 @@ NATIVE = Path(__file__).resolve().parents[1] / "native"
 MODULE = "_gcbarrier"
 """The cffi module over the core, in the core's folder."""
 SANITIZE_VARIABLE = "GCBARRIER_SANITIZE"
+SANITIZERS = ("address", "undefined", "thread")
+"""What ``gcbarrier run --sanitize`` takes."""
 
 # Python's side of a prototype barrier (gcbarrier.core.prototype).
 _CALLBACKS = """
@@ -68,10 +71,20 @@ def sanitizers() -> tuple[str, ...]:
     return tuple(name for name in os.environ.get(SANITIZE_VARIABLE, "").split(",") if name)
 
 
+def sanitize(name: str) -> None:
+    """Compile everything with this sanitizer from now on, in this process and its children; "": as it was."""
+    if name:
+        os.environ[SANITIZE_VARIABLE] = name
+
+
 def cflags() -> tuple[str, ...]:
     """The flags that everything is compiled with."""
     extra = sanitizers()
-    return (*CFLAGS, f"-fsanitize={','.join(extra)}", "-fno-sanitize-recover=all") if extra else CFLAGS
+    if not extra:
+        return CFLAGS
+    # Two views of one memory are two places to it, and no race between them is seen.
+    one_view = ["-DGCB_ONE_VIEW=1"] if "thread" in extra else []
+    return (*CFLAGS, f"-fsanitize={','.join(extra)}", "-fno-sanitize-recover=all", *one_view)
 
 
 def preload() -> dict[str, str]:
@@ -160,6 +173,7 @@ def mutator(
     *,
     verify: bool,
     timed: bool = False,
+    stressed: bool = False,
     store_header: Path | None = None,
     defines: Sequence[str] = (),
     runtime: Path | None = None,
@@ -170,8 +184,11 @@ def mutator(
     ``store_header`` is the one with a software barrier's inline store, compiled with the barrier's ``defines``; without
     one a store is a plain store. ``runtime`` is the header with another collector's allocation, from ``libraries``.
     """
-    options = [f"-DGCB_VERIFY={int(verify)}", f"-DGCB_TIMED={int(timed)}"]
+    options = [f"-DGCB_VERIFY={int(verify)}", f"-DGCB_TIMED={int(timed)}", f"-DGCB_STRESS={int(stressed)}"]
     folders = []
+    if stressed:
+        # Each call of gcb_dead() is to be told from the others by the line that it is made from. Clang need not know.
+        options += ["-fno-crossjumping", "-fno-tree-tail-merge", "-Wno-ignored-optimization-argument"]
     if store_header is not None:
         options += [f'-DGCB_STORE_HEADER="{store_header.name}"', *defines]
         folders += [store_header.parent]

@@ -40,6 +40,8 @@ class Wanted(IntEnum):
     """The program's heap is built and the mutators run."""
     ENDED = 4
     """All mutators have ended."""
+    STRESSED = 5
+    """A stressed mutator waits for a whole cycle."""
 
 
 class Heap(Sticky, Placing):
@@ -113,6 +115,13 @@ class Heap(Sticky, Placing):
     def time_operations(self) -> None:
         """Time every operation of a program that is compiled for it; before :meth:`start`."""
         self._lib.gcb_time_operations(self._space)
+
+    def stress(self, every: int) -> None:
+        """Let mutators that are compiled for it wait for a cycle at every so many safepoints; before :meth:`start`.
+
+        Raises GcBarrierError where the barrier watches the only view of the memory, in which what is freed is poisoned.
+        """
+        self._check(self._lib.gcb_stress_mutators(self._space, every))
 
     def start(
         self,

@@ -24,6 +24,8 @@ class Reading:
 
 
 _ERROR = re.compile(r"\berror: |No space left", re.IGNORECASE)
+# The line of the source that the compiler shows, and where in it.
+_EXCERPT = re.compile(r"^\s+\d*\s*\|")
 # Where something is wrong, what is only doubtful, and that something was wrong.
 _CONTEXT = re.compile(r"^\s|[:,]$|^In file included |: (warning|note): |^collect2: ", re.IGNORECASE)
 
@@ -57,11 +59,31 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Co
 
 
 def _complaint(stderr: str) -> str:
-    """The line that says what is wrong: the first that is called an error, else the first that is more than context."""
+    """What is wrong: the first line that is called an error, else the first that is more than context.
+
+    With what the compiler shows of it, who had included the file, and how many more there are.
+    """
     lines = [line for line in stderr.splitlines() if line.strip()]
-    telling = [line for line in lines if not _CONTEXT.search(line)]
-    errors = [line for line in telling if _ERROR.search(line)]
-    return next(iter(errors or telling or lines), "")
+    telling = [at for at, line in enumerate(lines) if not _CONTEXT.search(line)]
+    errors = [at for at in telling if _ERROR.search(lines[at])]
+    first = next(iter(errors or telling or range(len(lines))), None)
+    if first is None:
+        return ""
+    said = lines[first]
+    if includer := _includer(lines[:first], said):
+        said += f" (included from {includer})"
+    for line in lines[first + 1 :]:
+        if not _EXCERPT.match(line):
+            break
+        said += f"\n{line}"
+    more = len([at for at in errors if at != first and not lines[at].startswith("collect2:")])
+    return f"{said}\nand {more} more error{'s' if more > 1 else ''}" if more else said
+
+
+def _includer(before: Sequence[str], said: str) -> str:
+    """The line of the compiled file that has brought the one in which the error is; "" where that is itself."""
+    chains = re.findall(r"^In file included from (?:.*,\n +from )*(.*):$", "\n".join(before), re.MULTILINE)
+    return chains[-1] if chains and not said.startswith(f"{chains[-1].rpartition(':')[0]}:") else ""
 
 
 def _prerequisites(rules: str) -> list[str]:

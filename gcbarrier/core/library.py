@@ -1,8 +1,10 @@
 """The compiled core, opened: what it says, a barrier loaded into it, a space made in it."""
 
+import faulthandler
 import functools
 import importlib.machinery
 import importlib.util
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +28,12 @@ class Core:
     def failure(self) -> GcBarrierError:
         """What the core last said in this thread."""
         return GcBarrierError(str(self.ffi.string(self.lib.gcb_error()).decode(errors="replace")))
+
+    def report_crashes(self) -> None:
+        """From now on this process says where its threads are when it ends by a fault or by its deadline, SIGALRM."""
+        self.lib.gcb_report_crashes()
+        # Before the core's own: where the collector, which is Python, is.
+        faulthandler.register(signal.SIGALRM, all_threads=False, chain=True)
 
     def check(self, answer: int) -> int:
         """``answer``, unless it is negative. Raises GcBarrierError with the core's reason where it is."""

@@ -26,11 +26,11 @@ from typing import IO, Any, Generic, ParamSpec, TypeVar
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.children import death
+from gcbarrier.machines.lastwords import telling
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_TAIL = 20  # lines of what a dead child said last
 _GRACE_S = 30.0  # for the interpreter to start and a job's own alarm to come first, on a busy machine
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -124,7 +124,7 @@ class FreshExecutor(Executor):
                     return value
                 raise value
             words.seek(0)
-            last = words.read().decode(errors="replace").splitlines()[-_TAIL:]
+            last = telling(words.read().decode(errors="replace").splitlines())
         said = "; it said last\n" + "\n".join(f"  | {line}" for line in last) if last else ""
         raise GcBarrierError(f"the invocation's process {how}{said}")
 

@@ -22,6 +22,9 @@ split at its first tracked store. ``hugetlb``: from the pool of huge pages that 
 never split, and tracked as a whole.
 """
 
+TWO_VIEWS = ("shmem", "shmem-thp")
+"""Those of which the collector has a view of its own, that no barrier watches."""
+
 MOST_TIMES = 1024
 """A heap of more times the smallest would hardly ever be collected."""
 
@@ -100,6 +103,10 @@ class Config:
     verify: bool = False
     timed: bool = False
     """Time each operation: ``Outcome.operation_times``. It costs the mutators some tens of nanoseconds each."""
+    stress: int = field(default=0, validator=[whole, validators.ge(0), validators.lt(1 << 62)])
+    """At every so many safepoints, on average (allocations are some), each mutator waits until a whole cycle has gone
+    by; what that frees is poisoned, and every object that a mutator uses is looked at. A reference that no root keeps
+    alive then ends the run where it is used next. 0: no stress. For small heaps: each cycle marks all that lives."""
     operations: int = field(default=0, validator=[whole, validators.ge(0), validators.lt(1 << 63)])
     """Each mutator ends after so many, however long they take: runs that do the same compare in what they cost. 0: when
     ``duration_s`` is over."""

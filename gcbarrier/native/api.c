@@ -32,6 +32,18 @@ void gcb_get_ran(gcb_space *space, gcb_ran *each) {
     each[i] = space->world.threads[i].ran;
 }
 
+int gcb_stress_mutators(gcb_space *space, uint64_t every) {
+  const gcb_barrier_ops *ops = space->watch.ops;
+  if (space->view.alias == space->view.tracked && ops && ops->tracks && !ops->fork)
+    return gcb_set_error(
+        "stress poisons what was freed through the collector's own view, and this memory has one "
+        "view, which the barrier watches: choose shmem");
+  if (every == 0)
+    return gcb_set_error("stress collects at every so many safepoints: at least 1");
+  space->world.stress_every = every;
+  return gcb_blocks_stress(&space->blocks);
+}
+
 int gcb_wait(gcb_space *space, uint64_t timeout_ns) {
   return gcb_service_wait(&space->world, timeout_ns);
 }

@@ -9,6 +9,9 @@ typedef struct gcb_space gcb_space;
 typedef struct gcb_barrier_ops gcb_barrier_ops;
 
 const char *gcb_error(void);
+/* From now on this process tells where it was when it ends by a fault, or by SIGALRM. For the whole process.
+ */
+void gcb_report_crashes(void);
 int gcb_load_barrier(const char *path, const gcb_barrier_ops **ops);
 /* What a loaded barrier says of itself, which its Python file says as well. */
 enum { GCB_TRACKS = 1, GCB_SNAPSHOT = 2, GCB_FORK = 4 };
@@ -46,8 +49,11 @@ void gcb_time_operations(gcb_space *space);
 int gcb_place_mutators(gcb_space *space, const uint32_t *cpus, size_t count);
 /* After the join: what became of each mutator's thread. */
 void gcb_get_ran(gcb_space *space, gcb_ran *each);
+/* Stress, before the start, for mutators that are compiled with GCB_STRESS: at every so many safepoints, on
+ * average, each waits until a whole cycle has gone by; what that frees is poisoned. */
+int gcb_stress_mutators(gcb_space *space, uint64_t every);
 /* What the collector's thread is wanted for: 0 nothing (time is up), 1 the trigger, 2 a mutator waits for
- * memory, 3 the heap is built, 4 all mutators have ended. */
+ * memory, 3 the heap is built, 4 all mutators have ended, 5 a stressed mutator waits for a cycle. */
 int gcb_wait(gcb_space *space, uint64_t timeout_ns);
 void gcb_finish(gcb_space *space);
 /* Like gcb_finish(), and mutators that wait for memory fail: for a run that can't go on. */

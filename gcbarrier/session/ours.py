@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from gcbarrier import barriers, collectors
 from gcbarrier.core import build, events, times
 from gcbarrier.core.heap import Heap, Wanted
-from gcbarrier.core.library import measured_costs
+from gcbarrier.core.library import measured_costs, open_core
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.host import fits, machine_name
 from gcbarrier.model import Invocation, Measured, Outcome, Pause, Scalar, evolve
-from gcbarrier.session import foreign, oracle
+from gcbarrier.plugins import discovery
+from gcbarrier.session import blame, foreign, oracle
+from gcbarrier.session.deadline import Deadline
 from gcbarrier.session.program import Program
 from gcbarrier.session.surroundings import Surroundings
 
@@ -71,6 +73,7 @@ def run(job: SessionJob) -> Measured:
     """Run one invocation. What goes wrong with it is in the outcome's ``error``."""
     # Python's own collector must not stand in a collector's way.
     gc.disable()
+    open_core(job.barrier.core).report_crashes()
     if job.runtime is not None:
         return _packed(*foreign.run(job.invocation, runtime=job.runtime, program=job.program, reference=job.reference))
     session = _Session(job)
@@ -95,6 +98,7 @@ def trigger_bytes(trigger: float, free_bytes: int, allocated_meanwhile: Iterable
 
 class _Session:
     def __init__(self, job: SessionJob) -> None:
+        self._deadline = Deadline()
         self._job = job
         self._config = job.invocation.config
         self._collector = collectors.of(self._config)
@@ -168,6 +172,8 @@ class _Session:
             self._facts["timing_cost_ns"] = heap.timing_cost_ns
             heap.time_operations()
         around.place(heap)
+        if config.stress:
+            heap.stress(config.stress)
         heap.start(
             job.program.plugin.library,
             mutators=config.mutators,
@@ -178,6 +184,7 @@ class _Session:
         )
         before_ns = _collector_cpu_ns() + heap.markers_cpu_ns
         self._serve(heap, around)
+        self._deadline.over()
         # The clock starts when the heap is built, for the collector as for the mutators.
         self._collector_cpu_ns = _collector_cpu_ns() + heap.markers_cpu_ns - (self._built_cpu_ns or before_ns)
         self._results["checksum"] = heap.join()
@@ -213,6 +220,7 @@ class _Session:
                 self._built_ns, self._built_cpu_ns = now_ns, _collector_cpu_ns() + heap.markers_cpu_ns
                 if not self._job.invocation.operations:
                     finish_ns = now_ns + int(self._config.duration_s * 1e9)
+                    self._deadline.built(self._config.duration_s)
                 self._await_next(heap, live_bytes=heap.allocated_bytes)
                 due_ns = self._due_ns(now_ns)
                 continue
@@ -223,9 +231,8 @@ class _Session:
                 heap.set_trigger(_NEVER)
                 finish_ns = due_ns = None
                 finished = True
-            if finished and wanted is not Wanted.MEMORY:
-                continue
-            if wanted is not Wanted.MEMORY and self._collector.never_due:
+            waited_for = wanted in (Wanted.MEMORY, Wanted.STRESSED)
+            if not waited_for and (finished or self._collector.never_due):
                 continue
             if cause := _cause(wanted, over=over, due=due_ns is not None and now_ns >= due_ns):
                 self._cycle(heap, cause)
@@ -241,7 +248,8 @@ class _Session:
         heap.begin_cycle()
         if self._built_ns:
             before = heap.allocated_bytes
-            self._collect(heap, self._params)
+            with blame.collecting(self._config.collector, discovery.find("collectors", self._config.collector)):
+                self._collect(heap, self._params)
             self._allocated_meanwhile.append(heap.allocated_bytes - before)
         else:
             # Nobody measures the building, and a full collection is the surest.
@@ -304,6 +312,8 @@ def _cause(wanted: Wanted, *, over: bool, due: bool) -> str:
         return "memory"
     if wanted is Wanted.TRIGGER:
         return "trigger"
+    if wanted is Wanted.STRESSED:
+        return "stress"
     return "end" if over else "time" if due else ""
 
 

@@ -99,6 +99,7 @@ def compile(config: Config, *, ours: bool = False) -> build.Plugin:
             header,
             verify=config.verify,
             timed=config.timed,
+            stressed=config.stress > 0,
             store_header=barrier.store_header,
             defines=barrier.defines,
         )

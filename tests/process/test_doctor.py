@@ -90,3 +90,28 @@ def test_in_the_lab_a_broken_barrier_takes_no_other_with_it(own: Path, needs, mo
     assert signal.SIGSEGV.name in str(found["crashes"])
     assert found["loops"] is not None
     assert str(found["loops"]).endswith("it did not end within 10 s when it was tried")
+
+
+@pytest.mark.parametrize("barrier", ["uffd-wp-async", "satb"])
+def test_one_barrier_is_looked_at_from_all_sides(barrier: str, gcbarrier, needs) -> None:
+    promises = barriers.promises_of(barrier)
+    needs(*promises.needs)
+    done = gcbarrier("doctor", barrier, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["works"]
+    found = {each["what"]: each for each in told["findings"]}
+    assert {f"needs {need}" for need in promises.needs} | {f"on {memory}" for memory in promises.memories} <= set(found)
+    (checked,) = [each for what, each in found.items() if what.startswith("under ")]
+    assert checked["works"]
+    assert "objects checked, none lost" in checked["told"]
+
+
+def test_one_barrier_that_does_not_work_says_why_with_status_1(own: Path, gcbarrier) -> None:
+    done = gcbarrier("--path", str(own), "doctor", "crashes")
+    assert done.returncode == 1
+    assert done.stdout.startswith("crashes does not work here: ")
+    assert "crashed (SIGSEGV)" in done.stdout
+    done = gcbarrier("--path", str(own), "doctor", "crushes")
+    assert done.returncode == 2
+    assert "did you mean" in done.stderr

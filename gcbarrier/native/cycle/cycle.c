@@ -368,8 +368,11 @@ int gcb_cycle_sweep(gcb_cycle *cycle) {
 }
 
 void gcb_cycle_end(gcb_cycle *cycle) {
+  if (cycle->world->stress_every && !cycle->begun) /* what a collector without a sweep phase has left */
+    gcb_sweep_blocks(cycle->blocks, 0, cycle->blocks->blocks);
   gcb_enter_phase(cycle->world, GCB_IN_NO_CYCLE);
   record(cycle, GCB_EV_CYCLE, gcb_now_ns(), cycle->blocks->live_bytes);
   gcb_service_freed(cycle->world,
                     cycle->sticky.minor); /* or has not: then whoever waits is to know that as well */
+  gcb_service_ended(cycle->world);
 }

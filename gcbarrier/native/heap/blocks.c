@@ -35,6 +35,7 @@ void gcb_blocks_open(gcb_blocks *blocks, const gcb_view *view) {
 
 void gcb_blocks_close(gcb_blocks *blocks) {
   free(blocks->allocators);
+  free(blocks->poisoned);
   pthread_mutex_destroy(&blocks->large_lock);
 }
 
@@ -117,6 +118,15 @@ static void retire_tlabs(gcb_blocks *blocks) {
   }
 }
 
+/* Room is looked for from the first block on again; under stress only once the search has come far, so that
+ * what was freed is not handed out at once: it would be an object again, and nobody saw that it had been
+ * none. relaxed: the mutators that read this are stopped, and the resume releases */
+static void begin_again(const gcb_blocks *blocks, _Atomic size_t *next) {
+  size_t far = blocks->poisoned ? blocks->blocks - blocks->blocks / 4 : 0;
+  if (atomic_load_explicit(next, memory_order_relaxed) >= far)
+    atomic_store_explicit(next, 0, memory_order_relaxed);
+}
+
 void gcb_blocks_flip(gcb_blocks *blocks, uint64_t marked_bytes) {
   _Atomic uint64_t *spent = blocks->live;
   blocks->live = blocks->mark;
@@ -128,17 +138,19 @@ void gcb_blocks_flip(gcb_blocks *blocks, uint64_t marked_bytes) {
   blocks->live_bytes = marked_bytes;
   for (uint32_t i = 0; i < blocks->allocator_count; i++)
     blocks->live_bytes += atomic_load_explicit(&blocks->allocators[i].black_bytes, memory_order_relaxed);
-  /* relaxed: the mutators that read these are stopped, and the resume releases */
-  atomic_store_explicit(&blocks->next_block, 0, memory_order_relaxed);
-  atomic_store_explicit(&blocks->next_free, 0, memory_order_relaxed);
-  atomic_store_explicit(&blocks->next_shared, 0, memory_order_relaxed);
-  atomic_store_explicit(&blocks->next_medium, 0, memory_order_relaxed);
+  begin_again(blocks, &blocks->next_block);
+  begin_again(blocks, &blocks->next_free);
+  begin_again(blocks, &blocks->next_shared);
+  begin_again(blocks, &blocks->next_medium);
+  /* relaxed: as in begin_again() */
   atomic_store_explicit(&blocks->claimed_bytes, 0, memory_order_relaxed);
   size_t wanted_from = atomic_load_explicit(&blocks->wanted_from, memory_order_relaxed);
   atomic_store_explicit(&blocks->small_end, wanted_from, memory_order_relaxed);
   if (wanted_from > 0) /* see gcb_blocks */
     atomic_store_explicit(&blocks->wanted_from, blocks->blocks, memory_order_relaxed);
-  blocks->large_top = blocks->blocks;
+  if (!blocks->poisoned ||
+      blocks->large_top < blocks->blocks / 2) /* as in begin_again(), from the other end */
+    blocks->large_top = blocks->blocks;
   uint32_t epoch = atomic_load_explicit(&blocks->epoch, memory_order_relaxed);
   atomic_store_explicit(&blocks->epoch, (epoch + 1) & GCB_EPOCH_MASK, memory_order_release);
 }

@@ -95,6 +95,8 @@ typedef struct gcb_blocks {
    * is allocated into is dirty, and no old object was written. Otherwise, and where no
    * barrier asks for it, by address, whether free or not. */
   _Atomic bool free_first;
+  uint16_t *poisoned; /* null: no stress. Objects of a block when what lies between them was poisoned, and
+                         one; 0: it never was. Written by whoever sweeps it. */
   gcb_refill refill;
   gcb_allocator *allocators; /* one for each mutator; null: there are none yet */
   uint32_t allocator_count;
@@ -128,6 +130,12 @@ size_t gcb_allocated_from(const gcb_blocks *blocks, size_t block);
 void gcb_blocks_built(gcb_blocks *blocks);
 /* By all mutators since the start; at any time. */
 uint64_t gcb_blocks_allocated_bytes(const gcb_blocks *blocks);
+
+/* poison.c */
+int gcb_blocks_stress(gcb_blocks *blocks); /* from now on */
+/* Of a block that was of this kind, and that the caller is sweeping: what is free in it, if there is stress.
+ */
+void gcb_poison_block(gcb_blocks *blocks, size_t block, gcb_block_kind kind);
 
 /* sweep.c */
 /* Brings a block of an earlier epoch up to date; returns how many became free. Large objects are swept as

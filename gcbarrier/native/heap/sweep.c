@@ -60,6 +60,7 @@ static size_t free_tails(gcb_blocks *blocks, size_t head, uint32_t epoch) {
     if (gcb_kind(state) != GCB_TAIL ||
         atomic_load_explicit(&blocks->head[tail], memory_order_relaxed) != head)
       break;
+    gcb_poison_block(blocks, tail, GCB_TAIL);
     gcb_put_block(blocks, tail, gcb_state(epoch, GCB_FREE));
   }
   return tail - head - 1;
@@ -79,6 +80,7 @@ size_t gcb_sweep_block(gcb_blocks *blocks, size_t block) {
   if (!gcb_take_block(blocks, block, state, gcb_state(epoch, GCB_BUSY)))
     return 0;
   bool dead = sweep_small(blocks, block);
+  gcb_poison_block(blocks, block, kind);
   size_t freed = dead;
   if (dead && kind == GCB_HEAD)
     freed += free_tails(blocks, block, epoch);

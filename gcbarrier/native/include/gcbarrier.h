@@ -20,6 +20,10 @@
 #ifndef GCB_TIMED
 #define GCB_TIMED 0 /* 1: every operation is timed (world/times.c) */
 #endif
+#ifndef GCB_STRESS
+#define GCB_STRESS                                                                                           \
+  0 /* 1: it collects at safepoints of its own, and each object that is used is looked at (stress.h) */
+#endif
 #ifdef GCB_STORE_HEADER
 #define GCB_LOG_ALL 0 /* it notices gcb_store() alone */
 #else
@@ -70,6 +74,9 @@ typedef struct gcb_mutator {
   struct gcb_allocator *allocator;
   struct gcb_timing *timing; /* null: nobody asked for it */
   struct gcb_oracle *oracle; /* null: nobody verifies */
+  /* Of a stressed mutator (stress.h): safepoints to the next collection, on average (0: it is not stressed)
+   * and from here on; those up to that. */
+  uint64_t stress_every, stress_left, stress_seen, stress_state;
 } gcb_mutator;
 
 enum { GCB_GLOBALS = 256 };
@@ -85,8 +92,11 @@ void gcb_pace_slow(gcb_mutator *m, double per_second);
 void gcb_time_operation(gcb_mutator *m);
 _Noreturn void gcb_fail(gcb_mutator *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+#include "stress.h" /* gcb_stress(), gcb_alive(), gcb_alive_or_null() */
+
 /* Safepoint: returns at once unless the collector has asked for something. */
 static inline void gcb_poll(gcb_mutator *m) {
+  gcb_stress(m);
   /* relaxed: only a hint; gcb_safepoint_slow() synchronises */
   if (GCB_UNLIKELY(atomic_load_explicit(&m->attention, memory_order_relaxed) &
                    (GCB_STOP | GCB_HELP | GCB_TELL)))
@@ -107,10 +117,11 @@ static inline bool gcb_next(gcb_mutator *m) {
 }
 
 static inline uint32_t gcb_reference_count(gcb_ref object) {
-  return (uint32_t)(atomic_load_explicit(&object->header, memory_order_relaxed) >> 32);
+  return (uint32_t)(atomic_load_explicit(&gcb_alive(object)->header, memory_order_relaxed) >> 32);
 }
 static inline size_t gcb_object_bytes(gcb_ref object) {
-  return (size_t)(uint32_t)atomic_load_explicit(&object->header, memory_order_relaxed) * GCB_GRANULE;
+  return (size_t)(uint32_t)atomic_load_explicit(&gcb_alive(object)->header, memory_order_relaxed) *
+         GCB_GRANULE;
 }
 /* Bytes that an object with so many references and raw bytes takes in the heap. */
 static inline size_t gcb_size(uint32_t references, size_t raw_bytes) {
@@ -165,10 +176,12 @@ static inline gcb_ref gcb_alloc(gcb_mutator *m, uint32_t references, size_t raw_
 
 /* acquire: the object it finds was published by another thread's gcb_store(); its header must be visible */
 static inline gcb_ref gcb_load(gcb_ref object, uint32_t slot) {
-  return atomic_load_explicit(&object->slots[slot], memory_order_acquire);
+  return atomic_load_explicit(&gcb_alive(object)->slots[slot], memory_order_acquire);
 }
 /* The write barrier. */
 static inline void gcb_store(gcb_mutator *m, gcb_ref object, uint32_t slot, gcb_ref value) {
+  object = gcb_alive(object);
+  value = gcb_alive_or_null(value);
 #if GCB_VERIFY
   gcb_log_write(m, &object->slots[slot], sizeof object->slots[slot]);
 #else
@@ -206,6 +219,7 @@ static inline uint32_t gcb_top(gcb_mutator *m) {
 }
 static inline uint32_t gcb_push(gcb_mutator *m, gcb_ref object) {
   uint32_t top = gcb_top(m);
+  object = gcb_alive_or_null(object);
   if (GCB_UNLIKELY(top == m->root_capacity))
     gcb_fail(m, "the handle stack is full: more than %u handles at once", m->root_capacity);
   atomic_store_explicit(&m->roots[top], object, memory_order_release);
@@ -217,7 +231,7 @@ static inline gcb_ref gcb_get(gcb_mutator *m, uint32_t handle) {
   return atomic_load_explicit(&m->roots[handle], memory_order_relaxed);
 }
 static inline void gcb_set(gcb_mutator *m, uint32_t handle, gcb_ref object) {
-  atomic_store_explicit(&m->roots[handle], object, memory_order_release);
+  atomic_store_explicit(&m->roots[handle], gcb_alive_or_null(object), memory_order_release);
 }
 static inline void gcb_pop(gcb_mutator *m, uint32_t top) {
   atomic_store_explicit(&m->root_top, top, memory_order_relaxed);
@@ -226,7 +240,7 @@ static inline gcb_ref gcb_global(gcb_mutator *m, uint32_t index) {
   return atomic_load_explicit(&m->globals[index], memory_order_acquire);
 }
 static inline void gcb_set_global(gcb_mutator *m, uint32_t index, gcb_ref object) {
-  atomic_store_explicit(&m->globals[index], object, memory_order_release);
+  atomic_store_explicit(&m->globals[index], gcb_alive_or_null(object), memory_order_release);
 }
 
 /* The mutator's own random numbers (xorshift64*, Vigna 2016), seeded from the run's seed. */
@@ -250,6 +264,7 @@ static inline double gcb_random_unit(gcb_mutator *m) {
 /* Hold this mutator to so many calls of gcb_pace() per second, counted from its first; 0: as fast as it can.
  * Sleeping is a native region: the collector need not wait for it. A safepoint. */
 static inline void gcb_pace(gcb_mutator *m, double per_second) {
+  gcb_stress(m);
   if (per_second > 0 && m->operations >= m->pace_next)
     gcb_pace_slow(m, per_second);
 }
@@ -259,6 +274,11 @@ static inline void gcb_pace(gcb_mutator *m, double per_second) {
  * operations to do: then what it does must not depend on cycles, of which there may be none. A native region,
  * and a safepoint. */
 void gcb_await_armed(gcb_mutator *m);
+
+#if GCB_STRESS /* The safepoints that the core has. In its own macro a name is not replaced again. */
+#define gcb_native_enter(m) (gcb_stress(m), gcb_native_enter(m))
+#define gcb_await_armed(m) (gcb_stress(m), gcb_await_armed(m))
+#endif
 
 /* What a heap defines in its mutator.c. */
 void gcb_build(gcb_mutator *m);        /* mutator 0, alone, before the clock starts */

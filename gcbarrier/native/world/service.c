@@ -114,6 +114,13 @@ void gcb_service_freed(gcb_world *world, bool minor) {
   pthread_mutex_unlock(&world->lock);
 }
 
+void gcb_service_ended(gcb_world *world) {
+  pthread_mutex_lock(&world->lock);
+  world->cycles_ended = world->cycles_started;
+  pthread_cond_broadcast(&world->served);
+  pthread_mutex_unlock(&world->lock);
+}
+
 int gcb_service_wait(gcb_world *world, uint64_t timeout_ns) {
   uint64_t until_ns = gcb_now_ns() + (timeout_ns < FOREVER_NS ? timeout_ns : FOREVER_NS);
   struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000u),
@@ -128,6 +135,8 @@ int gcb_service_wait(gcb_world *world, uint64_t timeout_ns) {
       wanted = 4;
     else if (world->stalled_bytes)
       wanted = 2;
+    else if (world->stress_cycle > world->cycles_started)
+      wanted = 5;
     else if (world->trigger_seen)
       wanted = 1;
     if (wanted || timed_out == ETIMEDOUT)

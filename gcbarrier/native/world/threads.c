@@ -115,6 +115,7 @@ static bool enter(gcb_thread *t) {
 
 static void *mutator_main(void *argument) {
   gcb_thread *t = argument;
+  gcb_crash_enter(t);
   gcb_world *world = t->world;
   char path[64];
   snprintf(path, sizeof path, "/proc/self/task/%ld/status", (long)syscall(SYS_gettid));
@@ -188,6 +189,7 @@ int gcb_world_admit(gcb_world *world, uint32_t mutators, uint64_t seed, const ui
     t->m.params = params;
     t->m.blob = blob;
     t->m.blob_bytes = blob_bytes;
+    gcb_stress_admit(&t->m, world->stress_every, mix(~(seed + i)));
   }
   for (uint32_t i = 0; i < mutators; i++) {
     gcb_mutator *m = &world->threads[i].m;
@@ -204,6 +206,7 @@ int gcb_world_start(gcb_world *world, const gcb_program *program) {
   /* dlsym's object pointers are the functions (POSIX) */
   memcpy(&world->build, &program->build, sizeof world->build);
   memcpy(&world->mutate, &program->mutate, sizeof world->mutate);
+  gcb_crash_watch(world);
   for (uint32_t i = 0; i < world->thread_count; i++) {
     int problem = pthread_create(&world->threads[i].pthread, NULL, mutator_main, &world->threads[i]);
     if (problem) {
@@ -237,9 +240,14 @@ int gcb_world_join(gcb_world *world, const gcb_program *program, uint64_t *check
   gcb_sum sum;
   memcpy(&sum, &program->checksum, sizeof sum);
   t = world->threads;
-  if (setjmp(t->unwind)) /* gcb_fail() in the checksum: the thread's own frame is gone */
+  gcb_crash_enter(t);
+  t->m.stress_every = 0;   /* nobody collects any more */
+  if (setjmp(t->unwind)) { /* gcb_fail() in the checksum: the thread's own frame is gone */
+    gcb_crash_enter(NULL);
     return gcb_set_error("%s", t->error);
+  }
   *checksum = sum(&t->m);
+  gcb_crash_enter(NULL);
   return 0;
 }
 
@@ -250,6 +258,7 @@ int gcb_world_open(gcb_world *world, const gcb_hooks *hooks) {
 }
 
 void gcb_world_close(gcb_world *world) {
+  gcb_crash_watch(NULL);
   for (uint32_t i = 0; i < world->thread_count; i++) {
     free((void *)world->threads[i].m.roots);
     gcb_timing_free(&world->threads[i].m);

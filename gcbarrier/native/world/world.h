@@ -57,7 +57,7 @@ typedef struct gcb_thread {
   uint64_t cpu_ns, minor_faults;
   bool failed;
   jmp_buf unwind; /* the thread's start */
-  char error[256];
+  char error[1024];
 } gcb_thread;
 
 /* What a mutator's thread does for others that are none of the world's business. All but idle() once in its
@@ -101,6 +101,9 @@ typedef struct gcb_world {
   pthread_mutex_t lock;
   pthread_cond_t wanted, served;
   uint64_t cycles_started, cycles_served; /* under the lock; served: the last that has freed memory */
+  uint64_t cycles_ended;                  /* by the collector, sweep and all */
+  uint64_t stress_cycle;                  /* the latest that a stressed mutator waits for the end of */
+  uint64_t stress_every;                  /* before the start: safepoints to a collection; 0: no stress */
   uint64_t minors_served;                 /* of all that have: how many were minor */
   bool waited_for;                        /* a mutator waited for memory when this cycle began */
   uint64_t stalled_bytes;                 /* the largest request that waits for memory; 0: none */
@@ -200,6 +203,7 @@ void gcb_service_close(gcb_world *world);
 void gcb_service_cycle_begins(gcb_world *world);
 /* By the cycle under way; again does nothing. minor: it has not looked at everything. */
 void gcb_service_freed(gcb_world *world, bool minor);
+void gcb_service_ended(gcb_world *world); /* the cycle under way */
 /* The collector is wanted when so many bytes have been claimed: `threshold`, whoever keeps it, is set by the
  * collector's thread, and by the mutator that reaches it to what none reaches, in one step with the rest. */
 void gcb_service_set_trigger(gcb_world *world, _Atomic uint64_t *threshold, uint64_t bytes);
@@ -210,6 +214,14 @@ void gcb_service_finish(gcb_world *world);
 void gcb_service_abandon(gcb_world *world);
 void gcb_service_abandon_locked(gcb_world *world);
 size_t gcb_service_take_events(gcb_world *world, gcb_event *taken, size_t capacity);
+
+/* stress.c */
+void gcb_stress_admit(gcb_mutator *m, uint64_t every, uint64_t seed);
+
+/* crash.c */
+void gcb_crash_enter(gcb_thread *t);    /* the calling thread runs this mutator's program from now on */
+gcb_thread *gcb_running(void);          /* which the calling thread runs; null: none */
+void gcb_crash_watch(gcb_world *world); /* its mutators are asked where they are; null: none is there */
 
 /* times.c */
 int gcb_timing_new(gcb_mutator *m, uint32_t mutators);

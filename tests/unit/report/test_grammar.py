@@ -307,6 +307,30 @@ def test_the_oracles_table_tells_collectors_apart() -> None:
     assert [row[4:6] for row in rows[2:4]] == [["cards", "generational"], ["cards", "mostly-concurrent"]]
 
 
+def test_what_the_oracle_has_not_seen_is_in_no_table_of_its_findings() -> None:
+    def verified(barrier: str, cycles: int, written: int) -> Outcome:
+        seen = Verification(
+            cycles_checked=cycles,
+            objects_checked=cycles,
+            reported_granules=written,
+            written_granules=written,
+            false_dirty_granules=0,
+            lost_granules=0,
+            checksum_matches=True,
+        )
+        return evolve(make_outcome(rated(barrier), 0), verification=seen)
+
+    seen, unseen = told(
+        verification_table(make_run([verified("cards", 5, 7), verified("satb", 5, 0), verified("none", 0, 0)]))
+    ).split("not seen by the oracle: ")
+    rows = {row[4]: row[-4:] for row in map(str.split, seen.splitlines()) if row[4:5] in (["cards"], ["satb"])}
+    assert rows == {"cards": ["7", "7", "0", "0"], "satb": ["-", "-", "-", "-"]}
+    assert "none" not in seen
+    assert unseen.startswith("checksums are right")
+    assert "none" in unseen
+    assert "pages" not in unseen
+
+
 def test_cells_come_in_the_same_order_however_a_run_was_shuffled() -> None:
     configs = [rated(barrier, rate) for barrier in ("cards", "none") for rate in (1e6, 2e3, 1e5)]
     outcomes = make_outcomes([*configs, evolve(configs[0], heap_params={})], invocations=2)
