@@ -29,7 +29,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="RUN",
-        help="a run directory; several of one experiment share a part of the page, where no two machines share a name",
+        help="a run directory; several of one experiment share a part of the page, one machine a figure",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the page; default: RUN/report.html, needed for several runs"
@@ -56,24 +56,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _grouped(runs: Sequence[Run]) -> Iterator[Run]:
-    """Those of one experiment united, unless they call different machines by one name: these stay apart."""
-    groups: list[list[Run]] = []
-    for one in runs:
-        for group in groups:
-            if one.experiment == group[0].experiment and _fit([*group, one]):
-                group.append(one)
-                break
-        else:
-            groups.append([one])
-    yield from map(unite, groups)
-
-
-def _fit(runs: Sequence[Run]) -> bool:
-    try:
-        unite(runs)
-    except GcBarrierError:
-        return False
-    return True
+    """Those of one experiment united."""
+    for name in dict.fromkeys(one.experiment for one in runs):
+        yield unite([one for one in runs if one.experiment == name])
 
 
 def _part(united: Run) -> Part:
