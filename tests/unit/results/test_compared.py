@@ -111,6 +111,19 @@ def test_from_nothing_to_something_has_no_ratio_and_is_worse() -> None:
     json.dumps(found.told_as_json(), allow_nan=False)
 
 
+def test_where_one_invocation_has_nothing_all_of_b_must_lie_beyond_a() -> None:
+    def faulting(*each: int, run: int) -> Run:
+        changed = zip(outcomes(NONE, run=run), each, strict=True)
+        return run_of([evolve(one, operations=1000, minor_faults=faults) for one, faults in changed])
+
+    few = faulting(0, 100, 110, 120, 130, run=0)
+    many = only(compare(few, faulting(900, 1000, 1100, 1200, 1300, run=1)), "faults")
+    assert many.ratio.centre == pytest.approx(1100 / 92)
+    assert many.ratio.low != many.ratio.low
+    assert (many.verdict, many.worse_by(0.05), many.worse_by(30.0)) == ("worse", True, False)
+    assert only(compare(few, faulting(0, 100, 110, 120, 150, run=1)), "faults").verdict == "chance"
+
+
 def test_what_both_have_none_of_and_what_is_said_already_is_left_out() -> None:
     found = compare(run_of(outcomes(NONE)), run_of(outcomes(NONE, run=1)))
     assert {"faults", "stalls", "operation-tail"}.isdisjoint(one.measure for one in found.ratios)
