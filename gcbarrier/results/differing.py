@@ -41,7 +41,7 @@ def differences(a: Summary, b: Summary, machines: Mapping[str, str]) -> tuple[Di
 
 
 def tempers(a: Summary, b: Summary, machines: Mapping[str, str]) -> Iterator[Difference]:
-    """How busy each machine was when its run began and during it: it is part of the result, and no two runs are alike."""
+    """How busy each machine was when its run began and during it: part of the result, and no two runs are alike."""
     for one, other in machines.items():
         first, second = a.machines[one], b.machines[other]
         prefix = f"{one}: " if len(machines) > 1 else ""
