@@ -107,7 +107,8 @@ def _draw(axes: Axes, title: str, rows: Sequence[str], ratios: Mapping[str, Rati
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=SMALL)
     drawn = [one for one in ratios.values() if one.ratio.centre == one.ratio.centre]
-    seen = [1.0, *(edge for one in drawn for edge in (one.ratio.low, one.ratio.high))]
+    edges = [edge for one in drawn for edge in (one.ratio.low, one.ratio.centre, one.ratio.high) if edge > 0]
+    seen = [1.0, *edges]
     scale(axes, "x", RATIO.log if max(seen) > _WIDE * min(seen) else RATIO, seen, most=4)
     axes.axvline(1.0, color=FAINT, linewidth=0.8, zorder=1)
     axes.grid(axis="x")

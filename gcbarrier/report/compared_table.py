@@ -77,7 +77,7 @@ def times(one: Ratio) -> str:
     """The ratio in words."""
     if one.ratio.centre == one.ratio.centre:
         return format_ratio(one.ratio.centre)
-    return "from none" if not one.a.centre else "to none" if not one.b.centre else DASH
+    return "from none" if not one.a.centre else DASH
 
 
 def ends(of: Interval) -> str:
@@ -130,8 +130,9 @@ def how(found: Compared) -> str:
     if 0 < paired < len(found.ratios):
         pairs = f"in {paired} ratios invocations of one seed are pairs"
     return (
-        f"Ratios of geometric means with 95 % bootstrap intervals; {pairs}. p: that any of all these ratios comes out "
-        "like this by chance (permutation test, Westfall and Young's step-down maxT); a difference is called where p "
+        "Ratios of geometric means with 95 % bootstrap intervals; of arithmetic ones, without, where an invocation has "
+        f"nothing at all; {pairs}. p: that any of all these ratios comes out like this by chance (permutation test, "
+        "Westfall and Young's step-down maxT); a difference is called where p "
         f"is at most {found.significant:g} and the interval does not hold 1."
     )
 

@@ -204,9 +204,11 @@ def _machine(name: str, experiments: Mapping[str, Summary], table: Mapping[str, 
     cpu, memory = facts.get("cpu", {}), facts.get("memory", {}).get("total")
     size = f", {format_bytes(round(memory / (1 << 30)) << 30)}" if isinstance(memory, int) else ""
     days = sorted({f"{summary.date} by {summary.version}" for summary in mine})
+    busy = {place.temper for summary in mine for place in summary.machines.values()} - {"", "quiet"}
     return (
         f"`{name}`: {_processors(str(cpu.get('online', '')))}{cpu.get('model', 'unknown')}{size}, "
         f"Linux {facts.get('kernel', {}).get('release', 'unknown')}, {' and '.join(days)}"
+        f"{', ' * bool(busy)}{', '.join(sorted(busy))}"
     )
 
 

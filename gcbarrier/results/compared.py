@@ -17,8 +17,8 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import converter
 from gcbarrier.plugins.discovery import nearest
 from gcbarrier.results.differing import Difference, differences, tempers
-from gcbarrier.results.intervals import Interval, geometric, interval, median
-from gcbarrier.results.judging import SIGNIFICANT, Pairing, judge
+from gcbarrier.results.intervals import Interval, geometric, interval
+from gcbarrier.results.judging import SIGNIFICANT, Pairing, judge, mean
 from gcbarrier.results.matched import Match, matches, places
 from gcbarrier.results.quantities import QUANTITIES
 from gcbarrier.results.run import COMPLETE, Run, load
@@ -37,10 +37,11 @@ class Ratio:
     title: str
     unit: str
     a: Interval
-    """The geometric mean of its invocations; the median where one of them, or of B's, is 0."""
+    """The geometric mean of its invocations; the arithmetic one where one of them, or of B's, is 0."""
     b: Interval
     ratio: Interval
-    """``kind`` is ``range`` below five invocations, which promises nothing. nan where something is nothing at all."""
+    """``kind`` is ``range`` below five invocations, which promises nothing. The ends are nan where an invocation has
+    nothing at all, and all of it is where A has."""
     pairing: Pairing
     p: float | None = None
     """How likely a difference like this is by chance, by itself; None where nothing can be told."""
@@ -56,7 +57,10 @@ class Ratio:
         """Whether it got worse by more than ``share`` with its whole interval, and hardly by chance."""
         if self.verdict != "worse":
             return False
-        return self.ratio.low > 1 + share if self.ratio.low == self.ratio.low else self.a.centre == 0
+        if self.ratio.low == self.ratio.low:
+            return self.ratio.low > 1 + share
+        # There is no interval of a ratio where an invocation has nothing at all: B's is to lie beyond all of A's.
+        return self.b.low > (1 + share) * self.a.high
 
 
 @frozen(kw_only=True)
@@ -213,7 +217,7 @@ def _judged(found: Sequence[Match], measures: Sequence[str]) -> tuple[Ratio, ...
                 continue  # The remark of a cycle without other stops is its longest pause too.
             seen.append((one.each, other.each))
             quantity = QUANTITIES.get(name)
-            statistic = geometric if sample.positive else median
+            statistic = geometric if sample.positive else mean
             drafts.append(
                 Ratio(
                     machine=match.machine,

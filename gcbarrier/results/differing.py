@@ -30,7 +30,8 @@ class Difference:
 
 def differences(a: Summary, b: Summary, machines: Mapping[str, str]) -> tuple[Difference, ...]:
     """Of all that the manifests tell; ``machines`` has for each machine of ``a`` that of ``b`` beside it."""
-    found = [*_between("", _asked(a), _asked(b))]
+    settings = "settings" in a.asked and "settings" in b.asked
+    found = [*_between("", _asked(a), _asked(b), settings=settings)]
     if not any(each.what.startswith("gcbarrier") for each in found) and a.version != b.version:
         found.insert(0, Difference("gcbarrier", a.version, b.version))
     for one, other in machines.items():
@@ -40,11 +41,12 @@ def differences(a: Summary, b: Summary, machines: Mapping[str, str]) -> tuple[Di
 
 
 def tempers(a: Summary, b: Summary, machines: Mapping[str, str]) -> Iterator[Difference]:
-    """How busy each machine was when its run began: no two runs are alike in it, and it is part of the result."""
+    """How busy each machine was when its run began and during it: part of the result, and no two runs are alike."""
     for one, other in machines.items():
-        loads = [_load(a.machines[one].facts), _load(b.machines[other].facts)]
-        if any(loads):
-            yield Difference(f"{one}: load" if len(machines) > 1 else "load at the start", loads[0], loads[1])
+        first, second = a.machines[one], b.machines[other]
+        prefix = f"{one}: " if len(machines) > 1 else ""
+        told = {"load at the start": (_load(first.facts), _load(second.facts)), "temper": (first.temper, second.temper)}
+        yield from (Difference(prefix + what, *both) for what, both in told.items() if any(both))
 
 
 def _load(facts: Mapping[str, Any]) -> str:
@@ -93,11 +95,14 @@ def _shown(value: Any) -> str:
     return text[:_DIGEST] if whole_digest else text
 
 
-def _between(prefix: str, one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[Difference]:
+def _between(
+    prefix: str, one: Mapping[str, str], other: Mapping[str, str], *, settings: bool = False
+) -> Iterator[Difference]:
+    """``settings``: both tell all of theirs, so that one that is not told was not made."""
     for key in dict.fromkeys((*one, *other)):
         mine, theirs = one.get(key, ""), other.get(key, "")
         # A summary tells less than a run, and an old run less than a new one: no difference is known by that.
-        known = (key in one and key in other) or key.startswith("--set ")
+        known = (key in one and key in other) or (settings and key.startswith("--set "))
         if mine != theirs and known:
             yield Difference(prefix + key, mine, theirs)
 

@@ -1,10 +1,11 @@
 """Ratios of many comparisons with their intervals, and which of them are hardly chance."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from attrs import frozen
+from numpy.typing import ArrayLike
 
 from gcbarrier.results.intervals import ENOUGH, Interval, ratio
 from gcbarrier.results.permuted import Chances, exchanged, flipped
@@ -64,7 +65,7 @@ def judge(samples: Sequence[Sample]) -> list[Judged]:
     """Of each sample its ratio, and of those with invocations enough whether it could be chance.
 
     Ratios are of geometric means, and what is tested are the logarithms' means; where some number is 0, the numbers'
-    means are, and there is no ratio. Samples in pairs and others are tested as two families.
+    means are. Samples in pairs and others are tested as two families.
     """
     drafts = [_draft(sample) for sample in samples]
     paired = [at for at, one in enumerate(samples) if len(one.pairs) >= SIGNS]
@@ -78,12 +79,28 @@ def judge(samples: Sequence[Sample]) -> list[Judged]:
     return drafts
 
 
+_NAN = float("nan")
+
+
 def _enough(sample: Sample) -> bool:
     return min(len(sample.a), len(sample.b), len(sample.pairs) or ENOUGH) >= ENOUGH
 
 
+def mean(values: ArrayLike, axis: int = -1) -> Any:
+    """The arithmetic mean along ``axis``."""
+    return np.mean(np.asarray(values, np.float64), axis=axis)
+
+
 def ratio_of(sample: Sample) -> Interval:
-    """B's geometric mean over A's, of pairs where there are any."""
+    """B's geometric mean over A's, of pairs where there are any.
+
+    Where an invocation has nothing at all there is none, and the ratio is of arithmetic means, without an interval; nan
+    where A's is 0.
+    """
+    if not sample.positive:
+        first, second = mean(list(sample.a.values())), mean(list(sample.b.values()))
+        centre = second / first if first > 0 and second >= 0 else _NAN
+        return Interval(centre=centre, low=_NAN, high=_NAN, kind="range", n=min(len(sample.a), len(sample.b)))
     if pairs := sample.pairs:
         first, second = zip(*pairs.values(), strict=True)
         return ratio(second, first, paired=True)
@@ -95,10 +112,9 @@ def _draft(sample: Sample) -> Judged:
 
 
 def _decided(sample: Sample, draft: Judged, alone: float, among_all: float) -> Judged:
-    if draft.ratio.centre == draft.ratio.centre:
-        up, apart = draft.ratio.centre > 1, not draft.ratio.holds(1.0)
-    else:
-        up, apart = float(np.mean(list(sample.b.values()))) > float(np.mean(list(sample.a.values()))), True
+    first, second = (mean(list(side.values())) for side in (sample.a, sample.b))
+    up = bool(draft.ratio.centre > 1 if draft.ratio.centre == draft.ratio.centre else second > first)
+    apart = not draft.ratio.holds(1.0)
     called = among_all <= SIGNIFICANT and apart
     verdict = ("worse" if up else "better") if called else "chance"
     return Judged(ratio=draft.ratio, pairing=draft.pairing, p=alone, p_among_all=among_all, verdict=verdict)
@@ -131,4 +147,4 @@ def _labels(samples: Sequence[Sample]) -> Chances:
     return exchanged(values, np.array([side == 1 for side, _ in columns]))
 
 
-__all__ = ["SIGNIFICANT", "SIGNS", "Judged", "Pairing", "Sample", "judge", "ratio_of"]
+__all__ = ["SIGNIFICANT", "SIGNS", "Judged", "Pairing", "Sample", "judge", "mean", "ratio_of"]

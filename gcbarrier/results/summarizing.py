@@ -7,6 +7,7 @@ from typing import Any
 from attrs import fields
 
 from gcbarrier.model import Config, Finding, Outcome, Probe, converter
+from gcbarrier.results.busy import busy
 from gcbarrier.results.cells import cells
 from gcbarrier.results.intervals import geometric, interval, median
 from gcbarrier.results.quantities import QUANTITIES
@@ -33,11 +34,21 @@ def summarize(run: Run) -> Summary:
         state=run.state,
         asked={key: value for key, value in run.manifest.items() if key not in _ELSEWHERE},
         machines={
-            name: Place(facts=run.facts(name), cells=(*_sessions(run.on(name)), *_probes(run.found(name))))
+            name: Place(
+                facts=run.facts(name),
+                temper=_temper(run.on(name)),
+                cells=(*_sessions(run.on(name)), *_probes(run.found(name))),
+            )
             for name in names
             if run.on(name) or run.found(name)
         },
     )
+
+
+def _temper(outcomes: Sequence[Outcome]) -> str:
+    if found := busy(outcomes):
+        return found.words
+    return "quiet" if any(outcome.temper is not None for outcome in outcomes) else ""
 
 
 def _version(run: Run) -> str:

@@ -78,6 +78,8 @@ class Place:
     """One machine of a run: what its manifest told of it, and what was measured on it."""
 
     facts: Mapping[str, Any] = field(factory=dict)
+    temper: str = ""
+    """Whether it was busy with something else while it measured, in words; "" where that is not known."""
     cells: tuple[Entry, ...] = ()
 
 

@@ -10,7 +10,7 @@ from synthetic import make_manifest, make_outcome, make_run, write_run
 
 from gcbarrier import compare
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.model import Config, Finding, Outcome, Probe, Reading
+from gcbarrier.model import Config, Finding, Outcome, Probe, Reading, Temper
 from gcbarrier.results.compared import Compared, Ratio
 from gcbarrier.results.run import Run
 from gcbarrier.results.summarizing import summarize
@@ -37,6 +37,12 @@ def outcomes(
 
 def run_of(*groups: list[Outcome], **manifest: Any) -> Run:
     return make_run([one for group in groups for one in group], {**make_manifest(), **manifest})
+
+
+def temper_of(others_ns: int) -> Temper:
+    """Two processors for a second, of which others used so much."""
+    second = 1_000_000_000
+    return Temper(processors=2, wall_ns=second, own_ns=second // 2, others_ns=others_ns, steal_ns=0)
 
 
 def only(found: Compared, measure: str) -> Ratio:
@@ -109,6 +115,19 @@ def test_from_nothing_to_something_has_no_ratio_and_is_worse() -> None:
     assert faults.ratio.centre != faults.ratio.centre
     assert faults in found.worse(0.05)
     json.dumps(found.told_as_json(), allow_nan=False)
+
+
+def test_where_one_invocation_has_nothing_all_of_b_must_lie_beyond_a() -> None:
+    def faulting(*each: int, run: int) -> Run:
+        changed = zip(outcomes(NONE, run=run), each, strict=True)
+        return run_of([evolve(one, operations=1000, minor_faults=faults) for one, faults in changed])
+
+    few = faulting(0, 100, 110, 120, 130, run=0)
+    many = only(compare(few, faulting(900, 1000, 1100, 1200, 1300, run=1)), "faults")
+    assert many.ratio.centre == pytest.approx(1100 / 92)
+    assert many.ratio.low != many.ratio.low
+    assert (many.verdict, many.worse_by(0.05), many.worse_by(30.0)) == ("worse", True, False)
+    assert only(compare(few, faulting(0, 100, 110, 120, 150, run=1)), "faults").verdict == "chance"
 
 
 def test_what_both_have_none_of_and_what_is_said_already_is_left_out() -> None:
@@ -193,7 +212,7 @@ def test_what_differs_between_the_runs_is_told() -> None:
     first = run_of(
         outcomes(LOG),
         quick=False,
-        settings={"fields": {"heap_bytes": 1}, "seed": 1},
+        settings={"fields": {"heap_bytes": 1}, "seed": 1, "machine": "native"},
         sources={"barriers/x": {"shipped": True, "files": {"barriers/x.c": "ab" * 32, "barriers/x.py": "cd" * 32}}},
         command_line=["gcbarrier", "run"],
     )
@@ -212,10 +231,22 @@ def test_what_differs_between_the_runs_is_told() -> None:
         ("kernel.release", "6.18.5", "7.0"),
         ("quick", "no", "yes"),
         ("--set heap_bytes", "1", "2"),
+        ("--set machine", "native", ""),
         ("barriers/x.c", "ab" * 6, "12" * 6),
     }
     assert [(each.a, each.b) for each in found.temper] == [("", "3.0")]
+    untold = compare(public(summarize(first)), second).differences
+    assert not any(each.what.startswith("--set") for each in untold), "a summary does not tell of settings"
     assert found.remarks == ("B was measured with --quick: for a first look, not for a paper",)
+
+
+def test_how_busy_the_machines_were_is_told() -> None:
+    quiet, busy = (
+        run_of([evolve(one, temper=temper_of(others_ns)) for one in outcomes(LOG, run=run)])
+        for run, others_ns in ((0, 0), (1, 1_600_000_000))
+    )
+    (told,) = [each for each in compare(quiet, busy).temper if each.what == "temper"]
+    assert (told.a, told.b) == ("quiet", "busy in 5 of 5 invocations")
 
 
 def test_a_run_that_did_not_end_says_so() -> None:
