@@ -6,6 +6,9 @@ asleep of its own will), while it helped or was held up at its safepoints, while
 faults took. What the store itself costs, the software log's and the cards', caches and TLBs that were emptied, and a
 processor that the collector had are in neither: a mutator's speed against one over no barrier shows these, beside.
 
+A pause begins before a mutator has arrived and ends when the collector knows that all run again, which on a busy
+machine may be long after they do: there a mutator may have lost less than its pauses.
+
 Of faults the kernel tells how many there were between two looks, not when each was: each takes what a first store was
 measured to take in that process (``fault_cost_ns``), spread evenly over the time between the looks in which the mutator
 was not stopped. Looks are when a stop holds the mutator, before the collector arms and before each of its rounds but
