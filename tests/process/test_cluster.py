@@ -23,6 +23,7 @@ from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign.request import Request
 from gcbarrier.campaign.settings import read
 from gcbarrier.campaign.watching import Watch
+from gcbarrier.commands import main
 from gcbarrier.commands._report import present
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.graphs import graphfile
@@ -325,13 +326,19 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(cluster: Dask, tmp_path: Pat
     [
         (["--everywhere"], "name their scheduler with --on"),
         (["--on", "tcp://127.0.0.1:1", "--set", "machine=native"], "machine=native is not among the workers of --on"),
+        (["--on", "tcp://127.0.0.1:1", "--until", "5%"], "--until adds invocations here and not on workers"),
     ],
 )
 def test_what_makes_no_sense_with_workers_is_refused(
-    gcbarrier: Any, tmp_path: Path, arguments: list[str], said: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
 ) -> None:
-    done = gcbarrier("--path", str(PLUGINS), "run", "tiny", *arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert list(tmp_path.iterdir()) == [] or not list((tmp_path / "runs").iterdir())
+    monkeypatch.chdir(tmp_path)
+    assert main(["--path", str(PLUGINS), "run", "tiny", *arguments]) == 2
+    problem = capsys.readouterr().err
+    assert said in problem
+    assert problem.count("\n") == 1
+    assert not list(tmp_path.rglob("manifest.json")), "nothing is left of it"
