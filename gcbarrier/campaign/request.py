@@ -56,7 +56,7 @@ class Request:
         plan = self.settings.apply(plan, verify=self.verify)
         if not self.stress:
             return plan
-        sized = "heap_bytes" in self.settings.fields
+        sized = "heap_bytes" in self.settings.keys
         return stressing.applied(plan, self.stress, sized=sized)
 
 

@@ -74,4 +74,4 @@ def test_a_pause_with_python_in_it_says_so() -> None:
 
 
 def test_what_the_core_is_wanted_for_has_a_name() -> None:
-    assert [wanted.value for wanted in Wanted] == [0, 1, 2, 3, 4]
+    assert [wanted.value for wanted in Wanted] == [0, 1, 2, 3, 4, 5]
