@@ -14,6 +14,7 @@ _SAID: Mapping[str, Callable[[Any], str]] = {
     "mutators": lambda value: f"{value} mutator{'s' * (value != 1)}",
     "duration_s": lambda value: f"{value:g} s",
     "memory": str,
+    "pin": lambda value: f"pinned {value}" if value else "not pinned",
     "verify": lambda value: "verified" if value else "not verified",
     "timed": lambda value: "timed" if value else "not timed",
     "operations": lambda value: f"{value:,} operations" if value else "any number of operations",

@@ -154,7 +154,9 @@ def _words(keys: Sequence[str], point: Point) -> str:
         elif key == "heap_times":
             said.append(f"heap {value:g}x" if value else "heap as planned")
         else:
-            said.append(f"{key} {format_number(value, 6) if isinstance(value, float) else value}")
+            said.append(
+                f"{key} {format_number(value, 6) if isinstance(value, float) else 'none' if value == '' else value}"
+            )
     return ", ".join(said)
 
 

@@ -96,6 +96,7 @@ def test_what_the_experiment_itself_varies_stays_in_one_figure() -> None:
         (("mostly-concurrent.rounds=0,4",), ("mostly-concurrent.rounds 0", "mostly-concurrent.rounds 4")),
         (("graph_edits.live_share=0.1,0.25",), ("graph_edits.live_share 0.1", "graph_edits.live_share 0.25")),
         (("duration_s=1,2", "mutators=3"), ("duration_s 1", "duration_s 2")),
+        (("pin=none,together",), ("pin none", "pin together")),
         (("cards.card_bytes=128,512",), ("cards.card_bytes 128 B", "cards.card_bytes 512 B")),
     ],
 )
