@@ -326,7 +326,7 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(cluster: Dask, tmp_path: Pat
     [
         (["--everywhere"], "name their scheduler with --on"),
         (["--on", "tcp://127.0.0.1:1", "--set", "machine=native"], "machine=native is not among the workers of --on"),
-        (["--on", "tcp://127.0.0.1:1", "--until", "5%"], "--until adds invocations here and not on workers"),
+        (["--on", "tcp://127.0.0.1:1", "--until", "5%"], "leave one out"),
     ],
 )
 def test_what_makes_no_sense_with_workers_is_refused(
