@@ -35,9 +35,9 @@ Value = Scalar | None
 Part = dict[str, Value]
 
 _RENAMED = {"operations": "operations_asked"}
-_UNSET = ("operations", "heap_times", "minheap_bytes")
-"""Fields of a configuration whose 0 means that there is none."""
-_WORDS = ("error", "note")
+_UNSET = ("operations", "heap_times", "minheap_bytes", "pin")
+"""Fields of a configuration whose 0 or "" means that there is none."""
+_WORDS = ("error", "note", "pin")
 """Texts whose "" means that there is none."""
 
 
