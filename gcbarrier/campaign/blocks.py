@@ -5,18 +5,21 @@ so they stay on one machine; who is free takes the next block. Where a machine i
 the block that it was at is done again by another.
 """
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from gcbarrier.campaign import runner
+from gcbarrier.campaign.deadlines import Deadlines
+from gcbarrier.campaign.kept import KeptJob
 from gcbarrier.campaign.runner import Step
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.cluster.executor import MachineLost, SchedulerLost
 from gcbarrier.machines.fresh import Within
-from gcbarrier.model import Measured
+from gcbarrier.model import Config, Measured
 
 
 @frozen(kw_only=True)
@@ -69,6 +72,8 @@ class _Work:
     block: int
     steps: deque[Step]
     finished: int = 0
+    begun_s: float = 0.0
+    """When its last step was asked for."""
 
 
 def spread(stages: Sequence[Stage], *, everywhere: bool = False) -> Iterator[Begun | Done | Loss]:
@@ -80,9 +85,13 @@ def spread(stages: Sequence[Stage], *, everywhere: bool = False) -> Iterator[Beg
     queues = {stage.name: deque(sorted(stage.blocks)) if everywhere else shared for stage in stages}
     alive = {stage.name: stage for stage in stages}
     running: dict[Future[Measured], tuple[_Work, Step]] = {}
+    deadlines = {stage.name: Deadlines() for stage in stages}
 
     def begin(work: _Work) -> None:
         step = work.steps.popleft()
+        if config := _config(step):
+            step = evolve(step, deadline_s=deadlines[work.stage.name].limit_s(config, step.deadline_s))
+        work.begun_s = time.monotonic()
         future = work.stage.executor.submit(Within(step.deadline_s, runner.take), step.job, {})
         running[future] = (work, step)
 
@@ -112,6 +121,9 @@ def spread(stages: Sequence[Stage], *, everywhere: bool = False) -> Iterator[Beg
                 raise
             except GcBarrierError as problem:
                 measured = runner.failed(step, stage.name, problem)
+            else:
+                if (config := _config(step)) and not measured.record.error:
+                    deadlines[stage.name].took(config, time.monotonic() - work.begun_s)
             work.finished += 1
             # Kept before anything new begins.
             yield Done(stage=stage, step=step, measured=measured)
@@ -124,6 +136,10 @@ def spread(stages: Sequence[Stage], *, everywhere: bool = False) -> Iterator[Beg
             f"no machine is left for {left} of the plan's blocks: what was finished is kept; "
             "start the workers again and go on with --resume"
         )
+
+
+def _config(step: Step) -> Config | None:
+    return step.job.config if isinstance(step.job, KeptJob) else step.config
 
 
 def _chosen(stage: Stage, queue: Sequence[int], alive: Iterable[Stage]) -> int | None:

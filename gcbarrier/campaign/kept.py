@@ -6,7 +6,7 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from gcbarrier.core.build import Plugin
-from gcbarrier.model import Finding, Measured, Outcome
+from gcbarrier.model import Config, Finding, Measured, Outcome
 
 
 @frozen(kw_only=True)
@@ -22,6 +22,11 @@ class KeptJob:
     def index(self) -> int:
         """Of its invocation, which is its block's."""
         return self.blank.invocation.index if isinstance(self.blank, Outcome) else self.blank.index
+
+    @property
+    def config(self) -> Config | None:
+        """Of a session."""
+        return self.blank.invocation.config if isinstance(self.blank, Outcome) else None
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
