@@ -118,6 +118,8 @@ def sentences(found: Compared) -> Iterator[str]:
             more = f" and {len(only) - 3} more" if len(only) > 3 else ""
             where = f"Only {name} has" if found.a != found.b else "Nothing is to be compared with"
             yield f"{where} {', '.join(only[:3])}{more}."
+    if found.apart_by:
+        yield f"These differ in {found.apart_by} alone: `--by {found.apart_by}` lays them beside each other."
     if found.failed:
         plural = found.failed > 1
         yield f"{found.failed} invocation{'s' * plural} failed and count{'s' * (not plural)} nowhere."

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gcbarrier.report.axes import scale
+from gcbarrier.report.differing import pair_words, workload_words
 from gcbarrier.report.footer import about
 from gcbarrier.report.grammar import BARRIER
 from gcbarrier.report.layout import place, text_width
@@ -141,20 +142,17 @@ def _groups(found: Sequence[Shared]) -> Iterator[tuple[str, list[Shared]]]:
     """By workload, with its title."""
     keys = list(dict.fromkeys(one.workload for one in found))
     groups = [[one for one in found if one.workload == key] for key in keys]
-    varied = [dict(group[0].config.heap_params) for group in groups]
-    names = sorted({name for params in varied for name in params})
-    told = [name for name in names if len({str(params.get(name)) for params in varied}) > 1]
-    for group, params in zip(groups, varied, strict=True):
-        config = group[0].config
+    firsts = [group[0].config for group in groups]
+    for group, config in zip(groups, firsts, strict=True):
         size = f"{config.heap_times:g}{TIMES} the smallest heap" if config.minheap_bytes else config.size
-        several = f", {config.mutators} mutators" if config.mutators > 1 else ""
-        yield f"{config.heap}, {size}{several}" + "".join(f", {name} {params.get(name)}" for name in told), group
+        yield ", ".join([config.heap, size, *workload_words(config, firsts)]), group
 
 
 def _names(group: Sequence[Shared]) -> list[str]:
+    """Of its rows: what was swept tells apart those that have one name."""
     cells = [next(iter(one.cells.values())) for one in group]
-    names = BARRIER.names(cells)
-    return [names[id(cell)] for cell in cells]
+    names, told = BARRIER.names(cells), pair_words([cell.config for cell in cells])
+    return [", ".join(filter(None, [names[id(cell)], told[cell.config]])) for cell in cells]
 
 
 def _words(value: Spread) -> str:

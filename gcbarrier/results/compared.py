@@ -19,7 +19,7 @@ from gcbarrier.plugins.discovery import nearest
 from gcbarrier.results.differing import Difference, differences, tempers
 from gcbarrier.results.intervals import Interval, geometric, interval
 from gcbarrier.results.judging import SIGNIFICANT, Pairing, judge, mean
-from gcbarrier.results.matched import Match, matches, places
+from gcbarrier.results.matched import Match, apart_by, matches, places
 from gcbarrier.results.quantities import QUANTITIES
 from gcbarrier.results.run import COMPLETE, Run, load
 from gcbarrier.results.summarizing import summarize
@@ -76,6 +76,8 @@ class Compared:
     temper: tuple[Difference, ...] = ()
     """How busy the machines were."""
     ratios: tuple[Ratio, ...] = ()
+    apart_by: str = ""
+    """What alone what only A has and what only B has differ in, as ``by`` takes it; "": there is no such thing."""
     only_a: tuple[str, ...] = ()
     """Configurations that B lacks."""
     only_b: tuple[str, ...] = ()
@@ -134,9 +136,12 @@ def compare(
             "only runs of one experiment can be compared"
         )
     beside = places(first, second)
+    apart = apart_by(first, second, beside) if not (same or by) else ""
     found, only_a, only_b = matches(first, second, beside, by=by, baseline=baseline, one_run=same)
     if not found:
-        raise GcBarrierError(_nothing(named(a), "" if same else named(other), by, only_a, only_b))
+        raise GcBarrierError(
+            _nothing(named(a), "" if same else named(other), by or apart, only_a, only_b, told=bool(by))
+        )
     ratios = _judged(found, _chosen(found, measures))
     if not ratios:
         asked = ", ".join(measures) or "anything"
@@ -149,6 +154,7 @@ def compare(
         differences=differences(first, second, beside) if not same else (),
         temper=tuple(tempers(first, second, beside)) if not same else (),
         ratios=ratios,
+        apart_by=apart,
         only_a=only_a,
         only_b=only_b,
         remarks=(*_less("A", first), *_less("B", second)) if not same else tuple(_less("it", first)),
@@ -180,13 +186,14 @@ def named(source: Source) -> str:
     return f"the summary of {source.date}" if isinstance(source, Summary) else str(source)
 
 
-def _nothing(a: str, b: str, by: str, only_a: Sequence[str], only_b: Sequence[str]) -> str:
+def _nothing(a: str, b: str, by: str, only_a: Sequence[str], only_b: Sequence[str], *, told: bool) -> str:
     if not b:
         return f"{a} has no two configurations that differ in {by} alone: name another field with --by"
     of_a, of_b = (f"{len(only)} ({', '.join(only[:2])}{' …' * (len(only) > 2)})" for only in (only_a, only_b))
+    remedy = f"compare them with --by {by}" if by and not told else "say with --by what they are to differ in"
     return (
         f"{a} and {b} have no configuration in common{f' but for {by}' if by else ''}, of {of_a} and {of_b}: run both "
-        "with the same settings, or say with --by what they are to differ in"
+        f"with the same settings, or {remedy}"
     )
 
 

@@ -85,6 +85,32 @@ def matches(
     return made, tuple(only_a), tuple(only_b)
 
 
+def apart_by(a: Summary, b: Summary, machines: Mapping[str, str]) -> str:
+    """The one field or parameter that configurations differ in of which A and B have one each; "": there is no such."""
+    fields: set[str] = set()
+    for one, other in machines.items():
+        first, second = a.machines[one].cells, b.machines[other].cells
+        known_a, known_b = set(map(_key, first)), set(map(_key, second))
+        for entry in (each for each in second if _key(each) not in known_a):
+            alike = [each for each in first if _key(each) not in known_b and each.label == entry.label]
+            differing = [_differing(each, entry) for each in alike]
+            fields |= {name for names in differing if len(names) == 1 for name in names}
+    return fields.pop() if len(fields) == 1 else ""
+
+
+def _differing(one: Entry, other: Entry) -> set[str]:
+    """The fields that are not the same in two, and of parameters their names with their owner's."""
+    found: set[str] = set()
+    for name in one.told.keys() | other.told.keys():
+        mine, theirs = one.told.get(name), other.told.get(name)
+        if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+            owner = one.told.get(name.removesuffix("_params"), name)
+            found |= {f"{owner}.{key}" for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)}
+        elif mine != theirs:
+            found.add(name)
+    return found
+
+
 def _key(entry: Entry, without: Sequence[str] = ()) -> str:
     kept = {}
     for name, value in entry.told.items():

@@ -57,6 +57,13 @@ def test_ratios_are_within_each_machine_and_the_spread_is_over_machines() -> Non
     assert found["cards"].each(bill).keys() == {"oak", "elm", "ash"}
 
 
+def test_rows_that_differ_in_a_parameter_are_called_differently() -> None:
+    swept = [evolve(CONFIGS[1], collector_params={"rounds": rounds}) for rounds in (0, 4)]
+    figure = drawn(on({"oak": 1.25, "elm": 2.0}, [CONFIGS[0], *swept, CONFIGS[2]]))
+    rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert rows == ["cards, rounds 0", "cards, rounds 4", "uffd-wp-async, rounds default"]
+
+
 def test_a_dot_for_each_machine_and_words_for_what_bars_are() -> None:
     figure = drawn(on({"oak": 1.25, "elm": 2.0, "ash": 1.6}))
     (axes,) = [axes for axes in figure.axes if str(axes.get_label()).startswith("throughput")]

@@ -162,6 +162,19 @@ def test_two_runs_may_differ_in_the_barrier_alone() -> None:
     assert {one.what for one in found.ratios} == {"graph_edits 64 MiB uffd-wp-log → uffd-wp-async mostly-concurrent"}
 
 
+def test_what_alone_two_runs_differ_in_is_named_for_by() -> None:
+    plain, set_to_two = LOG, evolve(LOG, collector_params={"markers": 2})
+    words = (
+        r"in common but for mostly-concurrent\.markers, .*: .*, or compare them with --by mostly-concurrent\.markers$"
+    )
+    with pytest.raises(GcBarrierError, match=words):
+        compare(run_of(outcomes(plain)), run_of(outcomes(set_to_two)))
+    both = compare(run_of(outcomes(ASYNC), outcomes(plain)), run_of(outcomes(ASYNC), outcomes(set_to_two)))
+    assert both.apart_by == "mostly-concurrent.markers"
+    other = evolve(set_to_two, mutators=2)
+    assert compare(run_of(outcomes(ASYNC), outcomes(plain)), run_of(outcomes(ASYNC), outcomes(other))).apart_by == ""
+
+
 @pytest.mark.parametrize("by", ["collector_params.markers", "mostly-concurrent.markers"])
 def test_a_parameter_is_compared_by_its_least_value(by: str) -> None:
     two, three = (evolve(LOG, collector_params={"markers": count}) for count in (2, 3))
