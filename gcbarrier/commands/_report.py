@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from gcbarrier import report
@@ -12,6 +14,9 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.plugins import discovery
 from gcbarrier.results.lost import losses
 from gcbarrier.results.run import Run
+
+_SCREEN = 40
+"""Rows; a longer table would have the pauses scroll away."""
 
 
 def present(run: Run, directory: Path, figure: str = "") -> None:
@@ -33,7 +38,7 @@ def present(run: Run, directory: Path, figure: str = "") -> None:
     for more in (
         report.machines_table(run),
         report.verification_table(run),
-        report.counted_table(run),
+        _counted(run),
         report.left_out_lines(run),
         report.busy_lines(run),
     ):
@@ -47,6 +52,16 @@ def present(run: Run, directory: Path, figure: str = "") -> None:
         report.show(Text(loss, style="bold"))
     for path in written:
         print(path)
+
+
+def _counted(run: Run) -> RenderableType | None:
+    """What was counted beside the pauses, or where it is if that is more than a screen holds."""
+    table = report.counted_table(run)
+    if isinstance(table, Table) and table.row_count > _SCREEN:
+        where = " and ".join(sorted(name for name in ("notes.csv", "tallies.csv") if (run.directory / name).exists()))
+        kept = f"{where or 'the run directory'}, and `gcbarrier report` shows it"
+        return Text(f"{table.row_count} numbers were counted beside the pauses: they are in {kept}")
+    return table
 
 
 def reached(run: Run) -> Iterator[str]:

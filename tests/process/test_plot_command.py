@@ -311,3 +311,16 @@ def test_a_run_whose_plan_is_not_known_misses_nothing(
     (target / "manifest.json").write_text(json.dumps({**manifest, "plans": plans, "runs": 5}))
     assert main(["plot", str(target)]) == 0
     assert "are missing from" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("names", "shown"), [(3, True), (41, False)])
+def test_what_was_counted_does_not_push_the_pauses_off_the_screen(
+    names: int, shown: bool, own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tallies = {f"things {number}": number + 1 for number in range(names)}
+    outcomes = [evolve(outcome, tallies=tallies) for outcome in make_outcomes([ASYNC], invocations=2, cycles=2)]
+    run = write_run(tmp_path / "run", outcomes, b"", "mine")
+    assert main(["--path", str(own), "plot", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert ("things 2" in said) == shown
+    assert ("41 numbers were counted beside the pauses: they are in tallies.csv" in said) != shown
