@@ -1,6 +1,7 @@
 """How often intervals hold the truth, where it is known: the reason for the method in ``results/intervals.py``.
 
-Scaled-up figures of these are in the README under "Statistics". The plain percentile interval and BCa would fail here:
+Scaled-up figures of these are in experiments/README.md under "Statistics". The plain percentile interval and BCa
+would fail here:
 they hold the median of seven invocations 87 times of 100, and the mean of five 84 times.
 """
 
