@@ -2,15 +2,16 @@
  * check the identity of whatever they read; a collector that cycles without a rest. Linked with the core and
  * one barrier.
  *
- *     stress POLICY SECONDS MIB MUTATORS SEED MARKERS EPOCH
+ *     stress POLICY SECONDS MIB MUTATORS SEED MARKERS EPOCH EVERY
  *
  * POLICY: stop (the world, for all of the marking), concurrent (re-arms while mutators run), rearm (re-arms
  * in a pause of its own), helped (the same by turns, mutators help from the second round on, and every other
  * cycle leaves all of it to its pause), snapshot (for barriers that log what is overwritten), minor (sticky
  * marks: minor cycles by turns concurrent and stopped, and now and then a full one), aging (the same, and
  * objects are old after two cycles), and of the two that re-arm in a pause minor-rearm and aging-rearm.
- * EPOCH: the heap's first. One line on stdout; exit status 1 when an object or a page was lost, with the
- * reason. */
+ * EPOCH: the heap's first. EVERY: compiled with GCB_STRESS, mutators wait for a whole cycle at every so many
+ * safepoints, and what is freed is poisoned; 0: neither. One line on stdout; exit status 1 when an object or
+ * a page was lost, with the reason. */
 #include "api.h"
 #include "space.h"
 
@@ -407,14 +408,26 @@ static int run(gcb_space *space, const char *policy, double seconds, uint32_t mu
   return truth.lost ? fail("pages were written and not reported") : 0;
 }
 
+static int stress(gcb_space *space, uint64_t every) {
+#ifdef GCB_ONE_VIEW /* poison through the view that the barrier watches is refused, and only makes pages     \
+                       dirty */
+  space->world.stress_every = every;
+  return every ? gcb_blocks_stress(&space->blocks) : 0;
+#else
+  return every ? gcb_stress_mutators(space, every) : 0;
+#endif
+}
+
 int main(int count, char **arguments) {
-  if (count != 8)
-    return fail("usage: stress POLICY SECONDS MIB MUTATORS SEED MARKERS EPOCH");
+  if (count != 9)
+    return fail("usage: stress POLICY SECONDS MIB MUTATORS SEED MARKERS EPOCH EVERY");
   size_t bytes = strtoull(arguments[3], NULL, 10) << 20;
   gcb_space *space = gcb_space_new(bytes, 0, &gcb_barrier_definition, true);
   if (!space || gcb_set_markers(space, (uint32_t)strtoul(arguments[6], NULL, 10)))
     return fail(gcb_error());
   space->blocks.epoch = (uint32_t)strtoul(arguments[7], NULL, 10);
+  if (stress(space, strtoull(arguments[8], NULL, 10)))
+    return fail(gcb_error());
   int failed = run(space, arguments[1], strtod(arguments[2], NULL), (uint32_t)strtoul(arguments[4], NULL, 10),
                    strtoull(arguments[5], NULL, 10));
   gcb_space_free(space);

@@ -51,9 +51,17 @@ class Workshop:
         _gcc(*SANITIZERS[sanitizer], *options, "-c", source, "-o", target)
         return target
 
-    def program(self, barrier: Path, sanitizer: str = "plain", mutant: dict[Path, Path] | None = None) -> Path:
-        """With ``mutant``, some sources are replaced by others."""
+    def program(
+        self,
+        barrier: Path,
+        sanitizer: str = "plain",
+        mutant: dict[Path, Path] | None = None,
+        *,
+        stressed: bool = False,
+    ) -> Path:
+        """With ``mutant``, some sources are replaced by others; ``stressed``: for ``_run(every=...)``."""
         options = dict.fromkeys((STRESS, barrier), _options(barrier))
+        options[STRESS] += (f"-DGCB_STRESS={int(stressed)}",)
         objects = [
             self.object((mutant or {}).get(source, source), sanitizer, options.get(source, ()))
             for source in (*sorted(NATIVE.rglob("*.c")), STRESS, barrier)
@@ -106,8 +114,10 @@ def _run(
     markers: int = 1,
     mutators: int = MUTATORS,
     epoch: int = 0,
+    every: int = 0,
 ) -> subprocess.CompletedProcess[str]:
-    command = [str(program), policy, str(seconds), str(mib), str(mutators), "1", str(markers), str(epoch)]
+    numbers = (seconds, mib, mutators, 1, markers, epoch, every)
+    command = [str(program), policy, *map(str, numbers)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -182,6 +192,31 @@ def test_nothing_is_lost_where_a_stopped_mutator_helps(
     assert " lost 0 " in run.stdout
 
 
+@combined(barrier=["none", "uffd_wp_async", "satb"], sanitizer=SANITIZERS, markers=[1, 3])
+def test_nothing_that_lives_is_poisoned(
+    needs: Needs, workshop: Workshop, barrier: str, sanitizer: str, markers: int
+) -> None:
+    needs(*barriers.promises_of(barrier.replace("_", "-")).needs)
+    program = workshop.program(BARRIERS / f"{barrier}.c", sanitizer, stressed=True)
+    # Far enough apart that the tables are filled in time.
+    seconds, every = (4, 3000) if sanitizer == "tsan" else (1.5, 300)
+    run = _run(program, POLICIES[barrier], seconds=seconds, markers=markers, every=every)
+    assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
+    words = run.stdout.split()
+    numbers = {name: int(value) for name, value in zip(words[::2], words[1::2], strict=True)}
+    assert numbers["lost"] == 0
+    assert numbers["operations"] > 0
+
+
+@pytest.mark.parametrize("policy", ["concurrent", "minor"])
+def test_large_objects_find_room_under_stress(needs: Needs, workshop: Workshop, policy: str) -> None:
+    """Of a heap of which a tenth lives: cycles that are many do not leave an object in each of its blocks."""
+    needs(*PAGE_TABLES)
+    program = workshop.program(BARRIERS / "uffd_wp_async.c", stressed=True)
+    run = _run(program, policy, mib=12, mutators=1, every=50)
+    assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
+
+
 def test_a_heap_that_is_always_full(needs: Needs, workshop: Workshop) -> None:
     needs(*PAGE_TABLES)
     run = _run(workshop.program(BARRIERS / "uffd_wp_async.c"), "concurrent", mib=9)
@@ -228,6 +263,7 @@ class Mutant:
     markers: int = 1
     mutators: int = MUTATORS
     sanitizer: str = "plain"
+    every: int = 0
 
 
 LOST = ""
@@ -456,6 +492,21 @@ MUTANTS = {
         barrier="cards",
         policy="minor",
     ),
+    "poison is written through the mutators' view": Mutant(
+        NATIVE / "heap/poison.c",
+        "(void *)(blocks->alias + (granule",
+        "(void *)(blocks->tracked + (granule",
+        "written pages are not in the fault log",
+        barrier="uffd_wp_log",
+        every=300,
+    ),
+    "what was allocated black is poisoned": Mutant(
+        NATIVE / "heap/sweep.c",
+        "  bool dead = sweep_small(blocks, block);\n  gcb_poison_block(blocks, block, kind);\n",
+        "  gcb_poison_block(blocks, block, kind);\n  bool dead = sweep_small(blocks, block);\n",
+        "that a collection has freed",
+        every=300,
+    ),
     "TLABs outlive the flip": Mutant(
         NATIVE / "heap/blocks.c", "  retire_tlabs(blocks);\n", "", "object", "none", "stop"
     ),
@@ -471,13 +522,16 @@ def test_a_broken_core_is_caught(needs: Needs, workshop: Workshop, tmp_path: Pat
     assert text.count(mutant.text) == 1, f"{mutant.file} no longer holds once: {mutant.text}"
     broken = tmp_path / mutant.file.name
     broken.write_text(text.replace(mutant.text, mutant.replacement))
-    program = workshop.program(BARRIERS / f"{mutant.barrier}.c", mutant.sanitizer, mutant={mutant.file: broken})
+    program = workshop.program(
+        *(BARRIERS / f"{mutant.barrier}.c", mutant.sanitizer), mutant={mutant.file: broken}, stressed=mutant.every > 0
+    )
     run = _run(
         program,
         mutant.policy,
         seconds=5 if mutant.sanitizer == "tsan" else 10,
         markers=mutant.markers,
         mutators=mutant.mutators,
+        every=mutant.every,
     )
     print(run.stdout)
     if mutant.sanitizer == "tsan" and "ThreadSanitizer: data race" in run.stderr:

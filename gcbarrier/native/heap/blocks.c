@@ -118,13 +118,21 @@ static void retire_tlabs(gcb_blocks *blocks) {
   }
 }
 
-/* Room is looked for from the first block on again; under stress only once the search has come far, so that
- * what was freed is not handed out at once: it would be an object again, and nobody saw that it had been
- * none. relaxed: the mutators that read this are stopped, and the resume releases */
-static void begin_again(const gcb_blocks *blocks, _Atomic size_t *next) {
-  size_t far = blocks->poisoned ? blocks->blocks - blocks->blocks / 4 : 0;
+/* Room is looked for from the first block on again; under stress only once the search has come far on its way
+ * to `end`, so that what was freed is not handed out at once: it would be an object again, and nobody saw
+ * that it had been none. relaxed: the mutators that read this are stopped, and the resume releases */
+static void begin_again(const gcb_blocks *blocks, _Atomic size_t *next, size_t end) {
+  size_t far = blocks->poisoned ? end - end / 4 : 0;
   if (atomic_load_explicit(next, memory_order_relaxed) >= far)
     atomic_store_explicit(next, 0, memory_order_relaxed);
+}
+
+/* Where free blocks end that small objects may take before they look for gaps. Under stress no higher than
+ * half of the heap: each of a great many cycles has some objects in a fresh block, which keeps it from being
+ * free for as long as one of them lives, and soon no row of free blocks would be left for a large object. */
+static size_t small_end(const gcb_blocks *blocks) {
+  size_t end = atomic_load_explicit(&blocks->wanted_from, memory_order_relaxed), half = blocks->blocks / 2;
+  return blocks->poisoned && end > half ? half : end;
 }
 
 void gcb_blocks_flip(gcb_blocks *blocks, uint64_t marked_bytes) {
@@ -138,14 +146,15 @@ void gcb_blocks_flip(gcb_blocks *blocks, uint64_t marked_bytes) {
   blocks->live_bytes = marked_bytes;
   for (uint32_t i = 0; i < blocks->allocator_count; i++)
     blocks->live_bytes += atomic_load_explicit(&blocks->allocators[i].black_bytes, memory_order_relaxed);
-  begin_again(blocks, &blocks->next_block);
-  begin_again(blocks, &blocks->next_free);
-  begin_again(blocks, &blocks->next_shared);
-  begin_again(blocks, &blocks->next_medium);
+  size_t wanted_from = atomic_load_explicit(&blocks->wanted_from, memory_order_relaxed);
+  size_t end = small_end(blocks);
+  begin_again(blocks, &blocks->next_block, blocks->blocks);
+  begin_again(blocks, &blocks->next_free, end > 0 ? end : blocks->blocks);
+  begin_again(blocks, &blocks->next_shared, blocks->blocks);
+  begin_again(blocks, &blocks->next_medium, blocks->blocks);
   /* relaxed: as in begin_again() */
   atomic_store_explicit(&blocks->claimed_bytes, 0, memory_order_relaxed);
-  size_t wanted_from = atomic_load_explicit(&blocks->wanted_from, memory_order_relaxed);
-  atomic_store_explicit(&blocks->small_end, wanted_from, memory_order_relaxed);
+  atomic_store_explicit(&blocks->small_end, end, memory_order_relaxed);
   if (wanted_from > 0) /* see gcb_blocks */
     atomic_store_explicit(&blocks->wanted_from, blocks->blocks, memory_order_relaxed);
   if (!blocks->poisoned ||
