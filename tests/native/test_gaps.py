@@ -1,9 +1,12 @@
 """The loop that only reads the clock, and mutators' places: what they refuse, and that they add up."""
 
 import os
+import subprocess
+from pathlib import Path
 
 import pytest
 from burner import burning
+from places import CHECKOUT, TESTS
 
 from gcbarrier.bench.gaps import clock_gaps
 from gcbarrier.core import build
@@ -42,3 +45,16 @@ def test_places_that_can_not_be_are_refused() -> None:
         with pytest.raises(GcBarrierError, match="there is no processor 4096"):
             heap.place_mutators([4096])
         heap.place_mutators([])
+
+
+def test_mutators_that_share_a_processor_do_not_spin_on_it(tmp_path: Path) -> None:
+    """One that is held would keep the other from its safepoint, and the collector waiting for it."""
+    processors = sorted(os.sched_getaffinity(0))[:2]
+    if len(processors) < 2:
+        pytest.skip("this process may use one processor")
+    native, program = CHECKOUT / "gcbarrier/native", tmp_path / "placed"
+    options = ["-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", f"-I{native}", f"-I{native}/include"]
+    sources = map(str, (*sorted(native.rglob("*.c")), TESTS / "native/placed.c"))
+    subprocess.run(["gcc", *options, *sources, "-o", str(program), "-pthread", "-ldl"], check=True)
+    run = subprocess.run([str(program), *map(str, processors)], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

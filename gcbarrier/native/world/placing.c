@@ -28,6 +28,9 @@ bool gcb_world_has_room(const gcb_world *world, uint32_t mutators) {
   cpu_set_t cpus;
   if (sched_getaffinity(0, sizeof cpus, &cpus))
     return false;
+  /* Two on one processor: who is held and spins would keep the other from its safepoint. */
+  if (world->place_count && world->place_count < mutators)
+    return false;
   uint32_t shared = world->place_count ? 0 : mutators;
   for (uint32_t i = 0; i < world->place_count; i++)
     CPU_CLR(world->places[i], &cpus);
