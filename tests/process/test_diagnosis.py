@@ -97,6 +97,23 @@ def test_a_crash_names_the_mutators_line_and_what_tells_more(barrier: str, tmp_p
     assert "`gcbarrier run ... --sanitize address` tells more" in outcome.error
 
 
+def test_of_mutators_that_crash_at_a_time_one_tells(tmp_path: Path) -> None:
+    place = ring_that("*(volatile int *)(uintptr_t)(m->count + 64) = 1;", tmp_path)
+    (outcome,) = measure(evolve(RING, heap="struck", heap_bytes=8 * MIB, mutators=8))
+    assert len(re.findall("Segmentation fault at address", outcome.error)) == 1
+    assert len(re.findall(r"mutator \d, running:", outcome.error)) == 1
+    assert outcome.error.count(place) == 1
+
+
+def test_a_stack_that_runs_over_is_told(tmp_path: Path) -> None:
+    body = "volatile uint64_t deep[4096]; deep[m->count] = 1; if (deep[m->count]) strike(m); deep[0] = deep[1];"
+    place = ring_that(body, tmp_path)
+    (outcome,) = measure(evolve(RING, heap="struck"))
+    assert "crashed (SIGSEGV)" in outcome.error
+    assert "in mutator 0, running:" in outcome.error
+    assert place in outcome.error
+
+
 def test_a_sanitizers_report_is_told_from_its_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = ring_that("int here[4] = {0};  m->slept_ns += (uint64_t)((volatile int *)here)[m->count + 4];", tmp_path)
     monkeypatch.setenv("GCBARRIER_SANITIZE", "address")

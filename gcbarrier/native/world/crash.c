@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -24,6 +25,15 @@ static _Atomic uint32_t answers;
 
 void gcb_crash_enter(gcb_thread *t) {
   running = t;
+}
+
+void gcb_crash_stack(void *memory, size_t bytes) {
+  /* A sanitizer has given this thread one, and takes away whichever it finds at the end. */
+  if (SANITIZED)
+    return;
+  if (memory)
+    memset(memory, 0xff, bytes); /* a barrier's handler may use it as well: no fault of it is a store's */
+  sigaltstack(&(stack_t){.ss_sp = memory, .ss_size = bytes, .ss_flags = memory ? 0 : SS_DISABLE}, NULL);
 }
 
 gcb_thread *gcb_running(void) {
@@ -66,7 +76,31 @@ static void end(int number) {
   raise(number);
 }
 
+static void sleep_ms(void) {
+  nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+/* One thread tells of its fault, so that mutators that make the same mistake at a time don't write into each
+ * other's words: the others wait for the end that it puts to all of them, unless it hangs. And a fault in the
+ * telling itself is the end. */
+static bool may_tell(void) {
+  enum { PATIENCE_MS = 5000 };
+  static _Atomic pid_t teller;
+  pid_t found = 0, own = (pid_t)syscall(SYS_gettid);
+  /* relaxed: it only makes those who ask distinct */
+  if (atomic_compare_exchange_strong_explicit(&teller, &found, own, memory_order_relaxed,
+                                              memory_order_relaxed))
+    return true;
+  for (int ms = 0; found != own && ms < PATIENCE_MS; ms++)
+    sleep_ms();
+  return false;
+}
+
 static void on_fault(int number, siginfo_t *info, void *context) {
+  if (!may_tell()) {
+    end(number);
+    return;
+  }
   const char *why = is_poisoned(info, context)
                         ? ", by a word of freed memory (stress has poisoned it): no root held what was there"
                         : "";
@@ -91,7 +125,7 @@ static bool await_answer(uint32_t before) {
   for (int ms = 0; ms < PATIENCE_MS; ms++) {
     if (atomic_load_explicit(&answers, memory_order_acquire) != before)
       return true;
-    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    sleep_ms();
   }
   return false;
 }

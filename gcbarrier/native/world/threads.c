@@ -115,6 +115,8 @@ static bool enter(gcb_thread *t) {
 
 static void *mutator_main(void *argument) {
   gcb_thread *t = argument;
+  char aside[GCB_CRASH_STACK]; /* at the stack's other end than the one where it runs over */
+  gcb_crash_stack(aside, sizeof aside);
   gcb_crash_enter(t);
   gcb_world *world = t->world;
   char path[64];
@@ -154,6 +156,7 @@ static void *mutator_main(void *argument) {
   pthread_mutex_unlock(&world->lock);
   if (built)
     gcb_ran_ends(t);
+  gcb_crash_stack(NULL, 0);
   return NULL;
 }
 

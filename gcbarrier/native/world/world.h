@@ -219,7 +219,11 @@ size_t gcb_service_take_events(gcb_world *world, gcb_event *taken, size_t capaci
 void gcb_stress_admit(gcb_mutator *m, uint64_t every, uint64_t seed);
 
 /* crash.c */
-void gcb_crash_enter(gcb_thread *t);    /* the calling thread runs this mutator's program from now on */
+void gcb_crash_enter(gcb_thread *t); /* the calling thread runs this mutator's program from now on */
+/* Where the calling thread tells of a fault, since its own stack may have run over; null: nowhere any more.
+ */
+enum { GCB_CRASH_STACK = 1 << 16 };
+void gcb_crash_stack(void *memory, size_t bytes);
 gcb_thread *gcb_running(void);          /* which the calling thread runs; null: none */
 void gcb_crash_watch(gcb_world *world); /* its mutators are asked where they are; null: none is there */
 
