@@ -1,6 +1,7 @@
 """Which heap, barrier, collector and memory go together, and a collector that goes with a barrier."""
 
 from gcbarrier import barriers, collectors
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import MEMORY_TYPES, TWO_VIEWS, Config
 from gcbarrier.session import program as programs
@@ -53,6 +54,12 @@ def _check_stress(config: Config, *, own_memory: bool, watched: bool) -> None:
         raise GcBarrierError(
             f"the collector {config.collector} brings its own memory, in which nothing can be poisoned: choose others "
             "for a stressed run, with collector="
+        )
+    if watched and "thread" in build.sanitizers():
+        raise GcBarrierError(
+            f"what is compiled with ThreadSanitizer has one view of its memory, which {config.barrier} watches, and "
+            "stress poisons what was freed through the collector's own: leave out one of the two, or choose another "
+            "sanitizer"
         )
     if watched and config.memory not in TWO_VIEWS:
         raise GcBarrierError(

@@ -10,6 +10,7 @@ from verified import HEAPS, MIB, memory_for
 
 from gcbarrier import barriers, collectors, measure
 from gcbarrier.campaign.matching import check
+from gcbarrier.core import build
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, Outcome, evolve
 from gcbarrier.plugins import discovery
@@ -154,6 +155,15 @@ def test_what_cannot_be_stressed_says_so(changes: dict[str, str], said: str, nee
     config = Config(heap="ring", barrier="uffd-wp-async", collector="mostly-concurrent", stress=10)
     with pytest.raises(GcBarrierError, match=said):
         measure(evolve(config, **changes))
+
+
+def test_stress_where_threadsanitizer_leaves_one_view_says_so(monkeypatch: pytest.MonkeyPatch, needs) -> None:
+    needs("async-uffd-wp")
+    monkeypatch.setenv(build.SANITIZE_VARIABLE, "thread")
+    config = Config(heap="ring", barrier="uffd-wp-async", collector="mostly-concurrent", stress=10)
+    with pytest.raises(GcBarrierError, match="ThreadSanitizer has one view of its memory, which uffd-wp-async watches"):
+        check(config)
+    check(evolve(config, barrier="none", collector="stop-the-world"))
 
 
 def test_the_command_stresses_a_whole_experiment_in_small_heaps(gcbarrier, tmp_path: Path) -> None:
