@@ -166,7 +166,10 @@ def test_a_mishap_is_one_sentence_and_leaves_no_child(mishap: str, tmp_path: Pat
     collector, children = forked(tmp_path, then)
     # Long: a child that is done before it can be stopped is nobody's mishap, and the next one may be.
     outcome = run("graph_edits", collector, verify=False, heap_bytes=128 * MIB, duration_s=10.0)
-    assert outcome.error == sentence
+    # Where the collector asked for it, its line is told as well.
+    said, *asked = outcome.error.split(" (asked for by the collector forked: ")
+    assert said == sentence
+    assert mishap == "its parent killed" or "forked.py:" in asked[0]
     numbers = children.read_text().split()
     assert numbers
     gone_by = time.monotonic() + 5

@@ -58,7 +58,7 @@ def test_a_folder_of_ones_own_runs_as_it_says(
 ) -> None:
     needs("async-uffd-wp", "pagemap-scan")
     written(tmp_path)
-    (line,) = re.findall(r"^gcbarrier (--path \. run sizes --quick .*)$", README, re.MULTILINE)
+    (line,) = re.findall(r"^gcbarrier (--path \. run sizes .*--out .*)$", README, re.MULTILINE)
     done = gcbarrier(*shlex.split(line), "--set", "duration_s=0.2", cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     run = load(tmp_path / "runs" / "sizes")

@@ -185,7 +185,8 @@ def test_a_collector_that_exits_is_an_invocation_that_failed(own: Maker) -> None
     body = "from gcbarrier.collectors import Triggered\nParams, NEEDS_TRACKING = Triggered, False\n"
     own("collectors/quits.py", EXITS + body + "def collect(heap, params):\n    sys.exit(0)\n")
     (outcome,) = measure(config("graph_edits", collector="quits"))
-    assert "SystemExit in the invocation's process: 0" in outcome.error
+    assert "the collector quits raised SystemExit: 0 (" in outcome.error
+    assert "quits.py:5 in collect)" in outcome.error
 
 
 def test_a_job_that_exits_in_the_guest_does_not_end_the_host() -> None:
