@@ -118,7 +118,7 @@ def resume(directory: Path, *, on: str = "", watch: Watch = UNWATCHED) -> Run:
         request=found.request,
         seed=found.seed,
         script=script,
-        writer=RunWriter.resume(directory),
+        writer=RunWriter.resume(directory, found.run),
         watch=watch,
         done=done,
         recorded=found,
