@@ -89,6 +89,8 @@ def _share(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no share: write one such as 5% or 0.05")
+    if not match[2] and float(match[1]) >= 1:
+        raise argparse.ArgumentTypeError(f"{text} could be {text} % or {100 * float(match[1]):g} %: write the sign")
     return float(match[1]) / (100 if match[2] else 1)
 
 

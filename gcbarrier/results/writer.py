@@ -186,7 +186,7 @@ class RunWriter:
             raise
 
     def _refuse_another(self, found: Run) -> None:
-        """Raises GcBarrierError where the run, now that nobody else can write it, is not what was to be gone on with."""
+        """Raises GcBarrierError where the run, locked by now, is not what was to be gone on with."""
         before = self._expected
         if before and (found.manifest.get("state") == COMPLETE or len(found.records) != len(before.records)):
             raise GcBarrierError(f"another process has gone on with {self._target} meanwhile: look how far it came")

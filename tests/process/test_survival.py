@@ -144,6 +144,41 @@ def test_the_manifest_tells_how_it_was_run(stopped: Path) -> None:
     assert (stopped / "sources" / "built" / f"{core['name']}.so").is_file()
 
 
+def test_a_run_is_gone_on_with_and_drawn_from_its_own_copies(stopped: Path, gc: Command, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "own")
+    drawn = gc("plot", "mine")
+    assert drawn.returncode == 0, drawn.stderr
+    done = gc("run", "--resume", "mine")
+    assert done.returncode == 0, done.stderr
+    assert (load(stopped).state, len(load(stopped).outcomes)) == ("complete", 6)
+
+
+@pytest.mark.usefixtures("own")
+def test_a_run_that_was_killed_before_it_measured_is_gone_on_with(gc: Command, tmp_path: Path) -> None:
+    """It has not said yet what it was made with, but where it searched."""
+    assert gc("--path", "own", "run", "tiny", "--out", "mine", *SHORT).returncode == 0
+    manifest = json.loads((tmp_path / "mine" / "manifest.json").read_text())
+    shutil.rmtree(tmp_path / "mine")
+    killed = {key: value for key, value in manifest.items() if key not in ("sources", "given", "awaited", "lacking")}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / ".gcbarrier-run").touch()
+    (tmp_path / "mine" / "manifest.json").write_text(
+        json.dumps(killed | {"plans": {}, "machines": {}, "state": "running"})
+    )
+    done = gc("run", "--resume", "mine")
+    assert done.returncode == 0, done.stderr
+    assert len(load(tmp_path / "mine").outcomes) == 6
+
+
+@pytest.mark.usefixtures("own")
+def test_who_interrupts_the_drawing_is_told_that_the_run_is_kept(gc: Command, tmp_path: Path) -> None:
+    script = tmp_path / "own" / "experiments" / "tiny.py"
+    script.write_text(script.read_text() + "\ndef figures(run):\n    raise KeyboardInterrupt\n")
+    done = gc("--path", "own", "run", "tiny", "--out", "mine", "--quick", *NATIVE)
+    assert (done.returncode, load(tmp_path / "mine").state) == (130, "complete")
+    assert "`gcbarrier plot mine` draws it again\ninterrupted" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
