@@ -33,7 +33,7 @@ def to_resume(directory: Path) -> tuple[Recorded, Done]:
     found = recorded(run)
     build.sanitize(found.request.sanitize)
     find_plugins(run)
-    differing = list(differences(found))
+    differing = [*differences(found), *_lost_files(found)]
     native = run.facts(NATIVE.name)
     if native and (unlikeness := unlike(native, host.manifest(build.cflags()))):
         differing.append(f"this is another machine ({unlikeness})")
@@ -78,6 +78,15 @@ def differences(found: Recorded) -> Iterator[str]:
             yield f"{value} has changed"
         elif value not in files and not (found.folder / provenance.copy_of(value)).is_file():
             yield f"{value} is not there any more"
+
+
+def _lost_files(found: Recorded) -> Iterator[str]:
+    """The files of which there is nothing but the run's copy. Its configurations name the file, not the copy."""
+    there = provenance.given(found.plans.values())
+    for value in found.run.manifest.get("given", {}):
+        copy = found.folder / provenance.copy_of(value)
+        if value not in there and copy.is_file():
+            yield f"{value} is not there any more (a copy is {copy})"
 
 
 def find_plugins(run: Run) -> None:

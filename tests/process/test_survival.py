@@ -12,8 +12,16 @@ from pathlib import Path
 
 import pytest
 from places import PLUGINS
+from synthetic import make_outcome
 
+from gcbarrier.campaign import again, provenance
+from gcbarrier.campaign.course import first_words
+from gcbarrier.campaign.plans import Plan
+from gcbarrier.campaign.request import Request
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.model import Config, Measured, converter
 from gcbarrier.results.run import Run, load
+from gcbarrier.results.writer import RunWriter
 
 NATIVE = ("--set", "machine=native", "--set", "barrier=uffd-wp-async")
 SHORT = (*NATIVE, "--set", "seed=7", "--set", "duration_s=0.2", "--set", "invocations=3")
@@ -195,6 +203,24 @@ def test_a_mistake_is_one_sentence(arguments: tuple[str, ...], said: str, gc: Co
     done = gc("--path", str(PLUGINS), "run", *arguments)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert said in done.stderr
+
+
+def test_a_run_whose_graph_is_gone_is_not_gone_on_with(tmp_path: Path) -> None:
+    """Its copy would be a file of another name, and so another configuration than those that were measured."""
+    graph = tmp_path / "my.graph.npz"
+    graph.write_bytes(b"a graph")
+    config = Config(heap="snapshot", barrier="none", collector="never", heap_params={"graph": str(graph)})
+    words = first_words(Request(experiment="pause_times"), seed=1) | {
+        "plans": {"native": converter.unstructure(Plan(configs=(config,), invocations=2))},
+        "given": {str(graph): provenance.digest(graph)},
+    }
+    with RunWriter(tmp_path / "run", words) as writer:
+        writer.keep({provenance.copy_of(str(graph)): graph})
+        writer.add(Measured(record=make_outcome(config, 0)))
+    assert again.to_resume(tmp_path / "run")[0].seed == 1
+    graph.unlink()
+    with pytest.raises(GcBarrierError, match=r"my.graph.npz is not there any more \(a copy is .*given/"):
+        again.to_resume(tmp_path / "run")
 
 
 def test_a_dry_run_says_what_would_be_run_and_leaves_nothing(gc: Command, tmp_path: Path) -> None:
