@@ -71,7 +71,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         report.show(compared_table.table(found))
     if args.json is not None and str(args.json) != "-":
-        args.json.write_text(_json(found, args.fail_above) + "\n", encoding="utf-8")
+        try:
+            args.json.write_text(_json(found, args.fail_above) + "\n", encoding="utf-8")
+        except OSError as problem:
+            raise GcBarrierError(f"{args.json} can't be written: {problem.strerror}; name another") from problem
         print(args.json)
     if args.out is not None:
         from gcbarrier.report import compared

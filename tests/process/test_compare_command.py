@@ -133,3 +133,9 @@ def test_a_summary_of_nothing_is_a_sentence(
     monkeypatch.chdir(runs)
     assert main(["summary", *arguments]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_where_nothing_can_be_written_it_says_so(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(runs / "before"), str(runs / "slower"), "--json", str(runs)]) == 2
+    assert main(["summary", str(runs / "before"), "--out", str(runs)]) == 2
+    assert capsys.readouterr().err.count("can't be written: Is a directory; name another") == 2
