@@ -16,6 +16,7 @@ from gcbarrier.model import Config, evolve
 from gcbarrier.plugins import discovery
 from gcbarrier.results.reserve import MANIFEST
 from gcbarrier.results.run import COMPLETE, RUNNING, Run, load, unlike
+from gcbarrier.results.writer import SOURCES
 
 
 def to_resume(directory: Path) -> tuple[Recorded, Done]:
@@ -31,8 +32,8 @@ def to_resume(directory: Path) -> tuple[Recorded, Done]:
         raise GcBarrierError(f"{directory} is still being written: wait until that run has ended")
     found = recorded(run)
     build.sanitize(found.request.sanitize)
-    _find_plugins(found)
-    differing = list(differences(found))
+    find_plugins(run)
+    differing = [*differences(found), *_lost_files(found)]
     native = run.facts(NATIVE.name)
     if native and (unlikeness := unlike(native, host.manifest(build.cflags()))):
         differing.append(f"this is another machine ({unlikeness})")
@@ -52,7 +53,7 @@ def to_repeat(source: Path) -> tuple[Recorded, list[str]]:
     run = _of_manifest(source) if source.is_file() else load(source)
     found = recorded(run)
     build.sanitize(found.request.sanitize)
-    _find_plugins(found)
+    find_plugins(run)
     found = evolve(found, plans={name: _with_copies(plan, found) for name, plan in found.plans.items()})
     return found, list(differences(found))
 
@@ -79,18 +80,34 @@ def differences(found: Recorded) -> Iterator[str]:
             yield f"{value} is not there any more"
 
 
-def _find_plugins(found: Recorded) -> None:
-    """Search where the run did, or in its copies, for the user's plug-ins that are not found without."""
-    for folder in (*map(Path, found.run.manifest.get("search_path", ())), found.folder):
-        wanted = [name.split("/") for name, source in provenance.told(found.run.manifest).items() if not source.shipped]
+def _lost_files(found: Recorded) -> Iterator[str]:
+    """The files of which there is nothing but the run's copy. Its configurations name the file, not the copy."""
+    there = provenance.given(found.plans.values())
+    for value in found.run.manifest.get("given", {}):
+        copy = found.folder / provenance.copy_of(value)
+        if value not in there and copy.is_file():
+            yield f"{value} is not there any more (a copy is {copy})"
+
+
+def find_plugins(run: Run) -> None:
+    """Search where the run did, or in its copies, for the user's plug-ins that are not found without.
+
+    Raises GcBarrierError where some are here and others are not.
+    """
+    copies, told = run.directory / SOURCES, provenance.told(run.manifest)
+    wanted = [name.split("/") for name, source in told.items() if not source.shipped]
+    for folder in (*map(Path, run.manifest.get("search_path", ())), copies):
         missing = [(kind, name) for kind, name in wanted if name not in discovery.names(kind)]
         if missing and any((folder / kind).is_dir() for kind, _ in missing):
-            if len(missing) < len(wanted) and folder == found.folder:
+            if len(missing) < len(wanted) and folder == copies:
                 # The copies have all of them, and two of a name are refused.
                 raise GcBarrierError(
-                    f"{'/'.join(missing[0])} of {found.run.directory} is not here, though others of its plug-ins are: "
+                    f"{'/'.join(missing[0])} of {run.directory} is not here, though others of its plug-ins are: "
                     "put it back, or leave --path out so that the run's own copies serve"
                 )
+            discovery.add_path(folder)
+        elif not told and run.experiment not in discovery.names("experiments") and (folder / "experiments").is_dir():
+            # It was killed before it said what it was made with.
             discovery.add_path(folder)
 
 
@@ -122,4 +139,4 @@ def _of_manifest(path: Path) -> Run:
     return Run(directory=path.parent, manifest=manifest, outcomes=(), event_files=())
 
 
-__all__ = ["differences", "to_repeat", "to_resume"]
+__all__ = ["differences", "find_plugins", "to_repeat", "to_resume"]

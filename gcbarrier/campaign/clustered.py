@@ -26,10 +26,6 @@ def on_workers(course: Course) -> None:
     and where no worker is left for what remains; Unavailable where none has what the plan needs.
     """
     request, watch = course.request, course.watch
-    if request.settings.machine:
-        raise GcBarrierError(f"machine={request.settings.machine} is not among the workers of --on: leave one out")
-    if request.until:
-        raise GcBarrierError("--until adds invocations here and not on workers: ask them for more with invocations=")
     if build.sanitizers():
         raise GcBarrierError(f"workers run no sanitized code: leave {build.SANITIZE_VARIABLE} or --on out")
     # A mistake in the plan is told before anybody else is asked.

@@ -259,7 +259,9 @@ def recorded(run: Run) -> Recorded:
         seed = int(manifest["seed"])
     except (KeyError, TypeError, ValueError, AttributeError, cattrs.BaseValidationError) as problem:
         what = f"{run.directory} does not tell how it was run"
-        raise GcBarrierError(f"{what}: it is of an older gcbarrier, or damaged; run the experiment anew") from problem
+        raise GcBarrierError(
+            f"{what}: it was kept by save(), is of an older gcbarrier, or damaged; run the experiment anew"
+        ) from problem
     return Recorded(run=run, request=request, seed=seed, plans=plans)
 
 

@@ -82,9 +82,6 @@ def begin(
     request: Request, *, out: Path | None = None, watch: Watch = UNWATCHED, recorded: Recorded | None = None
 ) -> Run:
     """Run what was asked for; :func:`run` says what comes of it. ``recorded``: with the plans of that run."""
-    if request.until and request.on:
-        what = "--until looks at one machine after the other, and --on has several measure at once"
-        raise GcBarrierError(f"{what}: leave one out; --set invocations=10 asks for more of them")
     script = script_of(request.experiment)
     build.sanitize(request.sanitize)
     # No guest helps without one: what runs there is compiled here.
@@ -118,7 +115,7 @@ def resume(directory: Path, *, on: str = "", watch: Watch = UNWATCHED) -> Run:
         request=found.request,
         seed=found.seed,
         script=script,
-        writer=RunWriter.resume(directory),
+        writer=RunWriter.resume(directory, found.run),
         watch=watch,
         done=done,
         recorded=found,
@@ -144,7 +141,9 @@ def repeat(
     found, differing = again.to_repeat(source)
     for each in differing:
         watch.told(f"not as in {source}: {each}")
-    settings = evolve(found.request.settings, machine=machine or found.request.settings.machine)
+    # What was measured on this machine alone may be measured on workers now.
+    machine = machine or ("" if workers else found.request.settings.machine)
+    settings = evolve(found.request.settings, machine=machine)
     where: dict[str, Any] = dict(workers) or {"on": "", "everywhere": False, "share_hosts": False}
     return begin(evolve(found.request, settings=settings, **where), out=out, watch=watch, recorded=found)
 

@@ -17,7 +17,7 @@ from gcbarrier.session import program as programs
 
 MACHINES = ("native", "lab")
 CHOICES = {"heap": "heaps", "barrier": "barriers", "collector": "collectors"}
-FIELDS = ("heap_bytes", "duration_s", "operations", "mutators", "memory", "pin")
+FIELDS = ("heap_bytes", "duration_s", "operations", "mutators", "memory", "pin", "timed")
 ONCE = ("invocations", "seed", "machine")
 """What a run has one of."""
 
@@ -148,6 +148,10 @@ def _field(key: str, word: str) -> Scalar:
     if key == "pin":
         return placement.check(word)
     parsed = parameters.parse(word)
+    if key == "timed":
+        if not isinstance(parsed, bool):
+            raise GcBarrierError(f"{key}={word[:40]}: it takes true or false")
+        return parsed
     if isinstance(parsed, bool | str):
         raise GcBarrierError(f"{key}={word}: it takes a number")
     if key != "duration_s":

@@ -38,6 +38,16 @@ class Request:
     sanitize: str = field(default="", validator=validators.in_(("", *SANITIZERS)))
     """The sanitizer that everything is compiled with (:func:`gcbarrier.core.build.sanitize`); "": none."""
 
+    def __attrs_post_init__(self) -> None:
+        """Raises GcBarrierError where one thing that was asked for can't be had with another."""
+        if self.until and self.on:
+            what = "--until looks at one machine after the other, and --on has several measure at once"
+            raise GcBarrierError(f"{what}: leave one out; --set invocations=10 asks for more of them")
+        if self.until and self.stress:
+            raise GcBarrierError("--until narrows what was measured, and --stress is no measurement: leave one out")
+        if self.on and self.settings.machine:
+            raise GcBarrierError(f"machine={self.settings.machine} is not among the workers of --on: leave one out")
+
     def plan(self, script: ModuleType, machine: Machine) -> Plan:
         """What the experiment's script plans for a machine, with the settings applied.
 

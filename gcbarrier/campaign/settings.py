@@ -10,6 +10,7 @@
                                every configuration; with multiples, the heap that automatic sizes are made for
 ``pin=apart``                  where threads run: ``apart``, ``together``, ``none``, or processors such as ``0/1-3``,
                                the collector's and the mutators'
+``timed=true``                 time each operation, for ``gcbarrier latency``
 ``graph_edits.rate_per_s=0``   a parameter of a heap, a barrier or a collector
 ``mutators=1,2,4``             a sweep, of any of those: the plan once for each value; several sweeps are a grid,
                                each value with each; a comma that is part of a text is written ``\\,``

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gcbarrier import report
+from gcbarrier.campaign.again import find_plugins
 from gcbarrier.commands._progress import waiting
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.plugins import discovery
@@ -80,8 +81,12 @@ def _of_any_run(run: Run, figure: str) -> Any:
 
 
 def script_of(united: Run) -> Any:
-    """The experiment's script, which knows what its figures are; raises GcBarrierError where it is gone."""
+    """The experiment's script, which knows what its figures are, or the run's own copy of it.
+
+    Raises GcBarrierError where it is gone."""
     name = united.experiment
+    if name not in discovery.names("experiments"):
+        find_plugins(united)
     known = discovery.names("experiments")
     if name not in known:
         raise GcBarrierError(

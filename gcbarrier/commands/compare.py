@@ -71,7 +71,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         report.show(compared_table.table(found))
     if args.json is not None and str(args.json) != "-":
-        args.json.write_text(_json(found, args.fail_above) + "\n", encoding="utf-8")
+        try:
+            args.json.write_text(_json(found, args.fail_above) + "\n", encoding="utf-8")
+        except OSError as problem:
+            raise GcBarrierError(f"{args.json} can't be written: {problem.strerror}; name another") from problem
         print(args.json)
     if args.out is not None:
         from gcbarrier.report import compared
@@ -89,6 +92,8 @@ def _share(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no share: write one such as 5% or 0.05")
+    if not match[2] and float(match[1]) >= 1:
+        raise argparse.ArgumentTypeError(f"{text} could be {text} % or {100 * float(match[1]):g} %: write the sign")
     return float(match[1]) / (100 if match[2] else 1)
 
 

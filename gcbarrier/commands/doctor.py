@@ -42,6 +42,10 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Each barrier is tried by writing known pages and demanding exactly those back; more is done with a named one."""
+    if args.quiet_machine and args.barrier:
+        raise GcBarrierError(
+            "--quiet-machine looks at the machine, and a barrier is looked at by itself: leave one out"
+        )
     if args.quiet_machine:
         return quiet_machine(as_json=args.json)
     if args.barrier:

@@ -1,6 +1,7 @@
 """``gcbarrier run``: an experiment from its plan to its figures."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,11 @@ def run(args: argparse.Namespace) -> int:
     out = done.directory
     try:
         present(done, out / "figures")
-    except GcBarrierError as problem:
+    except (GcBarrierError, KeyboardInterrupt) as problem:
         kept = f"the run is kept in {out}, and `gcbarrier plot {out}` draws it again"
+        if isinstance(problem, KeyboardInterrupt):
+            print(kept, file=sys.stderr)
+            raise
         raise GcBarrierError(f"{problem}; {kept}") from problem
     return 1 if campaign.failures(done) else 0
 

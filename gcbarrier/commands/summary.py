@@ -46,7 +46,11 @@ def run(args: argparse.Namespace) -> int:
         raise GcBarrierError("say what to write: gcbarrier summary RUN --out FILE.json, or --readme README.md")
     if args.runs:
         with waiting("summing up"):
-            write(public(summarize(unite([load(directory) for directory in args.runs]))), args.out)
+            found = public(summarize(unite([load(directory) for directory in args.runs])))
+        try:
+            write(found, args.out)
+        except OSError as problem:
+            raise GcBarrierError(f"{args.out} can't be written: {problem.strerror}; name another") from problem
         print(args.out)
     if args.readme is not None:
         _write_tables(args.readme, args.summaries or discovery.shipped("experiments") / "summaries")

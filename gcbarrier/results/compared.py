@@ -135,6 +135,9 @@ def compare(
             f"{named(a)} holds {first.experiment} and {named(other)} holds {second.experiment}: "
             "only runs of one experiment can be compared"
         )
+    for source, one in ((a, first), (other, second)):
+        if not any(each.cells for each in one.machines.values()):
+            raise GcBarrierError(f"{named(source)} has nothing to compare, as nothing was measured: name another run")
     beside = places(first, second)
     apart = apart_by(first, second, beside) if not (same or by) else ""
     found, only_a, only_b = matches(first, second, beside, by=by, baseline=baseline, one_run=same)

@@ -190,7 +190,8 @@ def load(directory: Path) -> Run:
     state = _state(directory, manifest)
     # The last line of what is being written, or was when it was killed, may be half of one.
     torn = state in (RUNNING, KILLED)
-    outcomes = tuple(_records(directory / OUTCOMES, Outcome, torn=torn))
+    written = not torn or (directory / OUTCOMES).exists()
+    outcomes = tuple(_records(directory / OUTCOMES, Outcome, torn=torn)) if written else ()
     files = tuple(events_file(directory, index) for index in range(len(outcomes)))
     found = directory / FINDINGS
     # A run without probes has none.

@@ -55,6 +55,7 @@ class RunWriter:
         self._target = Path(os.path.abspath(target))
         self._or_next = or_next
         self._resumed = False
+        self._expected: Run | None = None
         self._reservation: Reservation | None = None
         self._manifest: dict[str, Any] = {"format": FORMAT, **manifest}
         self._outcomes = 0
@@ -62,10 +63,13 @@ class RunWriter:
         self._whole = False
 
     @classmethod
-    def resume(cls, directory: Path) -> Self:
-        """Go on with a run that was stopped or killed: what it has stays, and so does its manifest."""
+    def resume(cls, directory: Path, expected: Run | None = None) -> Self:
+        """Go on with a run that was stopped or killed: what it has stays, and so does its manifest.
+
+        ``expected``: as whoever goes on has seen it; another may have gone on with it since.
+        """
         writer = cls(directory, {})
-        writer._resumed = True
+        writer._resumed, writer._expected = True, expected
         return writer
 
     def __enter__(self) -> Self:
@@ -135,6 +139,9 @@ class RunWriter:
         for name, source in copies.items():
             target = self._target / SOURCES / name
             with _explained(self._target):
+                # A run that goes on may have nothing but these very copies.
+                if target.exists() and target.samefile(source):
+                    continue
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
 
@@ -163,9 +170,13 @@ class RunWriter:
         """Go on where another process stopped; what it was writing at that moment is cut off."""
         self._reservation = reopen(self._target)
         try:
+            # A run may be killed right after its manifest was written.
+            (self._target / OUTCOMES).touch()
             for name in (OUTCOMES, FINDINGS):
                 durable.whole_lines(self._target / name)
             found = load(self._target)
+            self._refuse_another(found)
+            (self._target / "events").mkdir(exist_ok=True)
             self._manifest = dict(found.manifest)
             self._outcomes, self._findings = len(found.outcomes), len(found.findings)
             self._tabulate_anew(found)
@@ -173,6 +184,12 @@ class RunWriter:
         except BaseException:
             self._reservation.leave()
             raise
+
+    def _refuse_another(self, found: Run) -> None:
+        """Raises GcBarrierError where the run, locked by now, is not what was to be gone on with."""
+        before = self._expected
+        if before and (found.manifest.get("state") == COMPLETE or len(found.records) != len(before.records)):
+            raise GcBarrierError(f"another process has gone on with {self._target} meanwhile: look how far it came")
 
     def _has_records(self) -> bool:
         # The files know: Ctrl-C may come between a record's writing and its counting.

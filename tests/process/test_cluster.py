@@ -235,6 +235,8 @@ def test_where_nobody_answers_it_says_so() -> None:
         refused_at("tcp://127.0.0.1:1")
     with pytest.raises(GcBarrierError, match="no Dask scheduler answers at nonsense://x"):
         refused_at("nonsense://x")
+    with pytest.raises(GcBarrierError, match=r"at nonsense \(ValueError: an address is tcp://HOST:PORT"):
+        refused_at("nonsense")
 
 
 def refused(running: Dask) -> None:
@@ -327,6 +329,7 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(cluster: Dask, tmp_path: Pat
         (["--everywhere"], "name their scheduler with --on"),
         (["--on", "tcp://127.0.0.1:1", "--set", "machine=native"], "machine=native is not among the workers of --on"),
         (["--on", "tcp://127.0.0.1:1", "--until", "5%"], "leave one out"),
+        (["--on", "tcp://127.0.0.1:1", "--until", "5%", "--dry-run"], "leave one out"),
     ],
 )
 def test_what_makes_no_sense_with_workers_is_refused(

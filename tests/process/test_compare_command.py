@@ -52,6 +52,11 @@ def test_alike_and_untold_is_status_0(runs: Path, capsys: pytest.CaptureFixture[
     assert "Nothing can be told: fewer than 5 invocations" in capsys.readouterr().out
 
 
+def test_a_share_without_a_sign_is_not_guessed_at(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(runs / "before"), str(runs / "slower"), "--fail-above", "5"]) == 2
+    assert "5 could be 5 % or 500 %: write the sign" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -128,3 +133,9 @@ def test_a_summary_of_nothing_is_a_sentence(
     monkeypatch.chdir(runs)
     assert main(["summary", *arguments]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_where_nothing_can_be_written_it_says_so(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(runs / "before"), str(runs / "slower"), "--json", str(runs)]) == 2
+    assert main(["summary", str(runs / "before"), "--out", str(runs)]) == 2
+    assert capsys.readouterr().err.count("can't be written: Is a directory; name another") == 2

@@ -36,3 +36,8 @@ def test_a_person_reads_what_was_found_why_it_matters_and_what_mends_it(
     assert "isolated processors" in said
     assert "why it matters" in said
     assert ("\nmend " in said) == (status == 1), "advice alone is no reason for a status"
+
+
+def test_it_is_no_look_at_a_barrier(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "cards", "--quiet-machine"]) == 2
+    assert "leave one out" in capsys.readouterr().err

@@ -12,8 +12,16 @@ from pathlib import Path
 
 import pytest
 from places import PLUGINS
+from synthetic import make_outcome
 
+from gcbarrier.campaign import again, provenance
+from gcbarrier.campaign.course import first_words
+from gcbarrier.campaign.plans import Plan
+from gcbarrier.campaign.request import Request
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.model import Config, Measured, converter
 from gcbarrier.results.run import Run, load
+from gcbarrier.results.writer import RunWriter
 
 NATIVE = ("--set", "machine=native", "--set", "barrier=uffd-wp-async")
 SHORT = (*NATIVE, "--set", "seed=7", "--set", "duration_s=0.2", "--set", "invocations=3")
@@ -144,6 +152,41 @@ def test_the_manifest_tells_how_it_was_run(stopped: Path) -> None:
     assert (stopped / "sources" / "built" / f"{core['name']}.so").is_file()
 
 
+def test_a_run_is_gone_on_with_and_drawn_from_its_own_copies(stopped: Path, gc: Command, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "own")
+    drawn = gc("plot", "mine")
+    assert drawn.returncode == 0, drawn.stderr
+    done = gc("run", "--resume", "mine")
+    assert done.returncode == 0, done.stderr
+    assert (load(stopped).state, len(load(stopped).outcomes)) == ("complete", 6)
+
+
+@pytest.mark.usefixtures("own")
+def test_a_run_that_was_killed_before_it_measured_is_gone_on_with(gc: Command, tmp_path: Path) -> None:
+    """It has not said yet what it was made with, but where it searched."""
+    assert gc("--path", "own", "run", "tiny", "--out", "mine", *SHORT).returncode == 0
+    manifest = json.loads((tmp_path / "mine" / "manifest.json").read_text())
+    shutil.rmtree(tmp_path / "mine")
+    killed = {key: value for key, value in manifest.items() if key not in ("sources", "given", "awaited", "lacking")}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / ".gcbarrier-run").touch()
+    (tmp_path / "mine" / "manifest.json").write_text(
+        json.dumps(killed | {"plans": {}, "machines": {}, "state": "running"})
+    )
+    done = gc("run", "--resume", "mine")
+    assert done.returncode == 0, done.stderr
+    assert len(load(tmp_path / "mine").outcomes) == 6
+
+
+@pytest.mark.usefixtures("own")
+def test_who_interrupts_the_drawing_is_told_that_the_run_is_kept(gc: Command, tmp_path: Path) -> None:
+    script = tmp_path / "own" / "experiments" / "tiny.py"
+    script.write_text(script.read_text() + "\ndef figures(run):\n    raise KeyboardInterrupt\n")
+    done = gc("--path", "own", "run", "tiny", "--out", "mine", "--quick", *NATIVE)
+    assert (done.returncode, load(tmp_path / "mine").state) == (130, "complete")
+    assert "`gcbarrier plot mine` draws it again\ninterrupted" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -160,6 +203,24 @@ def test_a_mistake_is_one_sentence(arguments: tuple[str, ...], said: str, gc: Co
     done = gc("--path", str(PLUGINS), "run", *arguments)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert said in done.stderr
+
+
+def test_a_run_whose_graph_is_gone_is_not_gone_on_with(tmp_path: Path) -> None:
+    """Its copy would be a file of another name, and so another configuration than those that were measured."""
+    graph = tmp_path / "my.graph.npz"
+    graph.write_bytes(b"a graph")
+    config = Config(heap="snapshot", barrier="none", collector="never", heap_params={"graph": str(graph)})
+    words = first_words(Request(experiment="pause_times"), seed=1) | {
+        "plans": {"native": converter.unstructure(Plan(configs=(config,), invocations=2))},
+        "given": {str(graph): provenance.digest(graph)},
+    }
+    with RunWriter(tmp_path / "run", words) as writer:
+        writer.keep({provenance.copy_of(str(graph)): graph})
+        writer.add(Measured(record=make_outcome(config, 0)))
+    assert again.to_resume(tmp_path / "run")[0].seed == 1
+    graph.unlink()
+    with pytest.raises(GcBarrierError, match=r"my.graph.npz is not there any more \(a copy is .*given/"):
+        again.to_resume(tmp_path / "run")
 
 
 def test_a_dry_run_says_what_would_be_run_and_leaves_nothing(gc: Command, tmp_path: Path) -> None:

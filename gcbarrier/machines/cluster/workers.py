@@ -88,9 +88,11 @@ def _hushed() -> Iterator[None]:
 
 
 def _knock(address: str) -> None:
-    """Raises OSError where nobody listens: Dask would go on asking until its time is over."""
-    place = urlsplit(address)
-    if place.scheme in ("tcp", "tls") and place.hostname and place.port:
+    """Raises OSError where nobody listens, ValueError where none could: Dask would ask until its time is over."""
+    place = urlsplit(address if "://" in address else f"tcp://{address}")
+    if place.scheme in ("tcp", "tls"):
+        if not place.hostname or not place.port:
+            raise ValueError("an address is tcp://HOST:PORT")
         socket.create_connection((place.hostname, place.port), timeout=_KNOCK_S).close()
 
 

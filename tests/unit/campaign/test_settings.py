@@ -1,11 +1,13 @@
 """``--set``: what it changes, and what it says when it can't."""
 
+import json
+
 import pytest
 
 from gcbarrier.campaign.plans import Plan, product
-from gcbarrier.campaign.settings import read
+from gcbarrier.campaign.settings import Settings, read
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.model import Config
+from gcbarrier.model import Config, converter
 
 GIB = 1 << 30
 PLAN = Plan(
@@ -127,3 +129,12 @@ def test_a_heap_of_the_plan_keeps_the_plans_configurations() -> None:
     assert [dict(config.heap_params) for config in only.configs] == [{"min_depth": 5}]
     other = read(["heap=snapshot", "heap_bytes=64MiB"]).apply(PLAN)
     assert labels(other) == [label.replace("graph_edits", "snapshot") for label in labels(PLAN)[:3]]
+
+
+def test_operations_are_timed_where_it_is_asked_for() -> None:
+    assert [config.timed for config in read(["timed=true"]).apply(PLAN).configs] == [True] * len(PLAN.configs)
+    chosen = read(["timed=true", "duration_s=1"])
+    again = converter.structure(json.loads(json.dumps(converter.unstructure(chosen))), Settings)
+    assert again.apply(PLAN) == chosen.apply(PLAN)
+    with pytest.raises(GcBarrierError, match="timed=1: it takes true or false"):
+        read(["timed=1"])

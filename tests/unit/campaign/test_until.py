@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from synthetic import make_outcomes, make_run
 
-from gcbarrier.campaign import experiments, until
-from gcbarrier.campaign.request import Request
+from gcbarrier.campaign import until
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, evolve
 from gcbarrier.report import NS, Curves, Lines, Measure, Report
@@ -132,12 +131,6 @@ def test_it_looks_at_what_figures_and_tables_show_of_one_machine():
         ("remark", 6),
         ("late", 6),
     ]
-
-
-def test_on_several_machines_at_once_none_are_added():
-    request = Request(experiment="pause_times", until=0.05, on="tcp://here:1")
-    with pytest.raises(GcBarrierError, match=r"--until .* one machine"):
-        experiments.begin(request)
 
 
 def test_a_plan_says_what_may_follow_it():

@@ -358,3 +358,10 @@ def test_a_summary_that_lost_numbers_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(json.dumps(told))
     with pytest.raises(GcBarrierError, match="numbers are missing"):
         compare(run_of(outcomes(LOG)), tmp_path / "x.json")
+
+
+def test_a_run_without_outcomes_is_named(tmp_path: Path) -> None:
+    write_run(tmp_path / "full", [make_outcome(Config(heap="gcbench", barrier="none", collector="stop-the-world"), 0)])
+    write_run(tmp_path / "empty", [])
+    with pytest.raises(GcBarrierError, match="empty has nothing to compare"):
+        compare(tmp_path / "full", tmp_path / "empty")

@@ -77,6 +77,46 @@ def test_a_crash_in_the_middle_of_a_line_costs_that_line_only(tmp_path: Path) ->
     assert (target / "pauses.csv").read_text() == (whole / "pauses.csv").read_text()
 
 
+def test_a_run_that_was_killed_right_after_its_manifest_is_gone_on_with(tmp_path: Path) -> None:
+    target = tmp_path / "x"
+    target.mkdir()
+    words = make_manifest() | {"format": 1, "state": "running", "plans": {}}
+    (target / "manifest.json").write_text(json.dumps(words))
+    (target / ".gcbarrier-run").touch()
+    assert (load(target).state, load(target).outcomes) == ("killed", ())
+    with RunWriter.resume(target) as writer:
+        writer.add(Measured(record=make_outcome(CONFIG, 0), events=make_events(3)))
+        writer.commit()
+    assert len(load(target).events(0)) == 3
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_run_that_another_has_gone_on_with_meanwhile_is_left_alone(tmp_path: Path, whole: bool) -> None:
+    target = tmp_path / "x"
+    with RunWriter(target, make_manifest()) as writer:
+        writer.add(Measured(record=make_outcome(CONFIG, 0)))
+    seen = load(target)
+    with RunWriter.resume(target, seen) as writer:
+        if whole:
+            writer.commit()
+        else:
+            writer.add(Measured(record=make_outcome(CONFIG, 1)))
+    after = (target / "outcomes.jsonl").read_text(), load(target).state
+    with pytest.raises(GcBarrierError, match="meanwhile"), RunWriter.resume(target, seen):
+        pass
+    assert ((target / "outcomes.jsonl").read_text(), load(target).state) == after
+
+
+def test_a_run_may_go_on_with_its_own_copies(tmp_path: Path) -> None:
+    (tmp_path / "heap.py").write_text("one")
+    with RunWriter(tmp_path / "x", make_manifest()) as writer:
+        writer.keep({"heaps/mine/heap.py": tmp_path / "heap.py"})
+        copy = tmp_path / "x" / "sources" / "heaps" / "mine" / "heap.py"
+        writer.keep({"heaps/mine/heap.py": copy})
+        assert copy.read_text() == "one"
+        writer.commit()
+
+
 def test_a_folder_that_is_in_use_survives_the_clean_up(tmp_path: Path) -> None:
     with RunWriter(tmp_path / "runs" / "x", make_manifest()):
         (tmp_path / "runs" / "other").mkdir()
