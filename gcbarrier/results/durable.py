@@ -11,6 +11,7 @@ def append(path: Path, text: str) -> None:
     Raises OSError.
     """
     data = memoryview(text.encode("utf-8"))
+    new = not path.exists()
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         before = os.fstat(file).st_size
@@ -24,6 +25,8 @@ def append(path: Path, text: str) -> None:
             raise
     finally:
         os.close(file)
+    if new:
+        sync_folder(path.parent)
 
 
 def replace(path: Path, content: bytes, *, unfinished: Path) -> None:

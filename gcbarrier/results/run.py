@@ -188,6 +188,10 @@ def load(directory: Path) -> Run:
     directory = Path(directory)
     manifest = _manifest(directory)
     state = _state(directory, manifest)
+    if state == KILLED:
+        # Or it has ended between the look at its manifest and that at its lock.
+        manifest = _manifest(directory)
+        state = _state(directory, manifest)
     # The last line of what is being written, or was when it was killed, may be half of one.
     torn = state in (RUNNING, KILLED)
     written = not torn or (directory / OUTCOMES).exists()

@@ -124,9 +124,25 @@ _OF_EACH = {
 
 def public(summary: Summary) -> Summary:
     """What is to be committed of it: of machines only what results depend on, and nothing of whose they are."""
-    machines = {name: evolve(place, facts=_public(place.facts)) for name, place in summary.machines.items()}
+    machines = {
+        name: evolve(place, facts=_public(place.facts), cells=tuple(map(_pathless, place.cells)))
+        for name, place in summary.machines.items()
+    }
     asked = {key: summary.asked[key] for key in ("quick", "verify") if key in summary.asked}
     return evolve(summary, machines=machines, asked=asked)
+
+
+def _pathless(entry: Entry) -> Entry:
+    """A file that a parameter names is told by its name alone: where it lay is nobody's."""
+    if entry.config is None:
+        return entry
+    config = {
+        name: {key: Path(one).name if isinstance(one, str) and "/" in one else one for key, one in value.items()}
+        if isinstance(value, Mapping)
+        else value
+        for name, value in entry.config.items()
+    }
+    return evolve(entry, config=config)
 
 
 def _public(facts: Mapping[str, Any]) -> dict[str, Any]:

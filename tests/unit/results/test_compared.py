@@ -328,12 +328,15 @@ def test_a_summary_to_be_committed_tells_nothing_of_whose_machine_it_was() -> No
     machines = make_manifest()["machines"]
     told = {"kernel": {"release": "6.18.44-mine", "version": "built by me"}, "uid": 7, "sysctl": {"x": 1}}
     native = {**machines["native"], **told}
-    run = run_of(outcomes(LOG), machines={"native": native}, search_path=["/home/me"], command_line=["/home/me/x"])
+    graph = evolve(LOG, heap="snapshot", heap_params={"graph": "/home/me/app.graph.npz", "rate_per_s": 5.0})
+    own = {"search_path": ["/home/me"], "command_line": ["/home/me/x"]}
+    run = run_of(outcomes(LOG), outcomes(graph), machines={"native": native}, **own)
     summary = public(summarize(run))
     facts = summary.machines["native"].facts
     assert facts["kernel"] == {"release": "6.18.44"}
     assert {"uid", "sysctl"}.isdisjoint(facts)
     assert "/home/me" not in str(summary)
+    assert "app.graph.npz" in str(summary)
 
 
 @pytest.mark.parametrize(
