@@ -288,9 +288,14 @@ static int mark_concurrently(gcb_space *space, bool rearm_stopped, uint32_t help
     if (help && round == 1)
       gcb_ask_to_help(space, help * 1000);
     int64_t pages = gcb_collect(space, true, rearm_stopped || (help && round % 4 == 3));
-    if (pages < 0 || gcb_rescan(space))
+    if (pages < 0)
       return -1;
-    /* When some of what is young has been armed, and the rest found dead, be it only white and on a stack. */
+    /* When some of what is young has been armed, and the rest found dead, be it only white and on a stack; by
+     * turns before the rescan, when all that was allocated meanwhile is white, and behind it. */
+    if (cycles % (2 * GIVEN_UP) == 0)
+      return gcb_full(space);
+    if (gcb_rescan(space))
+      return -1;
     if (cycles % GIVEN_UP == 0)
       return gcb_full(space);
     if (way != ALWAYS && gcb_mark(space, true))
