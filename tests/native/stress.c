@@ -320,7 +320,9 @@ enum { FULL_EVERY = 6 };
 /* What is allocated meanwhile is black by turns from the beginning on, from the end of marking on, or never;
  * and now and then a cycle is given up, and all is marked with the world stopped. */
 static int remember_and_mark(gcb_space *space, bool rearm_stopped) {
-  enum { ALWAYS, LATE, NEVER, WAYS, GIVEN_UP = 4 };
+  /* Four of six cycles come here, the last of these being the full one (FULL_EVERY), which is not always to
+   * be the one that is given up. */
+  enum { ALWAYS, LATE, NEVER, WAYS, GIVEN_UP = 5 };
   static unsigned cycles;
   unsigned way = ++cycles % WAYS;
   if (gcb_remember(space, rearm_stopped) < 0 || (way == ALWAYS && gcb_allocate_black_from_now(space)) ||
