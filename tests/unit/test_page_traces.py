@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from attrs import asdict, evolve
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcbarrier import GcBarrierError
@@ -65,6 +65,7 @@ def make(path: Path, sets: list[set[int]], initial: frozenset[int] = frozenset({
         writer.close(notes=["a note"], slowdowns=[Slowdown(every_ns=0, wall_ns=(1, 2), cpu_ns=(1, 1))])
 
 
+@settings(deadline=None)  # it writes a file
 @given(sets=page_sets)
 def test_a_recording_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, sets: list[set[int]]) -> None:
     path = tmp_path_factory.mktemp("file") / "a.pages"
