@@ -1,0 +1,182 @@
+"""How it is known which pages a process has written: what every tracker does, and the one by userfaultfd."""
+
+import errno
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from gcbarrier.errors import Unavailable
+from gcbarrier.machines.features import require
+from gcbarrier.page_traces.coding import Runs
+from gcbarrier.page_traces.records import SOFT_DIRTY, TRACKERS, UFFD
+from gcbarrier.primitives import (
+    PAGE_IS_FILE,
+    PAGE_IS_PFNZERO,
+    PAGE_IS_PRESENT,
+    PAGE_IS_SWAPPED,
+    PAGE_IS_WRITTEN,
+    Pagemap,
+    Userfaultfd,
+)
+from gcbarrier.recorder.maps import HUGETLB, AddressSpace, Area
+
+_RUNS = 1 << 14
+_EMPTY: Runs = np.empty((0, 2), dtype=np.uint64)
+
+
+class Tracker(Protocol):
+    """What knows of one process image which of its private pages were written."""
+
+    name: str
+    """``uffd-wp-async`` or ``soft-dirty``, as a recording has it."""
+    space: AddressSpace
+    """What the program had mapped when it was armed last; ``space.gone`` once there is no such program any more."""
+
+    def arm(self) -> bool:
+        """Look at what is mapped by now and watch what is new; whether anything has changed."""
+        ...
+
+    def collect(self) -> Runs:
+        """What was written since the last ``collect``, which is watched again: uint64[n, 2], first address and the one
+        behind the last, ascending. The first call answers with every page that was ever written. Good until any
+        tracker is asked again.
+        """
+        ...
+
+    def notes(self) -> tuple[str, ...]:
+        """What could not be watched and why: clauses without a subject, such as "has huge pages from a pool"."""
+        ...
+
+    def close(self) -> None:
+        """Watch no longer: nothing stays protected."""
+        ...
+
+
+def check(name: str) -> str:
+    """A tracker's name, if it works here. Raises Unavailable with reason and remedy where it does not."""
+    if name == UFFD:
+        require("async-uffd-wp")
+        require("pagemap-scan")
+    if name == SOFT_DIRTY:
+        raise Unavailable(SOFT_DIRTY, "recording by it is not built in yet", f"use --with {UFFD}")
+    if name not in TRACKERS:
+        raise Unavailable(name, "no tracker is called that", f"choose from {', '.join(TRACKERS)}")
+    return name
+
+
+def track(name: str, pid: int, uffd: Userfaultfd | None) -> Tracker:
+    """The tracker of that name for a process. ``uffd``: the one that the process has handed over, closed with the
+    tracker. Raises OSError where the process is gone or can't be looked into.
+    """
+    if name == UFFD and uffd is not None:
+        return UffdTracker(pid, uffd)
+    raise Unavailable(name, "the program did not hand a userfaultfd over")
+
+
+class UffdTracker:
+    """By asynchronous write-protection, with PAGEMAP_SCAN: exact, each page's first store in a tick costs a fault.
+
+    Every private mapping is registered that can be written or has no file: one that is reserved without access and
+    opened later, as runtimes do, is watched before its first store. A page that is new, or was moved or dropped and
+    came again, reads as written; that is what happened to it.
+    """
+
+    name = UFFD
+    # One for all: what a scan finds is used before the next.
+    _found: npt.NDArray[np.uint64] = np.zeros((_RUNS, 3), np.uint64)
+
+    def __init__(self, pid: int, uffd: Userfaultfd) -> None:
+        self._uffd = uffd
+        self.space = AddressSpace(pid)
+        try:
+            self._pagemap = Pagemap(pid)
+        except OSError:
+            self.space.close()
+            raise
+        self._watched: set[Area] = set()
+        self._others: list[tuple[int, int]] = []
+        """Ranges that a userfaultfd of the program's own watches."""
+        self._notes: dict[str, None] = {}
+
+    def arm(self) -> bool:
+        """Register what is new."""
+        changed = self.space.refresh()
+        if changed:
+            self._others = [each for each in self._others if _overlaps(each, self.space.areas)]
+            wanted = {area for area in self.space.areas if area.writable or not area.file}
+            for area in sorted(wanted - self._watched, key=lambda area: area.start):
+                self._register(area)
+            self._watched = wanted
+        return changed
+
+    def _register(self, area: Area) -> None:
+        if area.name.startswith(HUGETLB):
+            self._notes["has huge pages from a pool (hugetlb), which were left out"] = None
+            return
+        for start, end in self._around(area.start, area.end):
+            try:
+                self._uffd.register(start, end - start)
+            except OSError as problem:
+                if problem.errno == errno.EBUSY:
+                    self._leave_out(start, end)
+                # Anything else: it has changed meanwhile, and the next tick sees what it has become.
+
+    def give_way(self, start: int, end: int) -> None:
+        """The program is about to watch this range with a userfaultfd of its own: ours lets go of it."""
+        try:
+            self._uffd.unregister(start, end - start)
+        except OSError:
+            return  # nothing that ours could have had
+        self._leave_out(start, end)
+
+    def _leave_out(self, start: int, end: int) -> None:
+        self._others = sorted([*self._others, (start, end)])
+        self._notes["watches memory with a userfaultfd of its own, which was left out"] = None
+
+    def _around(self, start: int, end: int) -> list[tuple[int, int]]:
+        """What of a range no other userfaultfd watches."""
+        left = []
+        for first, last in self._others:
+            if first < end and last > start:
+                if first > start:
+                    left.append((start, first))
+                start = max(start, last)
+        if start < end:
+            left.append((start, end))
+        return left
+
+    def collect(self) -> Runs:
+        """Pages with contents of their own: neither a file's nor the page of zeros that was only read."""
+        if not self.space.areas:
+            return _EMPTY
+        parts = []
+        for start, end in self._around(self.space.areas[0].start, self.space.areas[-1].end):
+            while start < end:
+                runs, start = self._pagemap.runs(
+                    start,
+                    end,
+                    self._found,
+                    category=PAGE_IS_WRITTEN | PAGE_IS_FILE | PAGE_IS_PFNZERO,
+                    inverted=PAGE_IS_FILE | PAGE_IS_PFNZERO,
+                    any_of=PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+                    rearm=True,
+                )
+                # Copied only where there is another part, whose scan would overwrite it.
+                parts.append(runs.copy() if start < end or self._others else runs)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def notes(self) -> tuple[str, ...]:
+        """What was left out."""
+        return tuple(self._notes)
+
+    def close(self) -> None:
+        """Closing the descriptor gives the mappings up, and the kernel lifts all protection."""
+        self._uffd.close()
+        self._pagemap.close()
+        self.space.close()
+
+
+def _overlaps(span: tuple[int, int], areas: Iterable[Area]) -> bool:
+    return any(area.start < span[1] and area.end > span[0] for area in areas)
