@@ -1,6 +1,7 @@
 """How it is known which pages a process has written: what every tracker does, and the one by userfaultfd."""
 
 import errno
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
@@ -103,7 +104,7 @@ class UffdTracker:
         """Register what is new."""
         changed = self.space.refresh()
         if changed:
-            self._others = [each for each in self._others if any(map(_overlapping(each), self.space.areas))]
+            self._others = [each for each in self._others if _overlaps(each, self.space.areas)]
             wanted = {area for area in self.space.areas if area.writable or not area.file}
             for area in sorted(wanted - self._watched, key=lambda area: area.start):
                 self._register(area)
@@ -177,5 +178,5 @@ class UffdTracker:
         self.space.close()
 
 
-def _overlapping(span: tuple[int, int]):  # type: ignore[no-untyped-def]
-    return lambda area: area.start < span[1] and area.end > span[0]
+def _overlaps(span: tuple[int, int], areas: Iterable[Area]) -> bool:
+    return any(area.start < span[1] and area.end > span[0] for area in areas)

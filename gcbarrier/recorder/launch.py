@@ -1,0 +1,99 @@
+"""The program that is recorded: started as it would be without us, and told what we are told."""
+
+import os
+import resource
+import signal
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from gcbarrier.core.build import injected
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.recorder.descriptors import Came
+from gcbarrier.recorder.door import HUGE_PAGES_VARIABLE, VARIABLE
+
+HANDED_ON = (
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+)
+"""Signals that are the program's, whoever of us gets them."""
+# Python ignores these, and what is ignored stays so in a program that is executed.
+_PYTHONS = (signal.SIGPIPE, signal.SIGXFSZ)
+_PRELOAD = "LD_PRELOAD"
+
+
+def environment(door: str, *, huge_pages: bool) -> dict[str, str]:
+    """Ours, with what makes a program and its descendants introduce themselves at a door.
+
+    ``huge_pages``: leave them transparent huge pages, of which one store makes all read as written.
+    """
+    library = injected(Path(__file__).with_name("preload.c"))
+    if " " in str(library) or ":" in str(library):
+        raise GcBarrierError(
+            f"the dynamic linker takes no preloaded library with a space or colon in its path ({library}): "
+            "set XDG_CACHE_HOME to a folder without"
+        )
+    # Theirs first: a sanitizer's wants to be that.
+    preloaded = ":".join(part for part in (os.environ.get(_PRELOAD, ""), str(library)) if part)
+    more = {HUGE_PAGES_VARIABLE: "1"} if huge_pages else {}
+    return {**os.environ, _PRELOAD: preloaded, VARIABLE: door, **more}
+
+
+class Child:
+    """A program that was started, in our process group and with our standard streams.
+
+    ``blocked``: the signals that it begins with blocked. Raises GcBarrierError where it can't be executed.
+    """
+
+    def __init__(
+        self, program: Path, command: Sequence[str], environment: Mapping[str, str], blocked: Collection[int]
+    ) -> None:
+        self.status: int | None = None
+        """As ``wait(2)`` has it, once it has ended."""
+        self.spent: resource.struct_rusage | None = None
+        """What it and those children that it has waited for have used, once it has ended."""
+        try:
+            self.pid = os.posix_spawn(program, list(command), environment, setsigmask=blocked, setsigdef=_PYTHONS)
+        except OSError as problem:
+            raise GcBarrierError(
+                f"{program} can't be executed: {os.strerror(problem.errno or 0)}; check what it is"
+            ) from problem
+        self._handle = os.pidfd_open(self.pid)
+
+    def fileno(self) -> int:
+        """Readable when it has ended."""
+        return self._handle
+
+    def has_ended(self) -> bool:
+        """Whether it has."""
+        if self.status is None:
+            self._wait(os.WNOHANG)
+        return self.status is not None
+
+    def wait(self) -> None:
+        """Until it has ended."""
+        while self.status is None:
+            self._wait(0)
+
+    def _wait(self, options: int) -> None:
+        pid, status, spent = os.wait4(self.pid, options)
+        if pid == self.pid:
+            self.status, self.spent = status, spent
+
+    def hand_on(self, came: Came) -> None:
+        """A signal of ours. What came of the terminal's keys the program has got itself."""
+        if self.status is None and (came.sent or came.number not in (signal.SIGINT, signal.SIGQUIT)):
+            os.kill(self.pid, came.number)
+
+    def exit_status(self) -> int:
+        """What a shell says of it: 128 and the signal's number where one has ended it."""
+        code = os.waitstatus_to_exitcode(self.status or 0)
+        return code if code >= 0 else 128 - code
+
+    def close(self) -> None:
+        """Forget it; it runs on if it still does."""
+        os.close(self._handle)
