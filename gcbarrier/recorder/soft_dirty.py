@@ -9,6 +9,7 @@ What the bits say, tried on Linux 6.12 and 7.3:
 - Reading and clearing are two steps, and a store between them is lost: the process is held still for both.
 """
 
+import contextlib
 import errno
 from collections.abc import Iterator
 
@@ -22,6 +23,7 @@ from gcbarrier.page_traces.coding import Runs
 from gcbarrier.page_traces.records import SOFT_DIRTY
 from gcbarrier.primitives import (
     PAGE_IS_FILE,
+    PAGE_IS_HUGE,
     PAGE_IS_PFNZERO,
     PAGE_IS_PRESENT,
     PAGE_IS_SOFT_DIRTY,
@@ -33,6 +35,7 @@ from gcbarrier.primitives import (
 from gcbarrier.recorder.maps import AddressSpace
 from gcbarrier.recorder.still import Still
 
+_EMPTY: Runs = np.empty((0, 2), np.uint64)
 _RUNS = 1 << 14
 _PRESENT, _SWAPPED, _FILE = (np.uint64(1 << bit) for bit in (63, 62, 61))
 _CHUNK_BYTES = 1 << 30
@@ -64,15 +67,15 @@ class SoftDirtyTracker:
         return self.space.refresh()
 
     def collect(self) -> Runs:
-        """Pages with contents of their own that were written since the last time; the first time all that there are.
-
-        Raises ProcessLookupError once the process has ended.
+        """Pages with contents of their own that were written since the last time, and those that read as if they were;
+        the first time all that there are. None once the process has ended.
         """
-        with self._still.held():
+        with ended_is_nothing(), self._still.held():
             self.space.refresh()
             found = self.read()
             self.clear()
-        return found
+            return found
+        return _EMPTY
 
     def read(self) -> Runs:
         """What ``collect`` finds, of a process that is held still already; nothing is cleared."""
@@ -83,14 +86,23 @@ class SoftDirtyTracker:
             if problem.errno not in (errno.EINVAL, errno.ENOTTY):
                 raise
             parts = list(self._readings())
-        return np.concatenate([np.empty((0, 2), np.uint64), *parts])
+        return np.concatenate([_EMPTY, *parts])
 
     def clear(self) -> None:
         """Have everything told anew, of a process that is held still. Not after an exec: that is another's memory."""
         if not self.space.gone:
             clear_soft_dirty(self.pid)
 
-    def _scans(self) -> Iterator[Runs]:
+    def huge(self) -> Runs:
+        """Huge pages that read as written, likewise; none where the kernel does not tell."""
+        try:
+            return np.concatenate([_EMPTY, *self._scans(PAGE_IS_HUGE)])
+        except OSError as problem:
+            if problem.errno not in (errno.EINVAL, errno.ENOTTY):
+                raise
+        return _EMPTY
+
+    def _scans(self, besides: int = 0) -> Iterator[Runs]:
         areas = self.space.areas
         at, end = (areas[0].start, areas[-1].end) if areas else (0, 0)
         while at < end:
@@ -98,7 +110,7 @@ class SoftDirtyTracker:
                 at,
                 end,
                 self._found,
-                category=PAGE_IS_SOFT_DIRTY | PAGE_IS_FILE | PAGE_IS_PFNZERO,
+                category=PAGE_IS_SOFT_DIRTY | PAGE_IS_FILE | PAGE_IS_PFNZERO | besides,
                 inverted=PAGE_IS_FILE | PAGE_IS_PFNZERO,
                 any_of=PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
                 rearm=False,
@@ -123,6 +135,11 @@ class SoftDirtyTracker:
         """Look at it no longer. Its bits stay as they are, which costs each page one more fault."""
         self._pagemap.close()
         self.space.close()
+
+
+def ended_is_nothing() -> contextlib.suppress:
+    """A process that ends meanwhile is one that nothing is known of any more."""
+    return contextlib.suppress(ProcessLookupError, FileNotFoundError)
 
 
 def require_soft_dirty() -> None:

@@ -11,7 +11,6 @@ import contextlib
 import ctypes
 import errno
 import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +25,8 @@ _EVENT_STOP = 128
 # Once a thread sleeps without listening to signals, it runs nothing of the program's until it has met our stop.
 _DEAF = ("D", "Z", "X")
 _LOOK_AGAIN_S = 50e-6
+# A parent that waits for what it has vforked is deaf until that has executed a program, which takes no longer.
+_LATE_S = 5e-3
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.restype = ctypes.c_long
@@ -117,9 +118,13 @@ class Still:
         return 0 if status >> 16 == _EVENT_STOP else os.WSTOPSIG(status)
 
     def _let_go(self, seized: set[int], stopped: dict[int, int]) -> None:
-        for thread in seized - stopped.keys():
-            with contextlib.suppress(OSError):
+        give_up_s = time.monotonic() + _LATE_S
+        while late := seized - stopped.keys():
+            for thread in late:
                 self._await(thread, seized, stopped)
+            if time.monotonic() > give_up_s:
+                break
+        # It will stop, and goes on at the next look or when we end.
         self._late = seized - stopped.keys()
         for thread, signal_number in stopped.items():
             # Killed meanwhile: then there is nothing to let go.
