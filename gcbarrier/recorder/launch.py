@@ -46,43 +46,62 @@ def environment(door: str, *, huge_pages: bool) -> dict[str, str]:
 class Child:
     """A program that was started, in our process group and with our standard streams.
 
-    ``blocked``: the signals that it begins with blocked. Raises GcBarrierError where it can't be executed.
+    ``blocked``: the signals that it begins with blocked. ``read``: a descriptor to be its standard input, closed here;
+    ``quiet``: what it prints is discarded. Raises GcBarrierError where it can't be executed.
     """
 
     def __init__(
-        self, program: Path, command: Sequence[str], environment: Mapping[str, str], blocked: Collection[int]
+        self,
+        program: Path,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        blocked: Collection[int],
+        *,
+        read: int | None = None,
+        quiet: bool = False,
     ) -> None:
         self.status: int | None = None
         """As ``wait(2)`` has it, once it has ended."""
         self.spent: resource.struct_rusage | None = None
         """What it and those children that it has waited for have used, once it has ended."""
+        actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = []
+        if read is not None:
+            actions.append((os.POSIX_SPAWN_DUP2, read, 0))
+        if quiet:
+            actions += [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
         try:
-            self.pid = os.posix_spawn(program, list(command), environment, setsigmask=blocked, setsigdef=_PYTHONS)
+            self.pid = os.posix_spawn(
+                program,
+                list(command),
+                environment,
+                file_actions=actions,
+                setsigmask=blocked,
+                setsigdef=_PYTHONS,
+            )
         except OSError as problem:
             raise GcBarrierError(
                 f"{program} can't be executed: {os.strerror(problem.errno or 0)}; check what it is"
             ) from problem
+        finally:
+            if read is not None:
+                os.close(read)
         self._handle = os.pidfd_open(self.pid)
 
     def fileno(self) -> int:
         """Readable when it has ended."""
         return self._handle
 
+    def cpu_ns(self) -> int:
+        """Processor time of it and of the children that it has waited for, once it has ended."""
+        return round((self.spent.ru_utime + self.spent.ru_stime) * 1e9) if self.spent else 0
+
     def has_ended(self) -> bool:
         """Whether it has."""
         if self.status is None:
-            self._wait(os.WNOHANG)
+            pid, status, spent = os.wait4(self.pid, os.WNOHANG)
+            if pid == self.pid:
+                self.status, self.spent = status, spent
         return self.status is not None
-
-    def wait(self) -> None:
-        """Until it has ended."""
-        while self.status is None:
-            self._wait(0)
-
-    def _wait(self, options: int) -> None:
-        pid, status, spent = os.wait4(self.pid, options)
-        if pid == self.pid:
-            self.status, self.spent = status, spent
 
     def hand_on(self, came: Came) -> None:
         """A signal of ours. What came of the terminal's keys the program has got itself."""

@@ -51,6 +51,8 @@ class Process:
         self.pid, self.parent_pid, self.began = pid, parent_pid, began
         self.tracker, self.handle = tracker, handle
         self.ticks = 0
+        self.seen_off = False
+        """Whether it has said that it ends, and its last tick was seen."""
         self._sink, self._zero_ns = sink, zero_ns
         self._history = History()
         self._stat = os.open(f"/proc/{pid}/stat", os.O_RDONLY)

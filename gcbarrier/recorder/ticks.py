@@ -13,13 +13,23 @@ from gcbarrier.recorder.watch import Watch
 
 
 class Loop:
-    """Goes round until the child has ended.
+    """Goes round until the child has ended. ``besides`` is called after each tick."""
 
-    ``late``: ticks that were left out because the one before took longer than the interval.
-    """
-
-    def __init__(self, *, watch: Watch, door: Door, child: Child, signals: Signals, every_ns: int) -> None:
+    def __init__(
+        self,
+        *,
+        watch: Watch,
+        door: Door,
+        child: Child,
+        signals: Signals,
+        every_ns: int,
+        besides: Callable[[], None] = lambda: None,
+    ) -> None:
         self.late = 0
+        """Ticks that were left out because the one before took longer than the interval."""
+        self.signalled = False
+        """Whether a signal has come."""
+        self._besides = besides
         self._watch, self._door, self._child, self._signals = watch, door, child, signals
         self._clock = Clock(every_ns)
         self._poll = select.epoll()
@@ -73,8 +83,10 @@ class Loop:
 
     def _hand_on(self) -> None:
         for came in self._signals.come():
+            self.signalled = True
             self._child.hand_on(came)
 
     def _tick(self) -> None:
         self.late += max(0, self._clock.ticks() - 1)
         self._watch.tick()
+        self._besides()

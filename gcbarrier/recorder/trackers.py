@@ -67,12 +67,13 @@ def check(name: str) -> str:
 
 
 def track(name: str, pid: int, uffd: Userfaultfd | None) -> Tracker:
-    """The tracker of that name for a process. ``uffd``: the one that the process has handed over, closed with the
-    tracker. Raises OSError where the process is gone or can't be looked into.
+    """The tracker of that name for a process. ``uffd``: what the process has handed over, closed with the tracker.
+
+    Raises OSError where the process is gone or can't be looked into; then nothing is closed.
     """
     if name == UFFD and uffd is not None:
         return UffdTracker(pid, uffd)
-    raise Unavailable(name, "the program did not hand a userfaultfd over")
+    raise OSError(errno.EBADF, "no userfaultfd was handed over")
 
 
 class UffdTracker:

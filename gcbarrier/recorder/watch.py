@@ -20,6 +20,8 @@ class Watch:
         """Traces so far."""
         self.collect_ns = 0
         """What reading and arming has taken so far, over all processes."""
+        self.unseen = 0
+        """Process images that ended within a tick, which was not seen therefore."""
         self._sink, self._tracker = sink, tracker
         self._zero_ns = time.monotonic_ns() if zero_ns is None else zero_ns
         self._notes: dict[str, None] = {}
@@ -33,6 +35,7 @@ class Watch:
             caller.uffd.close()
         if known is not None and caller.kind == ENDS:
             self._tick(known)
+            known.seen_off = True
         if known is not None and caller.kind == GIVES_WAY and isinstance(known.tracker, UffdTracker):
             known.tracker.give_way(caller.start, caller.start + caller.size_bytes)
         caller.answer(known is not None)
@@ -45,30 +48,31 @@ class Watch:
         executed = before is not None or self.begun > 0
         began = "fork" if caller.kind == FORKED else "exec" if executed else "start"
         parent = parent_of(caller.pid)
-        if caller.error:
-            self._refuse(caller.pid, parent, f"it got no userfaultfd ({os.strerror(caller.error)})")
-        else:
-            try:
-                made = track(self._tracker, caller.pid, caller.uffd)
-            except OSError as problem:
-                self._refuse(caller.pid, parent, f"it can't be looked into ({os.strerror(problem.errno or 0)})")
-            else:
-                process = self.admit(caller.pid, parent if self.begun else None, began, made)
-                caller.answer(process is not None)
-                return process
-        if caller.uffd is not None:
-            caller.uffd.close()
-        caller.answer(False)
-        return None
+        process = None
+        try:
+            made = self._track(caller)
+            process = self.admit(caller.pid, parent if self.begun else None, began, made)
+        except OSError as problem:
+            who = f"process {caller.pid} ({name_of(caller.pid)}), a child of {parent},"
+            self.note(f"{who} was not followed: {os.strerror(problem.errno or 0)}")
+        caller.answer(process is not None)
+        return process
 
-    def admit(self, pid: int, parent_pid: int | None, began: str, tracker: Tracker) -> Process | None:
-        """Watch a process from now on, which should not run meanwhile; None where it is gone already."""
+    def _track(self, caller: Caller) -> Tracker:
+        try:
+            if caller.error:
+                raise OSError(caller.error, "no userfaultfd")
+            return track(self._tracker, caller.pid, caller.uffd)
+        except OSError:
+            if caller.uffd is not None:
+                caller.uffd.close()
+            raise
+
+    def admit(self, pid: int, parent_pid: int | None, began: str, tracker: Tracker) -> Process:
+        """Watch a process from now on, which should not run meanwhile. Raises OSError where it can't be looked into."""
+        handle = -1
         try:
             handle = os.pidfd_open(pid)
-        except OSError:
-            tracker.close()
-            return None
-        try:
             process = Process(
                 pid=pid,
                 parent_pid=parent_pid,
@@ -80,8 +84,9 @@ class Watch:
             )
         except OSError:
             tracker.close()
-            os.close(handle)
-            return None
+            if handle >= 0:
+                os.close(handle)
+            raise
         self.begun += 1
         self.processes[pid] = process
         return process
@@ -125,7 +130,5 @@ class Watch:
     def _end(self, process: Process, ended: str) -> None:
         for clause in process.tracker.notes():
             self.note(f"process {process.pid} ({process.command[0]}) {clause}")
+        self.unseen += ended != "still running" and not process.seen_off
         process.end(ended)
-
-    def _refuse(self, pid: int, parent: int | None, why: str) -> None:
-        self.note(f"process {pid} ({name_of(pid)}), a child of {parent}, was not watched: {why}")
