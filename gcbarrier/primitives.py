@@ -41,8 +41,8 @@ UFFD_MESSAGE = struct.Struct("B7xQQ8x")
 
 # Numbers of the kernel's binary interface, which never change.
 _SYSCALLS = {
-    "x86_64": {"userfaultfd": 323, "perf_event_open": 298},
-    "aarch64": {"userfaultfd": 282, "perf_event_open": 241},
+    "x86_64": {"userfaultfd": 323, "perf_event_open": 298, "kcmp": 312},
+    "aarch64": {"userfaultfd": 282, "perf_event_open": 241, "kcmp": 272},
 }
 _UFFD_USER_MODE_ONLY = 1
 _UFFD_API = 0xAA
@@ -60,8 +60,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def syscall(name: str, *arguments: object) -> int:
-    """``userfaultfd`` or ``perf_event_open``, for which the C library has no function. Raises Unavailable where the
-    processor is one whose numbers are not here.
+    """``userfaultfd``, ``perf_event_open`` or ``kcmp``, for which the C library has no function. Raises Unavailable
+    where the processor is one whose numbers are not here.
     """
     numbers = _SYSCALLS.get(platform.machine())
     if numbers is None:

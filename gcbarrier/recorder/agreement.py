@@ -1,5 +1,6 @@
 """Two trackers on one process: whether they say the same of it, and where they don't, why."""
 
+import errno
 from collections.abc import Iterable
 from typing import Any
 
@@ -95,8 +96,10 @@ class Pair:
         """What the second tracker of the process said that was asked last."""
         self._sinks = (exact, soft_dirty)
 
-    def track(self, pid: int, uffd: Userfaultfd) -> "PairTracker":
+    def track(self, pid: int, uffd: Userfaultfd | None) -> "PairTracker":
         """Both trackers of a process, as one."""
+        if uffd is None:
+            raise OSError(errno.EBADF, "no userfaultfd was handed over")
         return PairTracker(pid, uffd, self)
 
     def begin(self, *, initial: Runs, **what: Any) -> int:
@@ -146,7 +149,9 @@ class PairTracker(UffdTracker):
             huge = self._soft_dirty.huge()
             exact = super().collect()
             if self._began:
-                marked = marked_mappings(self.space.pid)
+                # Slow to read, and the program waits.
+                alike = np.array_equal(exact, soft_dirty)
+                marked = _EMPTY if alike else marked_mappings(self.space.pid)
                 watched = _array((area.start, area.end) for area in self._watched)
                 self._pair.agreement += compared(exact, soft_dirty, marked=marked, watched=watched, huge=huge)
             self._began = True

@@ -8,14 +8,14 @@ a tick is missed, and so is the last tick of each.
 import contextlib
 import os
 import select
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.primitives import syscall
 from gcbarrier.recorder.descriptors import Came
-from gcbarrier.recorder.process import Process
-from gcbarrier.recorder.trackers import Tracker
+from gcbarrier.recorder.process import command_of, name_of
+from gcbarrier.recorder.trackers import Track
 from gcbarrier.recorder.watch import Watch
 
 _KCMP_VM = 1
@@ -66,24 +66,30 @@ class Attached:
 class Descent:
     """A process and its descendants: those that run now are watched, and each that appears later once it is seen."""
 
-    def __init__(self, watch: Watch, root: int, track: Callable[[int], Tracker], began: str) -> None:
-        self._watch, self._track = watch, track
+    def __init__(self, watch: Watch, root: int, track: Track) -> None:
+        self._watch, self._root, self._track = watch, root, track
         self._refused: set[int] = set()
-        self._admit(root, None, began)
+
+    def begin(self, began: str) -> None:
+        """Watch the first of them, unless it is gone. Raises GcBarrierError where it may not be looked into."""
+        self._admit(self._root, None, began)
+        if self._refused:
+            raise GcBarrierError(f"process {self._root} is another user's, or has rights of its own: record it as root")
+        self.look()
 
     def look(self) -> None:
         """Who has ended, who executes another program, who is new."""
         for pid, process in list(self._watch.processes.items()):
             if process.has_ended():
                 self._watch.ended(pid)
-            elif process.tracker.space.gone:
+            # Its memory is gone before it has ended: then there is no other program.
+            elif process.tracker.space.gone and _program(pid)[0]:
                 self._watch.executed(pid)
                 self._admit(pid, process.parent_pid, "exec")
-        new = True
-        while new:
-            new = [each for parent in list(self._watch.processes) for each in self._born(parent)]
-            for pid, parent in new:
-                self._admit(pid, parent, "fork" if _executable(pid) == _executable(parent) else "exec")
+        parents = list(self._watch.processes)
+        while parents:
+            new = [each for parent in parents for each in self._born(parent)]
+            parents = [pid for pid, parent in new if self._admit(pid, parent, _beginning(pid, parent))]
 
     def notes(self) -> tuple[str, ...]:
         """Those that could not be looked into are the watch's to tell."""
@@ -95,17 +101,18 @@ class Descent:
             if child not in self._watch.processes and child not in self._refused and not _same_memory(parent, child):
                 yield child, parent
 
-    def _admit(self, pid: int, parent: int | None, began: str) -> Process | None:
+    def _admit(self, pid: int, parent: int | None, began: str) -> bool:
         try:
-            made = self._track(pid)
+            self._watch.admit(pid, parent, began, self._track(pid, None))
         except PermissionError:
             self._refused.add(pid)
-            self._watch.note(f"process {pid} was not watched: it is another user's, or has rights of its own")
-            return None
+            if pid != self._root:
+                why = "it is another user's, or has rights of its own"
+                self._watch.note(f"process {pid} ({name_of(pid)}), a child of {parent}, was not followed: {why}")
+            return False
         except OSError:
-            # It has ended again. Its number is not asked about once more, unless another gets it.
-            return None
-        return self._watch.admit(pid, parent, began, made)
+            return False  # it has ended again
+        return True
 
 
 def children(pid: int) -> Iterator[int]:
@@ -116,10 +123,15 @@ def children(pid: int) -> Iterator[int]:
                 yield from map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
 
 
-def _executable(pid: int) -> str:
+def _beginning(pid: int, parent: int) -> str:
+    return "fork" if _program(pid) == _program(parent) else "exec"
+
+
+def _program(pid: int) -> tuple[str, tuple[str, ...]]:
+    """What it executes, and with which words; "" and some name where there is no such program any more."""
     with contextlib.suppress(OSError):
-        return os.readlink(f"/proc/{pid}/exe")
-    return ""
+        return os.readlink(f"/proc/{pid}/exe"), command_of(pid)
+    return "", ()
 
 
 def _same_memory(one: int, other: int) -> bool:

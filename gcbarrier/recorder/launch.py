@@ -1,9 +1,12 @@
 """The program that is recorded: started as it would be without us, and told what we are told."""
 
+import contextlib
+import ctypes
 import os
 import resource
+import select
 import signal
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gcbarrier.core.build import injected
@@ -24,14 +27,26 @@ HANDED_ON = (
 # Python ignores these, and what is ignored stays so in a program that is executed.
 _PYTHONS = (signal.SIGPIPE, signal.SIGXFSZ)
 _PRELOAD = "LD_PRELOAD"
+_PR_SET_THP_DISABLE = 41
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
-def environment(door: str, *, huge_pages: bool) -> dict[str, str]:
-    """Ours, with what makes a program and its descendants introduce themselves at a door.
+def _prctl(option: int, value: int) -> None:
+    zero = ctypes.c_ulong(0)
+    _libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero)
+
+
+def preload() -> Path:
+    """What is loaded into a program so that it introduces itself, compiled if need be. Raises as ``injected`` does."""
+    return injected(Path(__file__).with_name("preload.c"))
+
+
+def environment(door: str, library: Path, *, huge_pages: bool) -> dict[str, str]:
+    """Ours, with what makes a program and its descendants load ``library`` and introduce themselves at a door.
 
     ``huge_pages``: leave them transparent huge pages, of which one store makes all read as written.
     """
-    library = injected(Path(__file__).with_name("preload.c"))
     if " " in str(library) or ":" in str(library):
         raise GcBarrierError(
             f"the dynamic linker takes no preloaded library with a space or colon in its path ({library}): "
@@ -41,6 +56,16 @@ def environment(door: str, *, huge_pages: bool) -> dict[str, str]:
     preloaded = ":".join(part for part in (os.environ.get(_PRELOAD, ""), str(library)) if part)
     more = {HUGE_PAGES_VARIABLE: "1"} if huge_pages else {}
     return {**os.environ, _PRELOAD: preloaded, VARIABLE: door, **more}
+
+
+@contextlib.contextmanager
+def without_huge_pages() -> Iterator[None]:
+    """Programs that are executed in the block get no transparent huge pages, nor do their descendants."""
+    _prctl(_PR_SET_THP_DISABLE, 1)
+    try:
+        yield
+    finally:
+        _prctl(_PR_SET_THP_DISABLE, 0)
 
 
 class Child:
@@ -97,10 +122,9 @@ class Child:
 
     def has_ended(self) -> bool:
         """Whether it has."""
-        if self.status is None:
-            pid, status, spent = os.wait4(self.pid, os.WNOHANG)
-            if pid == self.pid:
-                self.status, self.spent = status, spent
+        # Asked first: of a child that is traced, wait(2) tells when it stops as well.
+        if self.status is None and select.select([self._handle], [], [], 0)[0]:
+            _, self.status, self.spent = os.wait4(self.pid, 0)
         return self.status is not None
 
     def hand_on(self, came: Came) -> None:

@@ -1,28 +1,41 @@
 """One run of a program under a tracker: what recording it and measuring what that costs have in common."""
 
 import contextlib
+import os
 import resource
 import select
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from attrs import frozen
 
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.recorder.attach import Attached, Descent
 from gcbarrier.recorder.descriptors import Signals
 from gcbarrier.recorder.door import Door
 from gcbarrier.recorder.family import Family
-from gcbarrier.recorder.launch import Child, environment
+from gcbarrier.recorder.launch import Child, environment, without_huge_pages
 from gcbarrier.recorder.process import Sink
 from gcbarrier.recorder.ticks import Loop
+from gcbarrier.recorder.trackers import Track
 from gcbarrier.recorder.watch import Watch
+
+
+@frozen(kw_only=True)
+class Way:
+    """How processes come to be watched."""
+
+    track: Track
+    library: Path | None
+    """What is loaded into them, so that they introduce themselves; None: nothing, they are looked for."""
 
 
 @frozen(kw_only=True)
 class Ran:
     """What is known once the program has ended, or is watched no longer."""
 
-    child: Child
+    child: Child | Attached
     traces: int
     notes: tuple[str, ...]
     signalled: bool
@@ -35,29 +48,32 @@ class Ran:
 
 
 def watched(
-    start: Callable[[Mapping[str, str]], Child],
+    start: Callable[[Mapping[str, str]], Child | Attached],
     *,
     sink: Sink,
     signals: Signals,
-    tracker: str,
+    way: Way,
     every_ns: int,
     for_ns: int | None = None,
     huge_pages: bool = False,
 ) -> Ran:
-    """Start a program in the environment given to ``start`` and watch it to its end, or for so long.
+    """Start a program in the environment given to ``start``, or attach to one, and watch it to its end, or for so long.
 
     Whatever goes wrong while it runs does not concern it: it is let go and runs on.
     """
     with contextlib.closing(Door()) as door:
-        surroundings = environment(door.name, huge_pages=huge_pages)
+        surroundings = environment(door.name, way.library, huge_pages=huge_pages) if way.library else os.environ
         begun_ns, begun_cpu_ns = time.monotonic_ns(), time.process_time_ns()
-        child = start(surroundings)
-        watch = Watch(sink=sink, tracker=tracker, zero_ns=begun_ns)
-        family = Family(watch, child.pid)
+        with contextlib.nullcontext() if way.library or huge_pages else without_huge_pages():
+            child = start(surroundings)
+        watch = Watch(sink=sink, track=way.track, zero_ns=begun_ns)
+        family = Family(watch, child.pid) if way.library else Descent(watch, child.pid, way.track)
         loop = Loop(watch=watch, door=door, child=child, signals=signals, every_ns=every_ns, besides=family.look)
         problem = ""
         try:
             with _many_files():
+                if isinstance(family, Descent):
+                    family.begin("attach" if isinstance(child, Attached) else "start")
                 loop.run(None if for_ns is None else begun_ns + for_ns)
                 watch.finish()
         except GcBarrierError as failure:
@@ -80,7 +96,7 @@ def watched(
     )
 
 
-def unwatched(child: Child, signals: Signals) -> bool:
+def unwatched(child: Child | Attached, signals: Signals) -> bool:
     """Wait for a program's end and hand signals on; whether one came."""
     signalled = False
     poll = select.poll()

@@ -10,9 +10,10 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.page_traces.coding import Runs
 from gcbarrier.page_traces.records import Mapping as Mapped
 from gcbarrier.page_traces.records import Slowdown
+from gcbarrier.recorder.attach import Attached
 from gcbarrier.recorder.descriptors import Signals
 from gcbarrier.recorder.launch import Child
-from gcbarrier.recorder.run import unwatched, watched
+from gcbarrier.recorder.run import Way, unwatched, watched
 
 BARE = 0
 
@@ -62,7 +63,7 @@ def measure(
     repetitions: int,
     intervals_ns: Sequence[int],
     signals: Signals,
-    tracker: str,
+    way: Way,
     huge_pages: bool,
     watch: Callable[[str], None],
 ) -> tuple[tuple[Slowdown, ...], str]:
@@ -84,14 +85,14 @@ def measure(
                 return Child(program, command, environment, signals.before, read=read.open(), quiet=True)
 
             if every_ns == BARE:
-                child = start(os.environ)
+                child: Child | Attached = start(os.environ)
                 signalled = unwatched(child, signals)
             else:
                 ran = watched(
                     start,
                     sink=Nowhere(),
                     signals=signals,
-                    tracker=tracker,
+                    way=way,
                     every_ns=every_ns,
                     huge_pages=huge_pages,
                 )

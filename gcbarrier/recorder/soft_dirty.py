@@ -11,7 +11,7 @@ What the bits say, tried on Linux 6.12 and 7.3:
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -151,14 +151,19 @@ def require_soft_dirty() -> None:
 
 
 def marked_mappings(pid: int) -> Runs:
-    """Mappings that read as written as a whole (VM_SOFTDIRTY): uint64[n, 2], ascending addresses."""
-    found, last = [], (0, 0)
+    """Mappings that read as written as a whole: uint64[n, 2], ascending addresses."""
     with open(f"/proc/{pid}/smaps", "rb") as file:
-        for line in file:
-            name, _, rest = line.partition(b" ")
-            if name == b"VmFlags:" and b"sd" in rest.split():
-                found.append(last)
-            elif not name.endswith(b":"):
-                start, _, end = name.partition(b"-")
-                last = (int(start, 16), int(end, 16))
+        return marked(file)
+
+
+def marked(smaps: Iterable[bytes]) -> Runs:
+    """The mappings that ``/proc/PID/smaps`` shows with the flag VM_SOFTDIRTY."""
+    found, last = [], (0, 0)
+    for line in smaps:
+        name, _, rest = line.partition(b" ")
+        if name == b"VmFlags:" and b"sd" in rest.split():
+            found.append(last)
+        elif not name.endswith(b":"):
+            start, _, end = name.partition(b"-")
+            last = (int(start, 16), int(end, 16))
     return np.array(found, np.uint64).reshape(-1, 2)

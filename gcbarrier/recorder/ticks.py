@@ -5,6 +5,7 @@ import select
 import time
 from collections.abc import Callable
 
+from gcbarrier.recorder.attach import Attached
 from gcbarrier.recorder.descriptors import Clock, Signals
 from gcbarrier.recorder.door import Door
 from gcbarrier.recorder.launch import Child
@@ -20,7 +21,7 @@ class Loop:
         *,
         watch: Watch,
         door: Door,
-        child: Child,
+        child: Child | Attached,
         signals: Signals,
         every_ns: int,
         besides: Callable[[], None] = lambda: None,

@@ -1,7 +1,7 @@
 """How it is known which pages a process has written: what every tracker does, and the one by userfaultfd."""
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from gcbarrier.primitives import (
     Userfaultfd,
 )
 from gcbarrier.recorder.maps import HUGETLB, AddressSpace, Area
+from gcbarrier.recorder.soft_dirty import SoftDirtyTracker, require_soft_dirty
 
 _RUNS = 1 << 14
 _EMPTY: Runs = np.empty((0, 2), dtype=np.uint64)
@@ -54,13 +55,17 @@ class Tracker(Protocol):
         ...
 
 
+Track = Callable[[int, Userfaultfd | None], Tracker]
+"""Makes the tracker of a process, by its number and what it has handed over."""
+
+
 def check(name: str) -> str:
     """A tracker's name, if it works here. Raises Unavailable with reason and remedy where it does not."""
     if name == UFFD:
         require("async-uffd-wp")
         require("pagemap-scan")
     if name == SOFT_DIRTY:
-        raise Unavailable(SOFT_DIRTY, "recording by it is not built in yet", f"use --with {UFFD}")
+        require_soft_dirty()
     if name not in TRACKERS:
         raise Unavailable(name, "no tracker is called that", f"choose from {', '.join(TRACKERS)}")
     return name
@@ -71,6 +76,8 @@ def track(name: str, pid: int, uffd: Userfaultfd | None) -> Tracker:
 
     Raises OSError where the process is gone or can't be looked into; then nothing is closed.
     """
+    if name == SOFT_DIRTY:
+        return SoftDirtyTracker(pid)
     if name == UFFD and uffd is not None:
         return UffdTracker(pid, uffd)
     raise OSError(errno.EBADF, "no userfaultfd was handed over")

@@ -5,16 +5,16 @@ import time
 
 from gcbarrier.recorder.door import BEGINS, ENDS, FORKED, GIVES_WAY, Caller
 from gcbarrier.recorder.process import Process, Sink, name_of, parent_of
-from gcbarrier.recorder.trackers import Tracker, UffdTracker, track
+from gcbarrier.recorder.trackers import Track, Tracker, UffdTracker
 
 
 class Watch:
     """The processes that are watched, by their numbers; ticks are made by whoever calls ``tick``.
 
-    ``tracker``: its name. ``zero_ns``: when the recording began, by CLOCK_MONOTONIC; now, if it isn't given.
+    ``track``: what makes their trackers. ``zero_ns``: when the recording began, by CLOCK_MONOTONIC; now, if it isn't given.
     """
 
-    def __init__(self, *, sink: Sink, tracker: str, zero_ns: int | None = None) -> None:
+    def __init__(self, *, sink: Sink, track: Track, zero_ns: int | None = None) -> None:
         self.processes: dict[int, Process] = {}
         self.begun = 0
         """Traces so far."""
@@ -22,7 +22,7 @@ class Watch:
         """What reading and arming has taken so far, over all processes."""
         self.unseen = 0
         """Process images that ended within a tick, which was not seen therefore."""
-        self._sink, self._tracker = sink, tracker
+        self._sink, self._track = sink, track
         self._zero_ns = time.monotonic_ns() if zero_ns is None else zero_ns
         self._notes: dict[str, None] = {}
 
@@ -42,15 +42,14 @@ class Watch:
         return None
 
     def _greet(self, caller: Caller) -> Process | None:
-        before = self.processes.pop(caller.pid, None)
-        if before is not None:
-            self._end(before, "exec")
-        executed = before is not None or self.begun > 0
+        executed = self.begun > 0
+        if caller.pid in self.processes:
+            self.executed(caller.pid)
         began = "fork" if caller.kind == FORKED else "exec" if executed else "start"
         parent = parent_of(caller.pid)
         process = None
         try:
-            made = self._track(caller)
+            made = self._tracker(caller)
             process = self.admit(caller.pid, parent if self.begun else None, began, made)
         except OSError as problem:
             who = f"process {caller.pid} ({name_of(caller.pid)}), a child of {parent},"
@@ -58,11 +57,11 @@ class Watch:
         caller.answer(process is not None)
         return process
 
-    def _track(self, caller: Caller) -> Tracker:
+    def _tracker(self, caller: Caller) -> Tracker:
         try:
             if caller.error:
                 raise OSError(caller.error, "no userfaultfd")
-            return track(self._tracker, caller.pid, caller.uffd)
+            return self._track(caller.pid, caller.uffd)
         except OSError:
             if caller.uffd is not None:
                 caller.uffd.close()
@@ -103,6 +102,10 @@ class Watch:
         """A process has ended."""
         process = self.processes.pop(pid)
         self._end(process, process.how_it_ended())
+
+    def executed(self, pid: int) -> None:
+        """A process executes another program now."""
+        self._end(self.processes.pop(pid), "exec")
 
     def finish(self) -> None:
         """Watch nobody any longer; who still runs is seen a last time."""
