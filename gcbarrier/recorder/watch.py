@@ -11,7 +11,7 @@ from gcbarrier.recorder.trackers import Track, Tracker, UffdTracker
 class Watch:
     """The processes that are watched, by their numbers; ticks are made by whoever calls ``tick``.
 
-    ``track``: what makes their trackers. ``zero_ns``: when the recording began, by CLOCK_MONOTONIC; now, if it isn't given.
+    ``track``: makes their trackers. ``zero_ns``: when the recording began, by CLOCK_MONOTONIC; now, if it isn't given.
     """
 
     def __init__(self, *, sink: Sink, track: Track, zero_ns: int | None = None) -> None:
