@@ -192,7 +192,9 @@ class Pagemap:
         fields = (start, end, 0, into.ctypes.data, len(into), 0, inverted, category, any_of, PAGE_IS_WRITTEN)
         question = bytearray(_SCAN_ARGUMENT.pack(96, 1 if rearm else 0, *fields))
         count = fcntl.ioctl(self._file, _PAGEMAP_SCAN, question)
-        walked: int = struct.unpack_from("Q", question, 32)[0]
+        # A walk that came to its end may name a place before it, where the kernel's own buffer was full once: whoever
+        # went on from there would look twice. It has not come to its end only where our vector is full.
+        walked: int = struct.unpack_from("Q", question, 32)[0] if count == len(into) else end
         return into[:count, :2], walked
 
     def scan_nothing(self) -> int:
