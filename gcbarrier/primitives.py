@@ -166,8 +166,9 @@ class Pagemap:
             fields = (96, 1 if rearm else 0, at, end, 0, regions.ctypes.data, _REGIONS, 0, 0, category, 0, category)
             question = bytearray(_SCAN_ARGUMENT.pack(*fields))
             count = fcntl.ioctl(self._file, _PAGEMAP_SCAN, question)
-            # A full vector ends the walk early; walk_end is where it goes on.
-            at = struct.unpack_from("Q", question, 32)[0]
+            # A full vector ends the walk early, and walk_end is where it goes on. Of a walk to its end it may be one
+            # before that, where the kernel's own buffer was full once.
+            at = struct.unpack_from("Q", question, 32)[0] if count == _REGIONS else end
             for first, last, _ in ((regions[:count].astype(np.int64) - [address, address, 0]) // PAGE_BYTES).tolist():
                 found.append(np.arange(first, last))
         return np.concatenate(found)
@@ -193,7 +194,8 @@ class Pagemap:
         fields = (start, end, 0, into.ctypes.data, len(into), 0, inverted, category, any_of, PAGE_IS_WRITTEN)
         question = bytearray(_SCAN_ARGUMENT.pack(96, 1 if rearm else 0, *fields))
         count = fcntl.ioctl(self._file, _PAGEMAP_SCAN, question)
-        walked: int = struct.unpack_from("Q", question, 32)[0]
+        # As above.
+        walked: int = struct.unpack_from("Q", question, 32)[0] if count == len(into) else end
         return into[:count, :2], walked
 
     def scan_nothing(self) -> int:

@@ -152,7 +152,7 @@ class PairTracker(UffdTracker):
                 # Slow to read, and the program waits.
                 alike = np.array_equal(exact, soft_dirty)
                 marked = _EMPTY if alike else marked_mappings(self.space.pid)
-                watched = _array((area.start, area.end) for area in self._watched)
+                watched = _array(self._spans)
                 self._pair.agreement += compared(exact, soft_dirty, marked=marked, watched=watched, huge=huge)
             self._began = True
             self._soft_dirty.clear()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gcbarrier.recorder.process import name_of
+from gcbarrier.recorder.process import CLOSED, name_of, program_of
 from gcbarrier.recorder.programs import why_not
 from gcbarrier.recorder.watch import Watch
 
@@ -14,7 +14,6 @@ _EVERY_NS = 200_000_000
 _SHARE = 100
 """Of the recorder's time, looking takes one part in so many at most."""
 _NAMED = 20
-_CLOSED = "?"
 _RIGHTS = "it has rights of its own (setuid, another user), and takes no preloaded library"
 _ELSE = "it was started without the preloaded object (by a raw clone, or with another environment)"
 
@@ -42,7 +41,7 @@ class Family:
             if pid in self._lost or (process is not None and not process.tracker.space.gone):
                 continue
             # Between a fork and an exec its name is its parent's.
-            known = (pid, _executable(pid))
+            known = (pid, program_of(pid))
             doubtful.add(known)
             if known in self._doubtful and known[1]:
                 self._lost[pid] = _sentence(pid, parent, known[1])
@@ -78,17 +77,7 @@ def _children(pid: int) -> Iterator[int]:
                 yield from map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
 
 
-def _executable(pid: int) -> str:
-    """What it runs; "" of one that has ended, "?" of one that can't be looked into."""
-    try:
-        return os.readlink(f"/proc/{pid}/exe")
-    except PermissionError:
-        return _CLOSED
-    except OSError:
-        return ""
-
-
 def _sentence(pid: int, parent: int | None, executable: str) -> str:
     child = f", a child of {parent}," if parent is not None else ""
-    why = _RIGHTS if executable == _CLOSED else why_not(f"/proc/{pid}/exe") or _ELSE
+    why = _RIGHTS if executable == CLOSED else why_not(f"/proc/{pid}/exe") or _ELSE
     return f"process {pid} ({name_of(pid)}){child} was not followed: {why}"

@@ -1,4 +1,4 @@
-"""What a program has mapped, read again and again: ``/proc/PID/maps``, and how its private mappings come and go."""
+"""What a program has mapped, read again and again: ``/proc/PID/maps``, and how what is watched of it comes and goes."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -16,17 +16,21 @@ HUGETLB = "/anon_hugepage"
 
 @frozen
 class Area:
-    """One line of ``/proc/PID/maps``: a private mapping, with or without a file behind it. Addresses in bytes."""
+    """A mapping: one line of ``/proc/PID/maps``. Addresses in bytes."""
 
     start: int
     end: int
-    writable: bool
-    file: bool
+    watched: bool
+    """Whether it can have pages of the process's own: it is private, and has no file or can be written.
+
+    Without a file also where nobody may write: runtimes reserve memory without access and open it as they go. Not the
+    rest of a file's mappings: it costs a program more faults to read those when they are watched.
+    """
     name: str
 
 
 class AddressSpace:
-    """The private mappings of one process image; a context manager.
+    """The mappings of one process image.
 
     It stays with the program that it was opened of: after an exec, or an end, it is ``gone``. Raises OSError where the
     process is gone already or is another user's.
@@ -36,10 +40,10 @@ class AddressSpace:
         self.pid = pid
         self.gone = False
         self.areas: tuple[Area, ...] = ()
-        """Ascending, as of the last ``refresh``."""
+        """All of them, ascending, as of the last ``refresh``."""
         self._file = os.open(f"/proc/{pid}/maps", os.O_RDONLY)
         self._text = b""
-        self._known: dict[bytes, Area | None] = {}
+        self._known: dict[bytes, Area] = {}
 
     def refresh(self) -> bool:
         """Read them again; whether anything has changed."""
@@ -48,8 +52,8 @@ class AddressSpace:
             return False
         self._text, self.gone = text, not text
         # Most lines are those of the last time.
-        self._known = {line: self._known[line] if line in self._known else _area(line) for line in text.splitlines()}
-        self.areas = tuple(area for area in self._known.values() if area is not None)
+        self._known = {line: self._known.get(line) or _area(line) for line in text.splitlines()}
+        self.areas = tuple(self._known.values())
         return True
 
     def _chunks(self) -> Iterator[bytes]:
@@ -65,13 +69,12 @@ class AddressSpace:
         os.close(self._file)
 
 
-def _area(line: bytes) -> Area | None:
+def _area(line: bytes) -> Area:
     addresses, rights, _offset, _device, inode, *rest = line.split(None, 5)
     name = rest[0].decode(errors="replace") if rest else ""
-    if rights[3:4] != b"p" or name.startswith(_SPECIAL):
-        return None
     start, _, end = addresses.partition(b"-")
-    return Area(int(start, 16), int(end, 16), rights[1:2] == b"w", inode != b"0", name)
+    own = rights[3:4] == b"p" and (rights[1:2] == b"w" or inode == b"0") and not name.startswith(_SPECIAL)
+    return Area(int(start, 16), int(end, 16), own, name)
 
 
 class History:
@@ -83,7 +86,7 @@ class History:
 
     def note(self, areas: Iterable[Area], tick: int) -> None:
         """These are there at a tick. Neighbours of one name are one mapping, whatever their protections."""
-        now = set(_joined(areas))
+        now = set(_joined(area for area in areas if area.watched))
         for each in self._there.keys() - now:
             since = self._there.pop(each)
             self._gone.append(Mapping(start=each[0], end=each[1], name=each[2], since=since, until=tick))

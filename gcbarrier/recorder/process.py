@@ -19,6 +19,7 @@ _PIDFD_GET_INFO = 0xC040FF0B
 _PIDFD_INFO = struct.Struct("=QQ11Ii")
 _PIDFD_INFO_EXIT = 1 << 3
 _CPUCLOCK_SCHED = 2
+CLOSED = "?"
 
 
 class Sink(Protocol):
@@ -53,6 +54,8 @@ class Process:
         self.ticks = 0
         self.seen_off = False
         """Whether it has said that it ends, and its last tick was seen."""
+        self.left = False
+        """Whether it has executed another program, which has not introduced itself."""
         self._sink, self._zero_ns = sink, zero_ns
         self._history = History()
         self._stat = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
@@ -72,6 +75,8 @@ class Process:
         end_ns = self._now_ns()
         changed = self.tracker.arm()
         if self.tracker.space.gone:
+            # One that is ending has no memory any more, either, and no program.
+            self.left = self.left or bool(program_of(self.pid))
             return None
         runs = self.tracker.collect()
         took_ns = self._now_ns() - end_ns
@@ -97,6 +102,8 @@ class Process:
 
     def how_it_ended(self) -> str:
         """``exit 0`` or ``signal 9``, now that it has; ``ended`` where the kernel does not tell."""
+        if self.left:
+            return "exec"
         status = _status(self.handle)
         if status is None:
             try:  # nobody has waited for it yet
@@ -143,6 +150,16 @@ def name_of(pid: int) -> str:
     """What the kernel calls a process, at most 15 letters; "" where it is gone."""
     try:
         return Path(f"/proc/{pid}/comm").read_text(errors="replace").rstrip("\n")
+    except OSError:
+        return ""
+
+
+def program_of(pid: int) -> str:
+    """Path of what a process runs; "" of one that has ended, :data:`CLOSED` of one that can't be looked into."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except PermissionError:
+        return CLOSED
     except OSError:
         return ""
 

@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Callable, Iterable
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -86,9 +87,8 @@ def track(name: str, pid: int, uffd: Userfaultfd | None) -> Tracker:
 class UffdTracker:
     """By asynchronous write-protection, with PAGEMAP_SCAN: exact, each page's first store in a tick costs a fault.
 
-    Every private mapping is registered that can be written or has no file: one that is reserved without access and
-    opened later, as runtimes do, is watched before its first store. A page that is new, or was moved or dropped and
-    came again, reads as written; that is what happened to it.
+    A page that is new, or was moved, or was dropped and came again, reads as written; that is what happened to it. A
+    store that a scan falls into the middle of may read as written in two ticks.
     """
 
     name = UFFD
@@ -103,33 +103,49 @@ class UffdTracker:
         except OSError:
             self.space.close()
             raise
-        self._watched: set[Area] = set()
+        self._spans: list[tuple[int, int]] = []
+        """What is registered, anew at each tick: ranges of private mappings, with the holes between them."""
         self._others: list[tuple[int, int]] = []
         """Ranges that a userfaultfd of the program's own watches."""
         self._notes: dict[str, None] = {}
 
     def arm(self) -> bool:
-        """Register what is new."""
+        """Register everything: what is registered already costs next to nothing, and of a mapping that was replaced by
+        another of the same kind at the same place nothing else would tell.
+        """
         changed = self.space.refresh()
         if changed:
             self._others = [each for each in self._others if _overlaps(each, self.space.areas)]
-            wanted = {area for area in self.space.areas if area.writable or not area.file}
-            for area in sorted(wanted - self._watched, key=lambda area: area.start):
-                self._register(area)
-            self._watched = wanted
+            self._plan()
+        refused = [each for each in self._spans if not self._register(*each)]
+        for start, end in refused:
+            self._spans.remove((start, end))
+            # Whatever is refused by itself as well has changed meanwhile: the next tick sees what it has become.
+            inner = ((max(area.start, start), min(area.end, end)) for area in self.space.areas)
+            self._spans += [each for each in inner if each[0] < each[1] and self._register(*each, alone=True)]
         return changed
 
-    def _register(self, area: Area) -> None:
-        if area.name.startswith(HUGETLB):
+    def _plan(self) -> None:
+        self._spans = []
+        for wanted, areas in groupby(self.space.areas, key=self._is_wanted):
+            if wanted:
+                together = list(areas)
+                self._spans += self._around(together[0].start, together[-1].end)
+
+    def _is_wanted(self, area: Area) -> bool:
+        if area.watched and area.name.startswith(HUGETLB):
             self._notes["has huge pages from a pool (hugetlb), which were left out"] = None
-            return
-        for start, end in self._around(area.start, area.end):
-            try:
-                self._uffd.register(start, end - start)
-            except OSError as problem:
-                if problem.errno == errno.EBUSY:
-                    self._leave_out(start, end)
-                # Anything else: it has changed meanwhile, and the next tick sees what it has become.
+            return False
+        return area.watched
+
+    def _register(self, start: int, end: int, *, alone: bool = False) -> bool:
+        try:
+            self._uffd.register(start, end - start)
+        except OSError as problem:
+            if alone and problem.errno == errno.EBUSY:
+                self._leave_out(start, end)
+            return False
+        return True
 
     def give_way(self, start: int, end: int) -> None:
         """The program is about to watch this range with a userfaultfd of its own: ours lets go of it."""
@@ -157,10 +173,10 @@ class UffdTracker:
 
     def collect(self) -> Runs:
         """Pages with contents of their own: neither a file's nor the page of zeros that was only read."""
-        if not self.space.areas:
+        if not self._spans:
             return _EMPTY
         parts = []
-        for start, end in self._around(self.space.areas[0].start, self.space.areas[-1].end):
+        for start, end in self._around(min(self._spans)[0], max(self._spans)[1]):
             while start < end:
                 runs, start = self._pagemap.runs(
                     start,
