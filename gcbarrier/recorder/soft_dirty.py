@@ -103,8 +103,8 @@ class SoftDirtyTracker:
         return _EMPTY
 
     def _scans(self, besides: int = 0) -> Iterator[Runs]:
-        areas = self.space.areas
-        at, end = (areas[0].start, areas[-1].end) if areas else (0, 0)
+        own = [area for area in self.space.areas if area.watched]
+        at, end = (own[0].start, own[-1].end) if own else (0, 0)
         while at < end:
             runs, at = self._pagemap.runs(
                 at,
@@ -119,7 +119,7 @@ class SoftDirtyTracker:
 
     def _readings(self) -> Iterator[Runs]:
         """The same from each page's own entry: slower, and the page of zeros counts as written in a marked mapping."""
-        for area in self.space.areas:
+        for area in filter(lambda area: area.watched, self.space.areas):
             for at in range(area.start, area.end, _CHUNK_BYTES):
                 entries = self._pagemap.read(at, min(area.end - at, _CHUNK_BYTES) // PAGE_BYTES)
                 there = (entries & (_PRESENT | _SWAPPED) != 0) & (entries & _FILE == 0)

@@ -3,7 +3,8 @@
 import os
 import select
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ from places import TESTS
 
 from gcbarrier.core.build import CFLAGS, compiler
 from gcbarrier.page_traces.coding import Runs
+from gcbarrier.page_traces.records import UFFD
 from gcbarrier.page_traces.records import Mapping as Mapped
+from gcbarrier.recorder import trackers
+from gcbarrier.recorder.agreement import Pair
 from gcbarrier.recorder.door import Door
-from gcbarrier.recorder.launch import environment
+from gcbarrier.recorder.launch import environment, preload
 from gcbarrier.recorder.process import Process
 from gcbarrier.recorder.watch import Watch
 
@@ -64,17 +68,29 @@ def addresses(runs: Runs) -> set[int]:
 class Stage:
     """A program that reads lines, with its standard streams as pipes; a context manager that ends it."""
 
-    def __init__(self, *command: str | Path, more: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *command: str | Path,
+        more: Mapping[str, str] | None = None,
+        bare: bool = False,
+        library: Path | None = None,
+        pairing: Callable[[Kept], Pair] | None = None,
+    ) -> None:
         self.door = Door()
         self.kept = Kept()
-        self.watch = Watch(sink=self.kept, tracker="uffd-wp-async")
+        self.pair = pairing(self.kept) if pairing else None
+        track = self.pair.track if self.pair else partial(trackers.track, UFFD)
+        self.watch = Watch(sink=self.pair or self.kept, track=track)
         self.program = subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**environment(self.door.name, huge_pages=False), **(more or {})},
+            env={**(os.environ if bare else self._surroundings(library)), **(more or {})},
         )
         self.greeting = self.hear()
+
+    def _surroundings(self, library: Path | None) -> Mapping[str, str]:
+        return environment(self.door.name, library or preload(), huge_pages=False)
 
     def hear(self) -> tuple[str, int]:
         """The next line of the program, while everybody who comes to the door is served."""
