@@ -162,6 +162,7 @@ class PairTracker(UffdTracker):
 
     def close(self) -> None:
         """Both."""
+        self._still.close()
         self._soft_dirty.close()
         super().close()
 

@@ -32,11 +32,11 @@ class Attached:
         self._left = False
         try:
             self._handle = os.pidfd_open(pid)
-        except (ProcessLookupError, OverflowError, ValueError):
+        except (OSError, OverflowError):
+            if pid > 0 and Path(f"/proc/{pid}").exists():
+                why = "it is a thread of another, whose number it wants"
+                raise GcBarrierError(f"process {pid} can't be recorded: {why}") from None
             raise GcBarrierError(f"there is no process {pid}: look for its number with `ps`") from None
-        except OSError as problem:
-            why = "it is a thread of another, whose number it wants" if Path(f"/proc/{pid}").exists() else str(problem)
-            raise GcBarrierError(f"process {pid} can't be recorded: {why}") from None
 
     def fileno(self) -> int:
         """Readable when it has ended."""
@@ -103,7 +103,12 @@ class Descent:
 
     def _admit(self, pid: int, parent: int | None, began: str) -> bool:
         try:
-            self._watch.admit(pid, parent, began, self._track(pid, None))
+            tracker = self._track(pid, None)
+            tracker.arm()
+            if tracker.space.gone:
+                tracker.close()
+                return False
+            self._watch.admit(pid, parent, began, tracker)
         except PermissionError:
             self._refused.add(pid)
             if pid != self._root:

@@ -1,6 +1,7 @@
 """Recording in the lab's guest, whose kernel has soft-dirty bits: the program runs there, the recording comes back."""
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -50,6 +51,11 @@ def record_here(wish: Wish, folder: str) -> tuple[Done, list[bytes]]:
     """The guest's part: record, and return what is in the files. It starts in ``folder`` if the guest has that."""
     if os.path.isdir(folder):
         os.chdir(folder)
+    if shutil.which(wish.command[0]) is None:
+        raise GcBarrierError(
+            f"the guest has no program {wish.command[0]}: it holds Python, gcbarrier and a few tools; "
+            "take it along with what it needs (--include)"
+        )
     with tempfile.TemporaryDirectory() as place:
         there = evolve(wish, out=Path(place) / wish.out.name)
         done = record(there)

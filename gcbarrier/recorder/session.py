@@ -136,7 +136,7 @@ def attach(pid: int, wish: Wish) -> Done:
                 for_ns=wish.for_ns,
                 huge_pages=True,
             )
-            problem = ran.problem or ("" if ran.traces else f"process {pid} has ended")
+            problem = ran.problem or ("" if ran.traces else f"process {pid} has ended, or is the kernel's own")
             problem = problem or writing.close(ran.notes, ())
             if problem:
                 raise GcBarrierError(problem)

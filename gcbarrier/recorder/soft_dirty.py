@@ -133,6 +133,7 @@ class SoftDirtyTracker:
 
     def close(self) -> None:
         """Look at it no longer. Its bits stay as they are, which costs each page one more fault."""
+        self._still.close()
         self._pagemap.close()
         self.space.close()
 

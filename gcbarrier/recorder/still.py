@@ -55,6 +55,11 @@ class Still:
         finally:
             self._let_go(seized, stopped)
 
+    def close(self) -> None:
+        """Wait for whoever could not be let go yet: as long as a child that it has vforked executes no program."""
+        while self._late:
+            self._let_go(set(self._late), {})
+
     def _stop(self, seized: set[int], stopped: dict[int, int]) -> None:
         """Stop all threads; a thread that still runs may begin another, so until none is new."""
         while new := self._threads() - seized:
