@@ -105,7 +105,7 @@ class Descent:
         try:
             tracker = self._track(pid, None)
             tracker.arm()
-            if tracker.space.gone:
+            if not tracker.space.areas:
                 tracker.close()
                 return False
             self._watch.admit(pid, parent, began, tracker)
