@@ -1,5 +1,7 @@
 """The runs of a trace's ticks as they are in its file: encoded, a chunk of ticks at a time."""
 
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 
@@ -27,7 +29,7 @@ class KeptRuns:
         Raises ``CodingFault``.
         """
         kept = cls(chunks)
-        if int(kept.union()[:, 1].sum()) > MOST_PAGES:
+        if int(kept.union[:, 1].sum()) > MOST_PAGES:
             raise CodingFault(f"it tells of more than {MOST_PAGES} pages")
         return kept
 
@@ -43,6 +45,7 @@ class KeptRuns:
         chunk = int(np.searchsorted(self._starts, tick, side="right")) - 1
         return self._decoded(chunk)[tick - int(self._starts[chunk])]
 
+    @cached_property
     def union(self) -> Runs:
         """Every page that was written in any tick."""
         union = merged([])

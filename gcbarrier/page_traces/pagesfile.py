@@ -33,7 +33,7 @@ import numpy.typing as npt
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.cache import regular, travelled
-from gcbarrier.page_traces.coding import CodingFault, Runs, encoded, expanded, merged
+from gcbarrier.page_traces.coding import CodingFault, Runs, encoded, merged
 from gcbarrier.page_traces.kept import Chunk, KeptRuns
 from gcbarrier.page_traces.records import COLUMNS, Mapping, PageTrace, Recording, Slowdown
 
@@ -259,9 +259,6 @@ def _trace(archive: zipfile.ZipFile, number: int, head: dict[str, Any]) -> PageT
         raise _Unfit(f"the ticks of trace {number} run backwards")
     kept = KeptRuns.of(list(_chunks(archive, number, table[:, -2], table[:, -1])))
     first = KeptRuns.of([_chunk(archive, f"{number}.initial")])
-    pages = expanded(merged([kept.union(), first.union()]))
-    page_bytes = head["page_bytes"]
-    initial = np.searchsorted(pages, expanded(first.union())).astype(np.uint32)
     mappings = tuple(Mapping(**dict(zip(_MAPPING, each, strict=True))) for each in head["mappings"])
     return PageTrace(
         pid=head["pid"],
@@ -269,13 +266,11 @@ def _trace(archive: zipfile.ZipFile, number: int, head: dict[str, Any]) -> PageT
         began=head["began"],
         command=tuple(head["command"]),
         ended=head["ended"],
-        page_bytes=page_bytes,
+        page_bytes=head["page_bytes"],
         mappings=mappings,
         **{name: table[:, index].copy() for index, name in enumerate(COLUMNS)},
-        pages=pages * np.uint64(page_bytes),
-        initial=initial,
-        counts=kept.pages(),
         kept=kept,
+        before=first,
     )
 
 

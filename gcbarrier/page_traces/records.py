@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from collections.abc import Mapping as Facts
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
-import attrs
 import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen, validators
 
-from gcbarrier.page_traces.coding import Runs, collapsed, encoded, expanded
+from gcbarrier.page_traces.coding import Runs, collapsed, encoded, expanded, merged
 from gcbarrier.page_traces.kept import KeptRuns
 
 _whole = [validators.instance_of(int), validators.ge(0)]
@@ -24,6 +24,7 @@ COLUMNS = ("begin_ns", "end_ns", "collect_ns", "cpu_ns", "faults")
 """What is known of a tick, besides its pages."""
 
 _Integers = npt.NDArray[np.int64]
+_Array = TypeVar("_Array", bound=npt.NDArray[Any])
 
 
 @frozen(kw_only=True)
@@ -54,7 +55,7 @@ class Slowdown:
     """Processor time of it and of its children, in user and kernel mode, a repetition each."""
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, slots=False)  # slots would leave no place for what is only computed when asked for
 class PageTrace:
     """Which pages one process wrote, tick by tick. A fork begins a new one, and so does executing another program.
 
@@ -80,17 +81,27 @@ class PageTrace:
     """The process's own processor time within the tick, in user and kernel mode."""
     faults: _Integers
     """Its minor page faults within the tick."""
-    pages: npt.NDArray[np.uint64]
-    """uint64, ascending: address of every page that was written, or there when watching began; in bytes."""
-    initial: npt.NDArray[np.uint32]
-    """Indices into ``pages``: written before watching began."""
-    counts: _Integers
-    """int64[ticks]: pages written in each tick."""
     _kept: KeptRuns = field(alias="kept", repr=False)
+    _before: KeptRuns = field(alias="before", repr=False)
 
     def __attrs_post_init__(self) -> None:
-        for name in (*COLUMNS, "pages", "initial", "counts"):
+        for name in COLUMNS:
             getattr(self, name).setflags(write=False)
+
+    @cached_property
+    def pages(self) -> npt.NDArray[np.uint64]:
+        """Address in bytes of every page that was written, or there when watching began; ascending."""
+        return _read_only(expanded(merged([self._kept.union, self._before.union])) * np.uint64(self.page_bytes))
+
+    @cached_property
+    def initial(self) -> npt.NDArray[np.uint32]:
+        """Indices into ``pages``: written before watching began."""
+        return _read_only(self._indices(self._before.union))
+
+    @cached_property
+    def counts(self) -> _Integers:
+        """int64[ticks]: pages written in each tick."""
+        return _read_only(self._kept.pages())
 
     @property
     def ticks(self) -> int:
@@ -104,9 +115,7 @@ class PageTrace:
 
     def written(self, tick: int) -> npt.NDArray[np.uint32]:
         """Ascending indices into ``pages``. Quick where ticks are asked for in order: they are kept compressed."""
-        runs = self._kept.runs(tick)
-        firsts = np.searchsorted(self.pages, runs[:, 0] * np.uint64(self.page_bytes)).astype(np.uint64)
-        return expanded(np.stack([firsts, runs[:, 1]], axis=1)).astype(np.uint32)
+        return self._indices(self._kept.runs(tick))
 
     def runs(self, tick: int) -> Runs:
         """The same as runs of addresses: uint64[n, 2], first byte and the byte behind the last, ascending."""
@@ -117,10 +126,13 @@ class PageTrace:
         """``written`` of each tick."""
         return (self.written(tick) for tick in range(self.ticks))
 
+    def _indices(self, runs: Runs) -> npt.NDArray[np.uint32]:
+        firsts = np.searchsorted(self.pages, runs[:, 0] * np.uint64(self.page_bytes)).astype(np.uint64)
+        return expanded(np.stack([firsts, runs[:, 1]], axis=1)).astype(np.uint32)
+
     @classmethod
     def of(cls, writes: list[npt.ArrayLike], *, every_ns: int, pid: int = 1, **rest: Any) -> "PageTrace":
         """A trace that nobody recorded: of each tick the numbers of the pages written, for tests and what-ifs."""
-        page_bytes: int = rest.get("page_bytes", 4096)
         runs = [collapsed(np.unique(np.asarray(each, dtype=np.uint64))) for each in writes]
         coded = [encoded(each) for each in runs]
         kept = KeptRuns.of(
@@ -137,10 +149,8 @@ class PageTrace:
         }
         return cls(
             pid=pid,
-            pages=expanded(kept.union()) * np.uint64(page_bytes),
-            initial=np.empty(0, dtype=np.uint32),
-            counts=kept.pages(),
             kept=kept,
+            before=KeptRuns.of([]),
             **{**columns, **rest},
         )
 
@@ -167,6 +177,6 @@ class Recording:
         return max(self.traces, key=lambda trace: int(trace.counts.sum()))
 
 
-def fields_of(record: type[Any]) -> tuple[str, ...]:
-    """Names of a record's fields, as a file has them."""
-    return tuple(each.name for each in attrs.fields(record))
+def _read_only(array: _Array) -> _Array:
+    array.setflags(write=False)
+    return array

@@ -10,6 +10,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from gcbarrier.core.times import FIRST, STAMP
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.graphs import graphfile, importers
 from gcbarrier.model import Config, Cycle, Invocation, Outcome, Pause, Verification, converter, to_json
+from gcbarrier.page_traces import pagesfile
+from gcbarrier.page_traces.records import Mapping, Slowdown
 from gcbarrier.results.compared import compare
 from gcbarrier.results.latency import kept_in
 from gcbarrier.results.run import FORMAT, load
@@ -64,6 +67,38 @@ def _read_graph(data: bytes, folder: Path) -> None:
 def _read_members(data: bytes, folder: Path) -> None:
     """A well-formed archive around arrays that need not be: checksums would keep mutations out of the arrays."""
     _read_graph(archive(unpacked(data)), folder)
+
+
+def _read_pages(data: bytes, folder: Path) -> None:
+    path = folder / "x.pages"
+    path.write_bytes(data)
+    for trace in pagesfile.read(path).traces:
+        for tick in range(trace.ticks):
+            trace.runs(tick)
+
+
+def _read_page_members(data: bytes, folder: Path) -> None:
+    _read_pages(archive(unpacked(data)), folder)
+
+
+def _recording() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "x.pages"
+        with pagesfile.Writer(path, command=("a",), every_ns=10, tracker="soft-dirty", facts={"kernel": "6"}) as writer:
+            runs = np.array([[4096, 8192], [1 << 30, (1 << 30) + 40960]], dtype=np.uint64)
+            for began in ("start", "fork"):
+                trace = writer.begin(pid=7, parent_pid=None, began=began, command=("a",), initial=runs)
+                for tick in range(3):
+                    times = {"begin_ns": tick, "end_ns": tick + 1, "collect_ns": 1, "cpu_ns": 1, "faults": 1}
+                    writer.tick(trace, runs=runs[: tick % 3], **times)
+                writer.end(trace, ended="exit 0", mappings=[Mapping(start=4096, end=8192, name="[heap]")])
+            writer.close(notes=["a note"], slowdowns=[Slowdown(every_ns=0, wall_ns=(1, 2), cpu_ns=(1, 1))])
+        return path.read_bytes()
+
+
+def _recorded_members() -> list[tuple[str, bytes]]:
+    with zipfile.ZipFile(io.BytesIO(_recording())) as file:
+        return [(name, file.read(name)) for name in file.namelist()]
 
 
 def _read_snapshot(data: bytes, folder: Path) -> None:
@@ -140,7 +175,8 @@ def archive(members: list[tuple[str, bytes]], compression: int = zipfile.ZIP_STO
     """A zip archive with right checksums."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as file:
-        for name, data in dict(members).items():
+        # As ZipInfo has it: names end at a NUL.
+        for name, data in {name.partition("\0")[0]: data for name, data in members}.items():
             file.writestr(zipfile.ZipInfo(name), data, compression)
     return buffer.getvalue()
 
@@ -250,6 +286,19 @@ TARGETS = {
         read=_read_members,
         seeds=lambda: [packed(graph_members())],
         words=("'descr': '<u8'", "'descr': '|O'", "'fortran_order': True", "'shape': ()", "'shape': (1000000000000,)"),
+    ),
+    "pages": Target(read=_read_pages, seeds=lambda: [_recording()]),
+    "page members": Target(
+        read=_read_page_members,
+        seeds=lambda: [packed(_recorded_members())],
+        words=(
+            "'descr': '<i8'",
+            "'shape': ()",
+            "'shape': (1000000000000, 7)",
+            '"page_bytes": ',
+            '"mappings": [[',
+            "null",
+        ),
     ),
     "snapshot": Target(
         read=_read_snapshot,

@@ -20,6 +20,7 @@ def pages_of(pages: set[int]) -> "np.ndarray":
     return np.array(sorted(pages), dtype=np.uint64)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(page_sets)
 def test_runs_come_back_as_they_were(sets: list[set[int]]) -> None:
     runs = [collapsed(pages_of(each)) for each in sets]
