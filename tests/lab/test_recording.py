@@ -1,17 +1,19 @@
 """Recording by soft-dirty, which the lab's kernels have: what it tells, and that it agrees with write-protection."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import places
 import pytest
 import recording_jobs
 import staged
 
+from gcbarrier.commands import main
+from gcbarrier.machines import lab as machine
 from gcbarrier.machines.lab import LabExecutor, status
 from gcbarrier.page_traces.pagesfile import read
 from gcbarrier.page_traces.records import SOFT_DIRTY, UFFD
@@ -19,13 +21,13 @@ from gcbarrier.recorder.agreement import Agreement
 from gcbarrier.recorder.launch import preload
 
 SCRIPT = """
-import os, random, subprocess, sys, time
-print("up", flush=True)
+import os, random, sys
 table = {key: key for key in range(20000)}
 kept = []
 child = os.fork()
-end = time.monotonic() + float(sys.argv[1] if len(sys.argv) > 1 else 1)
-while time.monotonic() < end:
+if child:
+    print("up", flush=True)
+for _ in range(int(sys.argv[1])):
     for _ in range(200):
         table[random.randrange(20000)] = random.random()
     kept.append(bytearray(random.randrange(1, 300000)))
@@ -47,31 +49,51 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=["", pytest.param("newer", marks=pytest.mark.whole)])
-def booted(here: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[], Run]]:
-    """One guest for all, with the first kernel that was set up; or one with the last."""
-    made: list[LabExecutor] = []
+class Guest:
+    """One guest for all, booted for whoever needs it first; stands in for an executor that would boot another."""
 
-    def boot() -> Run:
-        kernels = [kernel.suite for kernel in status().kernels]
-        if request.param and len(kernels) < 2:
-            pytest.skip("only one kernel was set up")
-        if not made:
-            staged.compiled(here / "recorded")
+    def __init__(self, here: Path, newest: bool) -> None:
+        self._here, self._newest = here, newest
+        self._made: LabExecutor | None = None
+        self.on_output: Callable[[Literal[1, 2], bytes], None] = lambda _stream, _data: None
+
+    def run(self, job: Callable[..., Any], *arguments: Any) -> Any:
+        return self.submit(job, *arguments).result(120)
+
+    def submit(self, job: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        if self._made is None:
+            staged.compiled(self._here / "recorded")
             jobs = [Path(module.__file__ or "") for module in (recording_jobs, staged, places)]
-            kernel = kernels[-1 if request.param else 0]
-            made.append(LabExecutor(memory_bytes=1 << 30, kernel=kernel, include=[here, preload(), *jobs]))
-        return lambda job, *arguments: made[0].submit(job, *arguments).result(120)
+            self._made = LabExecutor(
+                memory_bytes=1 << 30,
+                kernel=status().kernels[-1 if self._newest else 0].suite,
+                include=[self._here, preload(), *jobs],
+                on_output=lambda stream, data: self.on_output(stream, data),
+            )
+        return self._made.submit(job, *arguments)
 
-    yield boot
-    for each in made:
-        each.shutdown()
+    def close(self) -> None:
+        if self._made is not None:
+            self._made.shutdown()
+
+
+@pytest.fixture(scope="module", params=["", pytest.param("newest", marks=pytest.mark.whole)])
+def shared(here: Path, request: pytest.FixtureRequest) -> Iterator[Guest]:
+    """With the first kernel that was set up, or with the last."""
+    made = Guest(here, request.param == "newest")
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def run(needs: Needs, booted: Callable[[], Run]) -> Run:
+def guest(needs: Needs, shared: Guest) -> Guest:
     needs("lab")
-    return booted()
+    return shared
+
+
+@pytest.fixture
+def run(guest: Guest) -> Run:
+    return guest.run
 
 
 @pytest.fixture
@@ -115,8 +137,8 @@ def test_both_trackers_agree_on_a_python_program_and_its_child(run: Run, here: P
             both, missed, more = both + len(ours & theirs), missed + len(ours - theirs), more + len(theirs - ours)
     table = done.agreement
     assert (table.both, table.missed) == (both, missed)
+    assert both > 100
     assert table.marked + table.unwatched + table.huge + table.false == more
-    assert both > 1000
     assert (missed, table.false) == (0, 0)
 
 
@@ -131,25 +153,31 @@ def test_a_running_process_is_recorded_with_its_children_and_goes_on(run: Run, h
         ("fork", "still running"),
     ]
     for trace in found.traces:
-        assert trace.counts.sum() > 100
+        assert trace.counts.sum() > 0
         assert len(trace.initial) > 1000, "what was there already"
 
 
-def test_a_recording_made_in_the_lab_comes_back(needs: Needs, tmp_path: Path) -> None:
-    needs("lab")
-    (tmp_path / "script.py").write_text(SCRIPT)
-    command = ["--machine", "lab", "--memory", "1GiB", "--with", "both", "--every", "50ms", "--out", "app.pages"]
-    done = subprocess.run(
-        [sys.executable, "-m", "gcbarrier", "record", *command, "--", "python3", "script.py", "0.5"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(places.CHECKOUT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (7, "up\n"), done.stderr
-    assert "lost by soft-dirty" in done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["app.pages", "app.soft-dirty.pages", "script.py"]
-    found = read(tmp_path / "app.pages")
+def test_a_recording_made_in_the_lab_comes_back(
+    guest: Guest, here: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    asked: dict[str, Any] = {}
+
+    @contextmanager
+    def boot(**options: Any) -> Iterator[Guest]:
+        asked.update(options)
+        guest.on_output = options["on_output"]
+        yield guest
+
+    monkeypatch.setattr(machine, "LabExecutor", boot)
+    monkeypatch.chdir(here)
+    options = ["--machine", "lab", "--memory", "1GiB", "--with", "both", "--every", "50ms", "--out", "app.pages"]
+    assert main(["record", *options, "--", "python3", "script.py", "50"]) == 7
+    out, errors = capfdbinary.readouterr()
+    assert out == b"up\n"
+    assert b"lost by soft-dirty" in errors
+    assert (asked["memory_bytes"], asked["include"]) == (1 << 30, [here / "script.py", preload()])
+    found, other = read(here / "app.pages"), read(here / "app.soft-dirty.pages")
+    assert (found.tracker, other.tracker) == (UFFD, SOFT_DIRTY)
     assert found.facts["machine"].startswith("lab-")
+    assert found.facts["kernel"] != os.uname().release
     assert found.main.counts.sum() > 0

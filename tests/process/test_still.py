@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.recorder.launch import Child
 from gcbarrier.recorder.still import Still
 
 COUNTERS = 64
@@ -171,11 +172,8 @@ def test_how_it_ended_is_left_to_who_waits_for_it() -> None:
             pass
 
 
-def test_a_parent_that_waits_for_what_it_vforked_is_not_waited_for(tmp_path: Path) -> None:
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    # The child has its parent's memory until it has executed a program, and before that it opens the FIFO.
-    spawning = """
+# The child has its parent's memory until it has executed a program, and before that it opens a FIFO.
+SPAWNING = """
 import os, sys
 actions = [(os.POSIX_SPAWN_OPEN, 0, sys.argv[1], os.O_RDONLY, 0)]
 print("up", flush=True)
@@ -183,7 +181,32 @@ child = os.posix_spawn("/bin/true", ["true"], {}, file_actions=actions)
 print("spawned", flush=True)
 os.waitpid(child, 0)
 """
-    with subprocess.Popen([sys.executable, "-c", spawning, str(fifo)], stdout=subprocess.PIPE) as program:
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    made = tmp_path / "fifo"
+    os.mkfifo(made)
+    return made
+
+
+def test_a_child_of_ours_that_stops_late_has_not_ended(fifo: Path) -> None:
+    child = Child(Path(sys.executable), ["python", "-c", SPAWNING, str(fifo)], os.environ, [], quiet=True)
+    wait_for(lambda: state(child.pid) == "D")
+    still = Still(child.pid)
+    with still.held():
+        pass
+    os.close(os.open(fifo, os.O_WRONLY))
+    wait_for(lambda: state(child.pid) == "t")
+    assert not child.has_ended()
+    still.close()
+    wait_for(child.has_ended)
+    assert child.exit_status() == 0
+    child.close()
+
+
+def test_a_parent_that_waits_for_what_it_vforked_is_not_waited_for(fifo: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", SPAWNING, str(fifo)], stdout=subprocess.PIPE) as program:
         assert program.stdout is not None
         program.stdout.readline()
         wait_for(lambda: state(program.pid) == "D")

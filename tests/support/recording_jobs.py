@@ -149,22 +149,22 @@ def staged_pair(program: Path, library: Path) -> Iterator[tuple[Stage, Kept]]:
 
 def by_both(script: Path, library: Path, out: Path) -> tuple[Done, bytes, bytes]:
     """Record a Python program by both, and return the two files."""
-    wish = Wish(command=("python3", str(script)), out=out, every_ns=50_000_000, tracker=BOTH, library=library)
+    wish = Wish(command=("python3", str(script), "100"), out=out, every_ns=50_000_000, tracker=BOTH, library=library)
     done = record(wish)
     return done, out.read_bytes(), beside(out).read_bytes()
 
 
 def while_it_runs(script: Path, out: Path) -> tuple[bytes, bool]:
     """Attach to a Python program and leave it again; the file, and whether the program went on."""
-    program = subprocess.Popen([sys.executable, str(script), "600"], stdout=subprocess.PIPE)
+    program = subprocess.Popen([sys.executable, str(script), "1000000000"], stdout=subprocess.PIPE)
     assert program.stdout is not None
     program.stdout.readline()
-    wish = Wish(command=(), out=out, every_ns=50_000_000, tracker=SOFT_DIRTY, for_ns=1_000_000_000)
+    wish = Wish(command=(), out=out, every_ns=50_000_000, tracker=SOFT_DIRTY, for_ns=500_000_000)
     attach(program.pid, wish)
-    before = program.poll()
     spent = cpu_of(program.pid)
-    time.sleep(0.3)
-    ran = before is None and cpu_of(program.pid) > spent
+    while program.poll() is None and cpu_of(program.pid) == spent:
+        time.sleep(0.01)
+    ran = program.poll() is None
     program.kill()
     program.wait()
     return out.read_bytes(), ran
