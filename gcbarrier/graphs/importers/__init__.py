@@ -92,6 +92,7 @@ def keep_reachable(graph: Graph) -> Imported:
         targets=number[graph.targets[np.repeat(seen, degrees)]].astype(np.uint32),
         roots=number[graph.roots].astype(np.uint32),
         source=graph.source,
+        addresses=None if graph.addresses is None else graph.addresses[seen],
     )
     return Imported(
         graph=kept,
