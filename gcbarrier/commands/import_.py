@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.graphs import graphfile, importers
+from gcbarrier.graphs.reachable import Imported
 
 HELP = "turn a program's heap snapshot into a graph to run on"
 
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _summary(out: Path, graph: graphfile.Graph, imported: importers.Imported) -> str:
+def _summary(out: Path, graph: graphfile.Graph, imported: Imported) -> str:
     return "\n".join(
         (
             f"{out}: {out.stat().st_size:,} bytes",
