@@ -39,12 +39,14 @@ def numbers(data: npt.NDArray[np.uint8], at: _Positions) -> tuple[Numbers, _Posi
     going = np.flatnonzero(first >= 0x80)
     for shift in range(7, 70, 7):
         if not len(going):
-            return values, after
+            break
         bytes_ = data[after[going]]
         after[going] += 1
         values[going] |= (bytes_ & 0x7F).astype(np.uint64) << np.uint64(shift)
         going = going[bytes_ >= 0x80]
-    raise Unfit("it has a number of more than 64 bits")
+    if len(going):
+        raise Unfit("it has a number of more than 64 bits")
+    return values, after
 
 
 def leading(

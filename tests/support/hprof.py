@@ -1,12 +1,13 @@
 """Java heap dumps that are made up: the records of HPROF, written by the format, and large ones at once.
 
 ``python tests/support/hprof.py FILE BYTES`` writes a large one; ``python tests/support/hprof.py FILE FROM`` takes out
-of a real one the texts that nothing names, which are half of a small program's. This is how ``heap.hprof.gz`` here was
-made, by OpenJDK 17.0.15 from ``Heap.java``, which waits for a line in the end::
+a real one the texts that nothing names, and fills arrays of numbers with zeros, for they hold what a program knew of
+its machine and its user. This is how ``java/heap.hprof.gz`` was made, by OpenJDK 17.0.15::
 
-    java -Xshare:off -XX:+UseSerialGC -Xmx8m Heap.java
-    jcmd PID GC.heap_dump whole.hprof
-    python tests/support/hprof.py heap.hprof whole.hprof && gzip -9 heap.hprof
+    cd tests/support/java && javac -d /tmp/classes Heap.java
+    java -Xshare:off -XX:+UseSerialGC -Xmx8m -cp /tmp/classes Heap      # which waits for a line in the end
+    jcmd PID GC.heap_dump -all /tmp/whole.hprof
+    python ../hprof.py heap.hprof /tmp/whole.hprof && gzip -9n heap.hprof
 """
 
 import struct
@@ -15,6 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from gcbarrier.graphs.hprof.records import Batch, header, records
+from gcbarrier.graphs.stream import Stream
 
 OBJECT, BOOLEAN, CHAR, FLOAT, DOUBLE, BYTE, SHORT, INT, LONG = 2, 4, 5, 6, 7, 8, 9, 10, 11
 WIDTHS = {BOOLEAN: 1, CHAR: 2, FLOAT: 4, DOUBLE: 8, BYTE: 1, SHORT: 2, INT: 4, LONG: 8}
@@ -65,7 +69,7 @@ class Dump:
         statics: Sequence[tuple[int, int]] = (),
         fields: Sequence[int | tuple[int, int]] = (),
     ) -> None:
-        """``constants`` and ``statics`` are pairs of a type and a value, ``fields`` types, or pairs of name and type."""
+        """``constants`` and ``statics`` are pairs of type and value, ``fields`` types, or pairs of name and type."""
         words = [parent, loader, 0, 0, 0, 0]
         self.piece(bytes([0x20]) + self.id(number) + bytes(4) + b"".join(map(self.id, words)) + bytes(4))
         self.piece(struct.pack(">H", len(constants)))
@@ -154,6 +158,22 @@ def large(path: Path, size_bytes: int, *, seed: int = 1) -> int:
     return 3 * groups + 1
 
 
+def without_numbers(path: Path) -> bytes:
+    """The small dump at ``path``, with ids of 8 bytes, with arrays of zeros in place of all numbers."""
+    with Stream(path) as stream:
+        width = header(stream).id_bytes
+        whole = path.read_bytes()
+        data = bytearray(whole)
+        for record in records(stream, width):
+            if isinstance(record, Batch):
+                start = whole.index(record.data)
+                for at in record.primitive_arrays.tolist():
+                    count, kind = struct.unpack_from(">IB", record.data, at + 5 + width)
+                    begin = start + at + 10 + width
+                    data[begin : begin + count * WIDTHS[kind]] = bytes(count * WIDTHS[kind])
+        return bytes(data)
+
+
 def without_unnamed_texts(data: bytes) -> bytes:
     """``data``, a dump with ids of 8 bytes, without the texts whose ids stand nowhere else."""
     at = data.index(0) + 13
@@ -173,4 +193,4 @@ if __name__ == "__main__":
     if sys.argv[2].isdigit():
         large(Path(sys.argv[1]), int(sys.argv[2]))
     else:
-        Path(sys.argv[1]).write_bytes(without_unnamed_texts(Path(sys.argv[2]).read_bytes()))
+        Path(sys.argv[1]).write_bytes(without_unnamed_texts(without_numbers(Path(sys.argv[2]))))

@@ -116,7 +116,7 @@ class Classes:
     def lineage(self, class_id: int) -> list[Dumped]:
         """A class and its superclasses, itself first. Raises Unfit where one isn't there or is its own."""
         found: list[Dumped] = []
-        while class_id:
+        while class_id or not found:
             if class_id not in self.dumped:
                 raise Unfit(f"nothing says what class {class_id:#x} is, which has objects or subclasses")
             if len(found) == _DEEPEST:

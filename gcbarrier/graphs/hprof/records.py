@@ -27,6 +27,7 @@ _ANDROID = {0x89, 0x8A, 0x8B, 0x8C, 0x8D, 0x8E, 0x90, 0xC3, 0xFE}
 _VERSIONS = (b"JAVA PROFILE 1.0.1", b"JAVA PROFILE 1.0.2")
 _TEXT, _LOADED, _HEAP, _SEGMENT, _END = 0x01, 0x02, 0x0C, 0x1C, 0x2C
 _LONGEST_TEXT = 0xFFFF  # as in a class file
+_LONGEST_RECORD = 1 << 24  # but for arrays; a class with all the fields that it can have is smaller
 
 _Positions = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.uint64]
@@ -152,7 +153,7 @@ def _segment(stream: Stream, id_bytes: int, length: int) -> Iterator[Record]:
                 raise Unfit(f"a record at byte {before} goes beyond the end of its heap segment")
             if _long_array(stream, id_bytes):
                 yield from _elements(stream, id_bytes, end)
-            elif len(stream.data) - stream.at > 2 * PIECE_BYTES:
+            elif len(stream.data) - stream.at > _LONGEST_RECORD:
                 raise Unfit(f"the record at byte {before} is longer than any class or instance")
             elif not stream.more():
                 raise Unfit(f"it is cut short after {stream.seen} bytes")

@@ -66,6 +66,12 @@ def import_graph(path: Path, format_name: str | None = None, progress: Progress 
     return keep_reachable(graph)
 
 
+def stem(path: Path) -> str:
+    """The file's name without the ending that says what it is."""
+    known = (suffix for importer in importers().values() for suffix in importer.SUFFIXES if path.name.endswith(suffix))
+    return path.name.removesuffix(max(known, key=len, default=path.suffix))
+
+
 def _importer(path: Path, format_name: str | None) -> Importer:
     known = importers()
     if format_name is None:

@@ -27,6 +27,7 @@ SUFFIXES = (".binpb", ".binpb.gz", ".binpb.zst")
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _OBJECT, _ROOT, _EDGE = 1 << 3 | 2, 2 << 3 | 2, 7 << 3 | 2
 _START, _SIZE, _LAST_NUMBER = 1, 3, 6
+_LONGEST_ROOT = 1 << 10
 _HEAD_BYTES = 80  # more than an object's numbers can have
 _PIECE = 1 << 18  # objects
 
@@ -167,13 +168,14 @@ def _one_by_itself(stream: Stream, heap: _Heap) -> None:
         length, begin = number(stream.data, stream.at + 1)
     except IndexError:
         raise Unfit(f"it is cut short after {stream.seen} bytes") from None
-    if length <= PIECE_BYTES or stream.data[stream.at] != _OBJECT:
-        if length > PIECE_BYTES:
-            raise Unfit(f"it has a root or space of {length} bytes")
-        if not stream.have(begin - stream.at + length):
+    key, head = stream.data[stream.at], begin - stream.at
+    if key == _ROOT and length > _LONGEST_ROOT:
+        raise Unfit(f"it has a root of {length} bytes")
+    if key != _OBJECT or length <= PIECE_BYTES:
+        if not (stream.have(head + length) if key in (_OBJECT, _ROOT) else stream.skip(head + length)):
             raise Unfit(f"it is cut short after {stream.seen} bytes")
         return
-    stream.skip(begin - stream.at)
+    stream.skip(head)
     until = stream.position + length
     stream.have(_HEAD_BYTES)
     table, at = np.frombuffer(stream.data + PADDING, dtype=np.uint8), np.array([stream.at])
