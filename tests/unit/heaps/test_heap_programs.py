@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcbarrier.errors import GcBarrierError
@@ -286,6 +286,7 @@ def test_the_order_of_allocation_is_by_address_where_there_are_addresses(tmp_pat
 
 
 @pytest.mark.parametrize("placement", ["address", "breadth-first"])
+@settings(deadline=None)
 @given(graph=graphs())
 def test_tables_name_each_slot_that_may_be_edited_once(placement: str, graph: Graph) -> None:
     module = heap("snapshot")
