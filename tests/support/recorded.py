@@ -1,5 +1,8 @@
 """Small recordings of programs that never ran, as files."""
 
+import atexit
+import functools
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -52,3 +55,11 @@ def program(path: Path, *, pages: int = 1000, ticks: int = 50) -> Path:
         scattered = random.choice(np.arange(400, pages), size=pages // 10, replace=False)
         written.append([(2, 3), (nursery, 40), *((int(page), 1) for page in np.sort(scattered))])
     return recording(path, written, initial=(0, pages))
+
+
+@functools.cache
+def shared() -> dict[str, str]:
+    """That program as the heap ``trace`` takes it, in a folder that goes with this process."""
+    folder = tempfile.TemporaryDirectory(prefix="gcbarrier-recorded-")
+    atexit.register(folder.cleanup)
+    return {"recording": str(program(Path(folder.name) / "program.pages"))}
