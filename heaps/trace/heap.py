@@ -4,8 +4,9 @@ The heap has as many pages as the program had (those that were there when watchi
 the order of their addresses, each filled with objects of one size that a tree keeps reachable; their other references
 lead to random objects. Then it is done what was recorded: in each tick the pages that were written in it are written
 again, ``stores_per_page`` stores to random objects of the page. A store redirects a reference that the tree does not
-need to a random object, or, where ``reference_share`` says so, writes a word that is no reference. Behind the last tick
-comes the first again.
+need to a random object, or, where ``reference_share`` says so, writes a word that is no reference. It begins
+``anywhere`` in the recording, as the seed has it, so that short invocations see all of the program between them; behind
+the last tick comes the first again.
 
 What a recording doesn't tell:
 
@@ -76,6 +77,8 @@ class Params:
     """References of an object; two of them belong to the tree."""
     pace: float = field(default=1.0, validator=[validators.ge(0), validators.le(1e6)])
     """Times the recorded pace; 0: as fast as it can."""
+    anywhere: bool = field(default=True, validator=validators.instance_of(bool))
+    """Begin at a tick that the run's seed chooses; false: at the first."""
     stores_per_page: int = field(default=1, validator=[validators.ge(1), validators.le(1 << 20)])
     """Stores to a page each time that it is written."""
     reference_share: float = field(default=1.0, validator=[validators.ge(0), validators.le(1)])

@@ -76,7 +76,7 @@ static void fill(gcb_mutator *m, const part *t) {
   }
 }
 
-static part *make_part(gcb_mutator *m, const recording *r, pages *shared, uint32_t number) {
+static part *make_part(gcb_mutator *m, const recording *r, pages *shared, uint32_t number, uint64_t tick) {
   const gcb_params *p = m->params;
   part *t = edits_malloc(m, 1, sizeof *t);
   *t = (part){.recording = *r,
@@ -86,7 +86,7 @@ static part *make_part(gcb_mutator *m, const recording *r, pages *shared, uint32
               .references = (uint32_t)p->references,
               .raw_bytes = raw_bytes_of(p),
               .reference_below = (uint64_t)(p->reference_share * 0x1p32)};
-  walk_start(r, &t->walk);
+  walk_start(r, &t->walk, tick);
   return t;
 }
 
@@ -99,8 +99,10 @@ void gcb_build(gcb_mutator *m) {
   /* Before anything else is allocated: so pages begin where the heap's do. */
   for (uint64_t page = 0; page < r.n.pages; page++)
     allocate(m, shared->objects, page, each);
+  /* The same for all: they keep to one timetable. */
+  uint64_t tick = ((const gcb_params *)m->params)->anywhere ? gcb_random_below(m, (uint32_t)r.n.ticks) : 0;
   for (uint32_t i = 0; i < m->count; i++) {
-    part *t = make_part(m, &r, shared, i);
+    part *t = make_part(m, &r, shared, i, tick);
     edits_hand_over(m, i, t);
     if (i == 0)
       fill(m, t);

@@ -47,10 +47,11 @@ static inline void recording_open(gcb_mutator *m, recording *r) {
   r->lengths = r->firsts + r->n.runs;
 }
 
-/* As if the last tick were over. */
-static inline void walk_start(const recording *r, walk *w) {
-  *w = (walk){
-      .lap_ns = (uint64_t)0 - r->begin_ns[r->n.ticks], .tick = r->n.ticks - 1, .run = r->starts[r->n.ticks]};
+/* As if the tick before this one were over. */
+static inline void walk_start(const recording *r, walk *w, uint64_t tick) {
+  *w = (walk){.tick = (tick + r->n.ticks - 1) % r->n.ticks, .run = UINT64_MAX};
+  if (tick == 0)
+    w->lap_ns -= r->begin_ns[r->n.ticks]; /* it wraps round, and back when that tick is over */
 }
 
 static inline uint64_t walk_divisor(uint64_t a, uint64_t b) {
