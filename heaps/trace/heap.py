@@ -117,7 +117,7 @@ class Replay:
 def resolve(params: Params, *, heap_bytes: int, mutators: int) -> Params:  # noqa: ARG001 - one signature for all heaps
     """The parameters with the automatic share of the pages made concrete."""
     live_bytes = params.live_bytes or int(params.live_share * heap_bytes)
-    there = len(_trace(params).pages) * PAGE_BYTES
+    there = len(trace_of(params).pages) * PAGE_BYTES
     return evolve(params, scale=params.scale or min(1.0, live_bytes / max(there, 1)))
 
 
@@ -185,7 +185,8 @@ def replay_of(params: Params) -> Replay:
     return _sampled(path, stamp, process, params.scale, params.ticks)
 
 
-def _trace(params: Params) -> PageTrace:
+def trace_of(params: Params) -> PageTrace:
+    """The trace that is replayed, as it was recorded. Raises GcBarrierError where it can't be read."""
     return _load(*_file(params))
 
 
