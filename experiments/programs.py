@@ -109,11 +109,12 @@ class Billed:
 
 def billed(run: Run, machine: str) -> Sequence[Billed]:
     """The cells of a machine, each with the baseline of its own program."""
-    return [
+    found = [
         Billed(cell=cell, baseline=work.baseline, recorded=_recorded(work.config.heap_params, work.config.heap_bytes))
         for work in workloads(run.on(machine))
         for cell in work.cells
     ]
+    return sorted(found, key=lambda one: (_name(one.config), _stores(one.config)))
 
 
 @functools.cache
@@ -135,12 +136,18 @@ def _recorded(params: Mapping[str, Scalar], heap_bytes: int) -> Recorded | None:
     )
 
 
+def _name(config: Config) -> str:
+    return Path(str(config.heap_params.get("recording", ""))).stem or config.heap
+
+
+def _stores(config: Config) -> int:
+    return int(config.heap_params.get("stores_per_page", 1))
+
+
 def _program(one: Any) -> str:
     """The recording, and how many stores there are to a page."""
-    config: Config = one.config
-    stores = config.heap_params.get("stores_per_page", 1)
-    name = Path(str(config.heap_params.get("recording", ""))).stem or config.heap
-    return f"{name}, {stores} {'store' if stores == 1 else 'stores'} a page"
+    stores = _stores(one.config)
+    return f"{_name(one.config)}, {stores} {'store' if stores == 1 else 'stores'} a page"
 
 
 def _remark(one: Billed) -> Spread:
