@@ -20,6 +20,8 @@ from typing import Any
 
 from attrs import frozen
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.console import RenderableType
 
 from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.model import Config, Machine, format_bytes
@@ -238,19 +240,37 @@ PROCESSOR = Measure(f"processor time, {_OVER}", RATIO.log, lambda one: one.proce
 MUTATORS = Measure(f"of it the mutators', {_OVER}", RATIO.log, lambda one: one.mutators)
 WALL = Measure(f"wall time, {_OVER}", RATIO.log, lambda one: one.wall)
 LATENCIES = [_latency(q) for q in (50, 99, 99.9, 99.99)]
-REPORT = Report(
-    title="The bill: what collectors and barriers cost over the distilled lower bound.",
-    figure=[
-        [Curves(x=FACTOR, y=PROCESSOR, per=PROGRAM, over=_at_one, width=2.7, tall=2.6)],
-        [Curves(x=FACTOR, y=WALL, per=PROGRAM, over=_at_one, width=2.7, tall=2.6)],
-        [Curves(x=FACTOR, y=LATENCIES, width=2.7, tall=2.2)],
-    ],
-    table=[_table(each) for each in (PROCESSOR, MUTATORS, WALL, *LATENCIES)],
-    remarks=[
-        "Processor time is that of mutators and collector together. In the last row: how long a request takes.",
-        _bounds,
-    ],
-    by=WHO,
-    cells=billed,
-)
-figures, table = REPORT.figures, REPORT.table
+
+
+def _report(*, latencies: bool) -> Report:
+    """With what is timed, the requests, or without."""
+    bills: list[Curves] = [
+        Curves(x=FACTOR, y=PROCESSOR, per=PROGRAM, over=_at_one, width=2.7, tall=2.6),
+        Curves(x=FACTOR, y=WALL, per=PROGRAM, over=_at_one, width=2.7, tall=2.6),
+    ]
+    timed, last = LATENCIES * latencies, " In the last row: how long a request takes." * latencies
+    return Report(
+        title="The bill: what collectors and barriers cost over the distilled lower bound.",
+        figure=[[each] for each in (*bills, *[Curves(x=FACTOR, y=timed, width=2.7, tall=2.2)] * latencies)],
+        table=[_table(each) for each in (PROCESSOR, MUTATORS, WALL, *timed)],
+        remarks=[f"Processor time is that of mutators and collector together.{last}", _bounds],
+        by=WHO,
+        cells=billed,
+    )
+
+
+REPORT, UNTIMED = _report(latencies=True), _report(latencies=False)
+
+
+def _of(run: Run) -> Report:
+    return REPORT if any(outcome.invocation.config.timed for outcome in run.outcomes) else UNTIMED
+
+
+def figures(run: Run) -> dict[str, Figure]:
+    """The bills, and the latency of requests where these are in the run."""
+    return _of(run).figures(run)
+
+
+def table(run: Run) -> RenderableType:
+    """The same numbers."""
+    return _of(run).table(run)

@@ -126,3 +126,6 @@ def test_the_bill_has_a_bound_for_each_recording(recordings: list[Path]) -> None
     outcomes = [looks_measured(config, index) for config in configs for index in range(2)]
     run = make_run(outcomes, {**make_manifest("lbo"), "quick": True})
     assert lbo.PROGRAM.ordered(lbo.billed(run, "native")) == ["trace of a", "trace of b"]
+    (figure,) = lbo.figures(run).values()
+    assert len(figure.axes) == 4, "of each the two bills, and no panel for requests, which are not there"
+    assert "how long a request takes" not in told(lbo.table(run))
