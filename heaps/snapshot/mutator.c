@@ -192,12 +192,12 @@ static void make_garbage(gcb_mutator *m) {
   uint32_t shape = g->garbage[gcb_random_below(m, (uint32_t)g->n.garbage)];
   uint32_t references = references_of(g, shape), copy = gcb_random_below(m, t->copies);
   gcb_ref object = gcb_alloc(m, references, raw_bytes_of(g, shape));
-  gcb_store_raw(m, object, 0, EDITS_FRESH | (t->edits.fresh & 0x7fffffff) << 32 | shape);
+  gcb_store_raw(m, object, 0, EDITS_FRESH | (t->edits.fresh.made & 0x7fffffff) << 32 | shape);
   for (uint32_t slot = 0; slot < references; slot++)
     gcb_store(m, object, slot, random_object(m, t, copy));
-  if (references && edits_continues_list(&t->edits))
-    gcb_store(m, object, 0, edits_last_fresh(m, &t->edits));
-  edits_keep_fresh(m, &t->edits, object);
+  if (references && edits_continues_list(&t->edits.fresh))
+    gcb_store(m, object, 0, edits_last_fresh(m, &t->edits.fresh));
+  edits_keep_fresh(m, &t->edits.fresh, object);
 }
 
 void gcb_mutate(gcb_mutator *m) {

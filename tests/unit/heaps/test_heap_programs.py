@@ -97,7 +97,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     return graph_of(references, draw(st.lists(node, min_size=1, max_size=3)), sizes, addresses)
 
 
-@pytest.mark.parametrize("name", HEAPS)
+@pytest.mark.parametrize("name", [*HEAPS, "trace"])
 def test_every_parameter_has_a_default_and_says_what_it_means(name: str) -> None:
     assert discovery.summary("heaps", name).endswith(".")
     cls = heap(name).Params
