@@ -44,6 +44,7 @@ MEMORIES = ("anonymous", "shmem", "anonymous-thp")
 STEPS = {
     "store": "first store, page there",
     "absent-store": "first store, page absent",
+    "huge-store": "first store, huge page",
     "arm": "arming again",
     "scan": "scan",
     "read": "page map",
@@ -169,23 +170,29 @@ STEP = Names(
     "step",
     _step,
     order=[
-        *(STEPS["store"], STEPS["absent-store"]),
+        *(STEPS["store"], STEPS["absent-store"], STEPS["huge-store"]),
         *(f"{STEPS[what]}, {PERCENT.words(share, 2)}" for what in SHARED for share in SHOWN),
         STEPS["fork"],
     ],
 )
 WRITTEN = Axis("share of the pages that were written", "x", evolve(PERCENT.log, tick=lambda x: PERCENT.words(x, 2)))
 BESIDE = Axis("MiB of other memory in the process", "x", COUNT)
-COST = Measure("takes, each page\n(a fork: all of it)", None, lambda one: _read(one, *STEPS))
-TIMES = Measure(f"{NEW} over {OLD}", RATIO, lambda one: one.times if isinstance(one, Answer) else None)
-ROUND = Measure("a round, for each written page", None, lambda one: _read(one, "round"))
-ARM_BESIDE = Measure("arming again, each page of the mapping", None, lambda one: _read(one, "arm-beside"))
+COST = Measure("each page (a fork: all)", None, lambda one: _read(one, *STEPS))
+TIMES = Measure(f"{NEW}\nover {OLD}", RATIO, lambda one: one.times if isinstance(one, Answer) else None)
+ROUND = Measure("a round,\nfor each written page", None, lambda one: _read(one, "round"))
+ARM_BESIDE = Measure("arming again,\neach page of the mapping", None, lambda one: _read(one, "arm-beside"))
 REPORTED = Measure("pages reported for one store", COUNT, lambda one: _read(one, "reported"))
 REPORT = Report(
     title=f"Is {NEW} slower than {OLD}? Each step by itself, over {{heap_bytes}}.",
     figure=(
         (
-            Rows(rows=STEP, x=COST, per=MEMORY, width=2.1, row=0.27, hollow=None),
+            Rows(
+                rows=STEP,
+                x=COST,
+                per=MEMORY,
+                width=2.1,
+                row=0.27,
+            ),
             Rows(rows=STEP, x=TIMES, per=MEMORY, words=True, limit=1.0, labels=False, width=1.5, row=0.27),
         ),
         (Curves(x=WRITTEN, y=ROUND, per=MEMORY, band=True), Curves(x=BESIDE, y=ARM_BESIDE, per=MEMORY, band=True)),
@@ -225,6 +232,8 @@ REPORT = Report(
     ),
     remarks=(
         say,
+        f"A huge page is one page to {OLD}, and one fault: it reports all of it for one store. {NEW} splits it at the "
+        "first store and goes on with small ones.",
         lambda found: agreement([one for one in found if isinstance(one, Point)]),
     ),
     cells=everything,

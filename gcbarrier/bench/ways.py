@@ -55,14 +55,17 @@ def ways(bench: Bench, *, densities: str, beside: str, budget_s: float, least: i
     there, and to one that is not, each; ``arm``, of a page of the mapping, after ``x`` per cent were written;
     ``arm-beside``, the same at half of them with ``x`` MiB beside; ``scan`` and ``read`` (PAGEMAP_SCAN, and the page
     map's entries) and with ``-again`` those that arm what was written again, of a page of the mapping, at ``x`` per
-    cent; ``fork`` once, with all of it armed; ``reported``, the pages that one store makes read as written. A way that
-    reports a page too few is an error.
+    cent; ``fork`` once, with all of it armed; ``reported``, the pages that one store makes read as written. Of memory
+    with huge pages also ``huge-store``, the first store to one that is armed as such: later ones find what that left.
+    A way that reports a page too few is an error.
     """
     if bench.probe.barrier not in _WAYS:
         raise GcBarrierError(f"only {', '.join(_WAYS)} have their system calls written out: choose one of them")
     pages = bench.probe.heap_bytes // PAGE_BYTES
     steps = _Steps(bench)
     try:
+        if bench.probe.memory.endswith("-thp"):
+            yield _huge_store(bench, pages, least)
         yield from _stores(steps, pages, budget_s, least)
         yield _fork(steps, budget_s, least)
         if bench.tracks:
@@ -90,6 +93,21 @@ def _stores(steps: _Steps, pages: int, budget_s: float, least: int) -> Iterator[
     yield timed("absent-store", sampled(absent, budget_s=budget_s, least=least), each=fresh)
     steps.fill(True)
     yield timed("store", sampled(first, budget_s=budget_s, least=least), each=fresh)
+
+
+def _huge_store(bench: Bench, pages: int, least: int) -> Reading:
+    """Each time on a mapping of its own, whose page tables nobody has filled yet."""
+    huge = pages // _HUGE_PAGES
+    taken = []
+    for _ in range(least):
+        steps = _Steps(bench)
+        try:
+            steps.fill(True)
+            steps.arm()
+            taken.append(steps.store(0, _HUGE_PAGES, huge))
+        finally:
+            steps.close()
+    return timed("huge-store", taken, each=huge)
 
 
 def _fork(steps: _Steps, budget_s: float, least: int) -> Reading:
