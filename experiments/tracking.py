@@ -75,7 +75,7 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
             estimate_s=2 * arguments["turns"] * arguments["duration_s"] + 8 * size / GIB,
         )
         for size in sizes
-        for name in ("none", *page_barriers())
+        for name in page_barriers()
         for order in ORDERS
     ]
     configs = programs(
