@@ -25,6 +25,11 @@ UFFD_WP_BIT = 57
 """Of a pagemap entry: set while the page is write-protected and has not been written."""
 SOFT_DIRTY_BIT = 55
 PAGE_IS_WRITTEN = 1 << 1
+PAGE_IS_FILE = 1 << 2
+PAGE_IS_PRESENT = 1 << 3
+PAGE_IS_SWAPPED = 1 << 4
+PAGE_IS_PFNZERO = 1 << 5
+PAGE_IS_HUGE = 1 << 6
 PAGE_IS_SOFT_DIRTY = 1 << 7
 
 UFFD_FEATURE_PAGEFAULT_FLAG_WP = 1 << 0
@@ -37,13 +42,14 @@ UFFD_MESSAGE = struct.Struct("B7xQQ8x")
 
 # Numbers of the kernel's binary interface, which never change.
 _SYSCALLS = {
-    "x86_64": {"userfaultfd": 323, "perf_event_open": 298},
-    "aarch64": {"userfaultfd": 282, "perf_event_open": 241},
+    "x86_64": {"userfaultfd": 323, "perf_event_open": 298, "kcmp": 312},
+    "aarch64": {"userfaultfd": 282, "perf_event_open": 241, "kcmp": 272},
 }
 _UFFD_USER_MODE_ONLY = 1
 _UFFD_API = 0xAA
 _UFFDIO_API = 0xC018AA3F
 _UFFDIO_REGISTER = 0xC020AA00
+_UFFDIO_UNREGISTER = 0x8010AA01
 _UFFDIO_WRITEPROTECT = 0xC018AA06
 _REGISTER_MODE_WP = 2
 _WRITEPROTECT_MODE_WP = 1
@@ -55,8 +61,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def syscall(name: str, *arguments: object) -> int:
-    """``userfaultfd`` or ``perf_event_open``, for which the C library has no function. Raises Unavailable where the
-    processor is one whose numbers are not here.
+    """``userfaultfd``, ``perf_event_open`` or ``kcmp``, for which the C library has no function. Raises Unavailable
+    where the processor is one whose numbers are not here.
     """
     numbers = _SYSCALLS.get(platform.machine())
     if numbers is None:
@@ -84,6 +90,13 @@ class Userfaultfd:
             self.close()
             raise
 
+    @classmethod
+    def of_another(cls, handle: int) -> Self:
+        """One that another process has opened and handed over: it acts on that process's memory. Closed with this."""
+        made = cls.__new__(cls)
+        made._handle = handle
+        return made
+
     def fileno(self) -> int:
         """Readable when there is a message: of a userfaultfd that isn't asynchronous."""
         return self._handle
@@ -92,6 +105,10 @@ class Userfaultfd:
         """Take charge of a range. Nothing in it is protected yet: every page reads as written."""
         argument = bytearray(struct.pack("QQQQ", address, size_bytes, _REGISTER_MODE_WP, 0))
         fcntl.ioctl(self._handle, _UFFDIO_REGISTER, argument)
+
+    def unregister(self, address: int, size_bytes: int) -> None:
+        """Give up a range, which may hold mappings that were never registered; what was protected no longer is."""
+        fcntl.ioctl(self._handle, _UFFDIO_UNREGISTER, struct.pack("QQ", address, size_bytes))
 
     def protect(self, address: int, size_bytes: int) -> None:
         """Write-protect a range: from now on each page's first store is noticed."""
@@ -114,10 +131,15 @@ class Userfaultfd:
 
 
 class Pagemap:
-    """``/proc/self/pagemap`` (``Documentation/admin-guide/mm/pagemap.rst``); a context manager."""
+    """``/proc/PID/pagemap`` (``Documentation/admin-guide/mm/pagemap.rst``), by default our own; a context manager.
 
-    def __init__(self) -> None:
-        self._file = open("/proc/self/pagemap", "rb", buffering=0)  # noqa: SIM115 - closed by close()
+    Of another process it stays that of the program that it was opened of: once that has ended, or has executed another,
+    nothing is found in it.
+    """
+
+    def __init__(self, pid: int | None = None) -> None:
+        name = "self" if pid is None else pid
+        self._file = open(f"/proc/{name}/pagemap", "rb", buffering=0)  # noqa: SIM115 - closed by close()
 
     def read(self, address: int, pages: int) -> "NDArray[np.uint64]":
         """The entries of so many pages: uint64[pages]."""
@@ -145,11 +167,37 @@ class Pagemap:
             fields = (96, 1 if rearm else 0, at, end, 0, regions.ctypes.data, _REGIONS, 0, 0, category, 0, category)
             question = bytearray(_SCAN_ARGUMENT.pack(*fields))
             count = fcntl.ioctl(self._file, _PAGEMAP_SCAN, question)
-            # A full vector ends the walk early; walk_end is where it goes on.
-            at = struct.unpack_from("Q", question, 32)[0]
+            # A full vector ends the walk early, and walk_end is where it goes on. Of a walk to its end it may be one
+            # before that, where the kernel's own buffer was full once.
+            at = struct.unpack_from("Q", question, 32)[0] if count == _REGIONS else end
             for first, last, _ in ((regions[:count].astype(np.int64) - [address, address, 0]) // PAGE_BYTES).tolist():
                 found.append(np.arange(first, last))
         return np.concatenate(found)
+
+    def runs(
+        self,
+        start: int,
+        end: int,
+        into: "NDArray[np.uint64]",
+        *,
+        category: int,
+        inverted: int = 0,
+        any_of: int = 0,
+        rearm: bool,
+    ) -> "tuple[NDArray[np.uint64], int]":
+        """Runs of pages between two addresses that are in all of ``category`` and in one of ``any_of``.
+
+        Bits of either that are ``inverted`` count where they are not set. ``rearm`` protects the pages found again, in
+        the same step, and passes over mappings that no asynchronous userfaultfd watches. Returns uint64[n, 2], first
+        address and the one behind the last, ascending: a view of ``into``, uint64[any number, 3]; and the address to go
+        on at, which is ``end`` unless ``into`` is full.
+        """
+        fields = (start, end, 0, into.ctypes.data, len(into), 0, inverted, category, any_of, PAGE_IS_WRITTEN)
+        question = bytearray(_SCAN_ARGUMENT.pack(96, 1 if rearm else 0, *fields))
+        count = fcntl.ioctl(self._file, _PAGEMAP_SCAN, question)
+        # As above.
+        walked: int = struct.unpack_from("Q", question, 32)[0] if count == len(into) else end
+        return into[:count, :2], walked
 
     def scan_nothing(self) -> int:
         """Ask PAGEMAP_SCAN about an empty range: 0 from a kernel that knows the question, ENOTTY from others."""
@@ -167,9 +215,11 @@ class Pagemap:
         self.close()
 
 
-def clear_soft_dirty() -> None:
-    """Clear the soft-dirty bits of the whole process. Succeeds even where the kernel has none: probe for them first."""
-    with open("/proc/self/clear_refs", "wb", buffering=0) as file:
+def clear_soft_dirty(pid: int | None = None) -> None:
+    """Clear the soft-dirty bits of a whole process, by default our own. Succeeds even where the kernel has none: probe
+    for them first.
+    """
+    with open(f"/proc/{'self' if pid is None else pid}/clear_refs", "wb", buffering=0) as file:
         file.write(b"4")
 
 

@@ -161,6 +161,28 @@ def runtime(source: Path, defines: Sequence[str], libraries: Sequence[str]) -> P
     return _plugin(source, defines, libraries=libraries)
 
 
+def injected(source: Path) -> Path:
+    """A library by itself, for a program that knows nothing of us: linked with nothing of ours, never sanitized."""
+    options = ["-fvisibility=hidden", "-shared", "-Wl,-z,relro,-z,now"]
+
+    def compile_it(work: Path) -> None:
+        command = [*compiler(), *CFLAGS, *options, str(source), "-o", str(work / _PLUGIN)]
+        includes.run(command, os.environ | {"TMPDIR": str(work.parent)})
+
+    def read(work: Path) -> includes.Reading:
+        return includes.reading([*compiler(), *CFLAGS], [str(source)], os.environ | {"TMPDIR": str(work.parent)})
+
+    recipe = buildcache.Recipe(
+        name=source.stem,
+        words=(*_compiler_words(), *CFLAGS, *options),
+        where=(*_search_words(), str(source)),
+        results=(_PLUGIN,),
+        reading=read,
+        make=compile_it,
+    )
+    return buildcache.folder(_build_home(), recipe) / _PLUGIN
+
+
 def has_header(name: str) -> bool:
     """Whether the compiler finds this header. Raises Unavailable without a compiler."""
     command = [*compiler(), "-fsyntax-only", "-include", name, "-x", "c", "/dev/null"]

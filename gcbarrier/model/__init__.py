@@ -22,6 +22,7 @@ from gcbarrier.model.asked import (
     Scalar,
     format_bytes,
     parse_bytes,
+    parse_ns,
     whole,
 )
 from gcbarrier.model.lines import (
@@ -79,6 +80,7 @@ __all__ = [
     "format_bytes",
     "from_json",
     "parse_bytes",
+    "parse_ns",
     "to_json",
     "whole",
 ]

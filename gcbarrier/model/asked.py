@@ -30,6 +30,8 @@ MOST_TIMES = 1024
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
+_TIMES = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "min": 60_000_000_000}
+
 
 def parse_bytes(text: str | int) -> int:
     """``"64MiB"``, ``"1g"``, ``"4096"`` as a number of bytes; units are powers of two. Raises GcBarrierError."""
@@ -42,6 +44,15 @@ def parse_bytes(text: str | int) -> int:
     if size >= 1 << 63:
         raise GcBarrierError(f"{text[:40]!r} is too large a size: write one such as 64MiB or 1GiB")
     return int(size)
+
+
+def parse_ns(text: str) -> int:
+    """``"10ms"``, ``"1.5s"``, ``"200us"``, ``"2min"`` as nanoseconds, more than none. Raises GcBarrierError."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ns|us|µs|ms|s|min)\s*", text)
+    found = round(float(match[1]) * _TIMES[match[2]]) if match is not None else 0
+    if not 0 < found < 1 << 62:
+        raise GcBarrierError(f"{text[:40]!r} is no length of time: write a number and a unit, such as 10ms or 1.5s")
+    return found
 
 
 def format_bytes(count: int) -> str:

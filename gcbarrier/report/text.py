@@ -26,12 +26,13 @@ def fold(facts: Iterable[str], width: int) -> list[str]:
     return lines
 
 
-def show(renderable: RenderableType) -> None:
-    """Print to standard output: in full width and plain characters where that is no terminal.
+def show(renderable: RenderableType, *, stderr: bool = False) -> None:
+    """Print to standard output, or to standard error: in full width and plain characters where that is no terminal.
 
     Texts are printed as they are: a name or an error may hold what rich takes for markup.
     """
     literal: dict[str, Any] = {"markup": False, "emoji": False}
+    literal |= {"stderr": stderr}
     console = _Console(**literal)
     if not console.is_terminal:
         # Rich takes a pipe for 80 columns and would fold the numbers.

@@ -1,0 +1,159 @@
+"""``gcbarrier record``: which pages a program writes, tick by tick."""
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.model import parse_bytes, parse_ns
+from gcbarrier.page_traces.pagesfile import SUFFIX, read
+from gcbarrier.page_traces.records import SOFT_DIRTY, TRACKERS, UFFD
+
+if TYPE_CHECKING:
+    from gcbarrier.recorder.session import Done, Wish
+
+BOTH = "both"
+
+HELP = "run a program and record which memory pages it writes, tick by tick"
+
+_EPILOG = """examples:
+  gcbarrier record -- python3 app.py             # into python3.pages
+  gcbarrier record --every 50ms --out app.pages -- ./server --port 8080
+  gcbarrier record --pid 4711 --for 10s          # where the kernel has soft-dirty bits
+  gcbarrier record --machine lab --with both -- python3 app.py
+  gcbarrier record --slow-down 3 --at 1ms,10ms,100ms -- ./batch < input
+
+The program's input, output, signals and exit status are its own; what there is to say comes on standard error when it
+has ended. Its threads, and the processes that it forks or executes, are recorded as well, each by itself. For
+--slow-down it is run again several times, without anything being recorded: what it prints then is discarded.
+"""
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``record``."""
+    parser.usage = "gcbarrier record [OPTIONS] -- COMMAND..."
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.add_argument("--every", default="10ms", metavar="TIME", help="length of a tick; default: 10ms")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help=f"default: the program's name with {SUFFIX}; one there is replaced"
+    )
+    parser.add_argument(
+        "--with",
+        choices=(*TRACKERS, BOTH),
+        dest="tracker",
+        help=f"how writes are noticed; default: {UFFD}, and {SOFT_DIRTY} with --pid; both: two recordings, compared",
+    )
+    parser.add_argument("--pid", type=int, help="record a process that runs already, and its children; it runs on")
+    parser.add_argument("--for", metavar="TIME", dest="length", help="record for so long; the program runs to its end")
+    parser.add_argument("--machine", choices=("native", "lab"), default="native", help="lab: run it in the lab's guest")
+    parser.add_argument("--kernel", metavar="KERNEL", help="of the lab: a suite or release that was set up")
+    parser.add_argument("--memory", metavar="SIZE", default="2GiB", help="of the lab's guest; default: 2GiB")
+    parser.add_argument(
+        "--include",
+        metavar="PATH",
+        type=Path,
+        action="append",
+        default=[],
+        help="a file or folder that the guest finds at the same path, beside files that COMMAND names (repeatable)",
+    )
+    parser.add_argument(
+        "--huge-pages",
+        action="store_true",
+        help="leave it transparent huge pages, of which one store makes all 512 small ones read as written",
+    )
+    parser.add_argument(
+        "--slow-down",
+        type=int,
+        default=0,
+        metavar="N",
+        help="run it N more times unwatched, and N at each interval, to measure what watching costs",
+    )
+    parser.add_argument("--at", metavar="TIME,...", help="those intervals; default: that of --every")
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the program and its arguments")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run it, say what was recorded, and end as it did."""
+    command = args.command[1:] if args.command[:1] == ["--"] else args.command
+    if args.pid is None and (not command or not command[0]):
+        raise GcBarrierError("say what to record: gcbarrier record -- COMMAND")
+    _check(args, command)
+    if args.slow_down < 0:
+        raise GcBarrierError(f"--slow-down takes a number of runs, not {args.slow_down}")
+    if args.at and not args.slow_down:
+        raise GcBarrierError("--at says at which intervals the slow-down is measured: add --slow-down N")
+    from gcbarrier.recorder.session import Wish
+
+    wish = Wish(
+        command=tuple(command),
+        out=args.out or Path(os.path.basename(command[0] if command else f"process-{args.pid}") + SUFFIX),
+        every_ns=parse_ns(args.every),
+        tracker=args.tracker or (UFFD if args.pid is None else SOFT_DIRTY),
+        for_ns=None if args.length is None else parse_ns(args.length),
+        huge_pages=args.huge_pages,
+        repetitions=args.slow_down,
+        at_ns=tuple(dict.fromkeys(map(parse_ns, args.at.split(",")))) if args.at else (),
+    )
+    done = _recorded(args, wish)
+    if done.problem:
+        print(f"gcbarrier: nothing was recorded: {done.problem}", file=sys.stderr)
+        return done.status
+    from gcbarrier.report.recording_table import recording_table
+    from gcbarrier.report.text import show
+
+    with contextlib.suppress(BrokenPipeError):
+        show(recording_table(read(wish.out), str(wish.out), wall_ns=done.wall_ns, cpu_ns=done.cpu_ns), stderr=True)
+        if done.agreement is not None:
+            from gcbarrier.recorder.agreement import table
+
+            print(*table(done.agreement), sep="\n", file=sys.stderr)
+    return done.status
+
+
+def _recorded(args: argparse.Namespace, wish: "Wish") -> "Done":
+    if args.pid is not None:
+        from gcbarrier.recorder.session import attach
+
+        return attach(args.pid, wish)
+    if args.machine == "lab":
+        from gcbarrier.recorder.lab import record_in_lab
+
+        return record_in_lab(wish, include=args.include, kernel=args.kernel, memory_bytes=parse_bytes(args.memory))
+    from gcbarrier.recorder.session import record
+
+    with _progress() as watch:
+        return record(wish, watch)
+
+
+def _check(args: argparse.Namespace, command: Sequence[str]) -> None:
+    """Raises GcBarrierError where options are asked for together that can't be."""
+    if args.pid is not None and command:
+        raise GcBarrierError("--pid is of a process that runs already: leave the command out, or --pid")
+    if args.pid is not None and args.machine == "lab":
+        raise GcBarrierError("--pid is of a process of this machine, and --machine lab records in a guest: choose one")
+    if args.pid is not None and args.slow_down:
+        raise GcBarrierError("--slow-down runs the program again, which a process of --pid can't be: give its command")
+    if args.slow_down and args.tracker == BOTH:
+        raise GcBarrierError(f"--slow-down measures one of both at a time: choose --with {UFFD} or --with {SOFT_DIRTY}")
+    if args.machine != "lab" and (args.include or args.kernel):
+        raise GcBarrierError("--include and --kernel are of the lab: add --machine lab")
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Which run for the slow-down it is, on one line of a terminal."""
+    shown = sys.stderr.isatty()
+
+    def say(what: str) -> None:
+        if shown:
+            print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield say
+    finally:
+        say("")

@@ -1,0 +1,302 @@
+"""The recorder tick by tick: a program stores where it is told to, and these pages are recorded and no others."""
+
+import os
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from staged import PAGE, Stage, compiled, within
+
+READ, WRITE, NONE = 1, 3, 0
+SHARED, PRIVATE = "s", "p"
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compiled(tmp_path_factory.mktemp("recorded") / "recorded")
+
+
+@pytest.fixture(autouse=True)
+def _tracked(needs: Callable[..., None]) -> None:
+    needs("async-uffd-wp", "pagemap-scan")
+
+
+def test_exactly_the_pages_that_were_written_are_recorded(program: Path) -> None:
+    rng = random.Random(1)
+    with Stage(program) as stage:
+        start = stage.say("map", 500, WRITE)
+        assert stage.tick(start, 500) == set()
+        for _ in range(30):
+            wanted = set(rng.sample(range(500), rng.choice([0, 1, 7, 100, 500])))
+            stage.write(start, *wanted)
+            assert stage.tick(start, 500) == wanted
+
+
+def test_reading_is_no_writing(program: Path) -> None:
+    with Stage(program) as stage:
+        start = stage.say("map", 50, WRITE)
+        for page in range(50):
+            stage.say("read", start, page)
+        assert stage.tick(start, 50) == set()
+        stage.write(start, 3, 4)
+        assert stage.tick(start, 50) == {3, 4}
+        for page in range(50):
+            stage.say("read", start, page)
+        assert stage.tick(start, 50) == set()
+
+
+def test_a_files_private_pages_are_recorded_once_they_are_written(program: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * 40 * PAGE)
+    with Stage(program) as stage:
+        private = stage.say("map", 40, WRITE, rest=f"{PRIVATE}{file}")
+        shared = stage.say("map", 40, WRITE, rest=f"{SHARED}{file}")
+        stage.say("read", private, 9)
+        stage.write(shared, 1, 2, 3)
+        assert stage.tick(private, 40) | stage.tick(shared, 40) == set()
+        stage.write(private, 7, 9)
+        assert stage.tick(private, 40) == {7, 9}
+        assert stage.tick(private, 40) == set()
+        names = {each.name for each in stage.process()._history.all() if each.start <= private < each.end}
+        assert names == {str(file)}, "and its mapping has its name"
+
+
+def test_initialised_data_is_recorded(program: Path) -> None:
+    with Stage(program) as stage:
+        for page in (0, 1, 0):
+            stage.tick()
+            address = stage.say("data", page)
+            assert address // PAGE * PAGE in {address + 0 for address in stage_pages(stage)}
+
+
+def stage_pages(stage: Stage) -> set[int]:
+    stage.watch.tick()
+    return stage.kept.ticks[0][-1]
+
+
+def test_what_is_reserved_and_opened_later_is_watched_before_its_first_store(program: Path) -> None:
+    with Stage(program) as stage:
+        start = stage.say("map", 1000, NONE)
+        stage.tick()
+        assert stage.say("open", start + 100 * PAGE, 200) == 0
+        stage.write(start, 100, 150, 299)
+        assert stage.tick(start, 1000) == {100, 150, 299}
+        # Shut and opened again between two ticks: what was written before has not been written since.
+        stage.say("shut", start + 100 * PAGE, 200)
+        stage.say("open", start + 100 * PAGE, 200)
+        stage.write(start, 151)
+        assert stage.tick(start, 1000) == {151}
+
+
+def test_mappings_come_and_go_between_two_ticks(program: Path) -> None:
+    with Stage(program) as stage:
+        start = stage.say("map", 100, WRITE)
+        stage.write(start, *range(100))
+        stage.tick()
+        stage.say("unmap", start + 10 * PAGE, 20)
+        stage.write(start, 5)
+        assert stage.tick(start, 100) == {5}
+        assert stage.say("again", start + 10 * PAGE, 20) == start + 10 * PAGE
+        stage.write(start, 11, 29)
+        assert stage.tick(start, 100) == {11, 29}
+        stage.say("unmap", start + 10 * PAGE, 20)
+        stage.say("again", start + 10 * PAGE, 20)
+        stage.write(start, 12)
+        assert stage.tick(start, 100) == {12}, "gone and come again within a tick"
+
+
+def test_dropped_memory_is_written_when_it_is_stored_to_again(program: Path) -> None:
+    with Stage(program) as stage:
+        start = stage.say("map", 100, WRITE)
+        stage.write(start, *range(100))
+        stage.tick()
+        stage.say("drop", start + 20 * PAGE, 40)
+        assert stage.tick(start, 100) == set()
+        stage.write(start, 25)
+        assert stage.tick(start, 100) == {25}
+        stage.say("drop", start + 20 * PAGE, 40)
+        stage.write(start, 26, 70)
+        assert stage.tick(start, 100) == {26, 70}
+
+
+def test_memory_that_is_moved_reads_as_written_where_it_arrives_and_is_exact_afterwards(program: Path) -> None:
+    with Stage(program) as stage:
+        start = stage.say("map", 11, WRITE)  # of which the last keeps the others from growing where they are
+        stage.write(start, *range(10))
+        stage.tick()
+        moved = stage.say("move", start, 10, rest="4000")
+        assert moved != start
+        assert stage.tick(moved, 4000) == set(range(10))
+        stage.write(moved, 3, 3999)
+        assert stage.tick(moved, 4000) == {3, 3999}
+
+
+def test_no_store_of_a_thread_that_goes_on_meanwhile_is_lost(program: Path) -> None:
+    pages, ticks = 20_000, 20
+    with Stage(program) as stage:
+        start = stage.say("map", pages, WRITE)
+        for step in ("7919", "1", "10007"):
+            stage.tick()
+            stage.say("sweep", start, pages, rest=step)
+            found: list[int] = []
+            for _ in range(ticks):
+                found += stage.tick(start, pages)
+            stage.say("join")
+            found += stage.tick(start, pages)
+            assert set(found) == set(range(pages))
+            # A store has its page opened first, and is done again: a scan in between reports it, and the next one, too.
+            assert len(found) <= pages + ticks
+
+
+def test_a_forked_child_is_a_trace_of_its_own(program: Path) -> None:
+    with Stage(program) as stage:
+        start = stage.say("map", 100, WRITE)
+        stage.write(start, *range(50))
+        stage.tick()
+        child = stage.say("fork")
+        assert child == stage.process(1).pid != stage.process(0).pid
+        assert stage.kept.begun[1] == {
+            "pid": child,
+            "parent_pid": stage.process(0).pid,
+            "began": "fork",
+            "command": (str(program),),
+        }
+        assert within(stage.kept.initial[1], start, 100) == set(range(50))
+        stage.write(start, 3, 60)
+        assert stage.tick(start, 100, trace=1) == {3, 60}
+        assert within(stage.kept.ticks[0][-1], start, 100) == set()
+        stage.program.stdin.write(b"exit 3 0 \n")
+        stage.program.stdin.flush()
+        assert stage.hear() == ("fork", 3 << 8), "the parent goes on, and has waited for it"
+        stage.write(start, 8)
+        assert stage.tick(start, 100) == {8}
+        assert stage.process(1).how_it_ended() == "exit 3"
+
+
+def test_an_exec_ends_a_trace_and_begins_another(program: Path) -> None:
+    with Stage(program) as stage:
+        start = stage.say("map", 10, WRITE)
+        stage.write(start, 1)
+        stage.tick()
+        stage.program.stdin.write(b"exec 0 0 \n")
+        stage.program.stdin.flush()
+        assert stage.hear()[0] == "executed"
+        assert stage.kept.ended == {0: "exec"}
+        assert stage.kept.begun[1]["began"] == "exec"
+        start = stage.say("map", 10, WRITE)
+        stage.write(start, 2)
+        assert stage.tick(start, 10, trace=1) == {2}
+
+
+def test_a_program_that_closes_all_descriptors_has_none_of_ours_to_lose(program: Path) -> None:
+    with Stage(program) as stage:
+        assert stage.say("descriptors") == 0
+        start = stage.say("map", 10, WRITE)
+        stage.say("closeall")
+        stage.write(start, 4)
+        assert stage.tick(start, 10) == {4}
+
+
+@pytest.mark.parametrize("ticked", [False, True], ids=["new memory", "memory that was watched"])
+def test_a_userfaultfd_of_its_own_works_and_is_left_alone(program: Path, ticked: bool) -> None:
+    with Stage(program) as stage:
+        start = stage.say("map", 64, WRITE)
+        stage.write(start, *range(64))
+        if ticked:
+            stage.tick()
+        assert stage.say("own", start + 8 * PAGE, 32) == 0, "its registration and protection succeed"
+        stage.write(start, 2, 9, 12, 50)
+        assert stage.tick(start, 64) & {*range(8), *range(40, 64)} >= {2, 50}
+        expected = {9, 12}
+        assert stage.say("written", start + 8 * PAGE, 32) == sum(1 << page - 8 for page in expected)
+        stage.write(start, 3, 10)
+        assert stage.tick(start, 64) == {3}, "its range is its own"
+        expected.add(10)
+        assert stage.say("written", start + 8 * PAGE, 32) == sum(1 << page - 8 for page in expected)
+        assert stage.process().tracker.notes() == ("watches memory with a userfaultfd of its own, which was left out",)
+
+
+def test_memory_that_another_userfaultfd_had_is_watched_once_it_is_mapped_anew(program: Path) -> None:
+    with Stage(program) as stage:
+        start = stage.say("map", 64, WRITE)
+        stage.say("own", start, 64)
+        stage.tick()
+        stage.say("unmap", start, 64)
+        stage.tick()
+        assert stage.say("again", start, 64) == start
+        stage.tick()
+        stage.write(start, 5)
+        assert stage.tick(start, 64) == {5}
+
+
+def test_huge_pages_from_the_pool_are_left_out_and_said(program: Path, needs: Callable[..., None]) -> None:
+    needs("hugetlb")
+    with Stage(program) as stage:
+        start = stage.say("huge", 2 << 20)
+        stage.write(start, 5)
+        assert stage.tick(start, 512) == set()
+        assert stage.process().tracker.notes() == ("has huge pages from a pool (hugetlb), which were left out",)
+
+
+def test_the_last_tick_is_seen_when_a_program_exits(program: Path) -> None:
+    with Stage(program) as stage:
+        start = stage.say("map", 10, WRITE)
+        stage.tick()
+        stage.write(start, 6)
+        stage.program.stdin.write(b"exit 4 0 \n")
+        stage.program.stdin.flush()
+        stage.serve()
+        assert within(stage.kept.ticks[0][-1], start, 10) == {6}
+        assert stage.kept.ended == {0: "exit 4"}
+        assert stage.watch.unseen == 0
+
+
+@pytest.mark.parametrize("how", ["_exit", "signal"])
+def test_who_does_not_exit_in_order_has_a_tick_that_was_not_seen(program: Path, how: str) -> None:
+    with Stage(program) as stage:
+        stage.tick()
+        if how == "signal":
+            stage.program.send_signal(signal.SIGTERM)
+        else:
+            stage.program.stdin.write(b"leave 5 0 \n")
+            stage.program.stdin.flush()
+        stage.serve()
+        assert stage.kept.ended == {0: "exit 5" if how == "_exit" else "signal 15"}
+        assert stage.watch.unseen == 1
+
+
+def test_the_program_goes_on_when_the_recorder_is_gone(program: Path) -> None:
+    with Stage(program) as stage:
+        start = stage.say("map", 100, WRITE)
+        stage.write(start, *range(100))
+        stage.tick()
+        # What closing its descriptors does is what its death does.
+        stage.watch.abandon()
+        stage.door.close()
+        entries = os.open(f"/proc/{stage.program.pid}/pagemap", os.O_RDONLY)
+        found = os.pread(entries, 8 * 100, start // PAGE * 8)
+        os.close(entries)
+        words = [int.from_bytes(found[at : at + 8], "little") for at in range(0, 800, 8)]
+        assert not any(word >> 57 & 1 for word in words), "nothing is protected any more"
+        for order in (f"write {start} 0 5,6", "exec 0 0"):  # what it executes introduces itself to nobody
+            stage.program.stdin.write(f"{order} \n".encode())
+            stage.program.stdin.flush()
+            assert os.read(stage.program.stdout.fileno(), 100).split()[0] in (b"write", b"executed")
+
+
+def test_mappings_are_kept_from_tick_to_tick(program: Path) -> None:
+    with Stage(program) as stage:
+        stage.tick()
+        start = stage.say("map", 100, WRITE)
+        stage.tick()
+        stage.say("shut", start + 10 * PAGE, 20)
+        stage.tick()
+        stage.say("unmap", start, 100)
+        stage.tick()
+        stage.watch.finish()
+        (mapped,) = [each for each in stage.kept.mappings[0] if each.start <= start < each.end]
+        assert (mapped.since, mapped.until) == (1, 3)
+        assert "[heap]" in {each.name for each in stage.kept.mappings[0]} or stage.kept.mappings[0]
+        assert not [each for each in stage.kept.mappings[0] if each.name.startswith(("[vvar", "[vdso"))]
