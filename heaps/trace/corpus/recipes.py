@@ -64,7 +64,7 @@ def _java(scratch: Path) -> None:
 
 def _sqlite(scratch: Path) -> None:
     with open(scratch / "orders.sql", "w") as script:
-        subprocess.run(["python3", "sqlite.py", "480"], cwd=scratch, check=True, stdout=script)
+        subprocess.run(["python3", "sqlite.py", "360"], cwd=scratch, check=True, stdout=script)
 
 
 def _redis(scratch: Path) -> None:
@@ -107,7 +107,7 @@ RECIPES: Mapping[str, Recipe] = {
     "redis": Recipe(
         command=[
             *("./redis-server", "--port", "0", "--unixsocket", "redis.sock", "--save", "", "--appendonly", "no"),
-            *("--loglevel", "warning"),
+            *("--loglevel", "warning", "--enable-protected-configs", "local"),
         ],
         needs={"redis-check-rdb": "redis-tools", **_PYTHON},
         prepare=_redis,

@@ -52,7 +52,8 @@ def commands(fill: int, changes: int) -> Iterator[bytes]:
 
 def load(connection: socket.socket, fill: int, changes: int) -> None:
     """All commands, and SHUTDOWN at the end."""
-    pending: list[bytes] = []
+    # Under the usual name the next server would begin by reading what this one saves.
+    pending = [command("CONFIG", "SET", "dbfilename", "saved.rdb")]
     for each in commands(fill, changes):
         pending.append(each)
         if len(pending) == BATCH:
