@@ -74,9 +74,10 @@ def _overview(path: Path, process: int | None) -> Overview:
     if process is None:
         return Overview(name=path.stem, recording=recording, trace=recording.main)
     if not 0 <= process < len(recording.traces):
+        (_, *more) = recording.traces
+        there = f"{len(more) + 1} processes, counted from 0," if more else "1 process, number 0,"
         raise GcBarrierError(
-            f"{path} has {len(recording.traces)} processes, counted from 0, and none is number {process}: "
-            "`gcbarrier pages` without --process lists them"
+            f"{path} has {there} and none is number {process}: `gcbarrier pages` without --process lists them"
         )
     return Overview(name=f"{path.stem}-{process}", recording=recording, trace=recording.traces[process])
 

@@ -84,7 +84,7 @@ def _page(title: str, every: Sequence[Overview], *, width: float, height: float)
         lambda letters: small_print(every, letters),
         width=width,
         height=height,
-        handles=[_keys(every)],
+        handles=[_shades(), _keys(every)],
         remarks=[_caption(every)],
     )
 
@@ -156,11 +156,15 @@ def _names(every: Sequence[Overview], high: float) -> tuple[list[list[Region]], 
     return found, text_width((region.name for some in found for region in some), SMALL) + 0.15
 
 
-def _keys(every: Sequence[Overview]) -> list[Any]:
-    found: list[Any] = [
+def _shades() -> list[Any]:
+    return [
         Patch(facecolor=_SHADES(level**0.5), label=words)
         for level, words in ((0.02, "few written"), (0.3, "a third"), (1.0, "all of a spot's pages and ticks"))
     ]
+
+
+def _keys(every: Sequence[Overview]) -> list[Any]:
+    found: list[Any] = []
     if len(every) > 1:
         found.append(Line2D([], [], color=COLOUR, linewidth=1.4, label="this program"))
         found.append(Line2D([], [], color=BEHIND, linewidth=0.7, label="the others"))

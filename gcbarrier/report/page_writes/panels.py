@@ -48,7 +48,7 @@ class Curve:
         if self.band:
             low, high = own.spread.T
             axes.fill_between(lines[id(own)][0], self._at(low), self._at(high), color=COLOUR, alpha=0.15, linewidth=0)
-        scale(axes, "x", self.x_unit, _all(line[0] for line in lines.values()), most=4)
+        scale(axes, "x", self.x_unit, _all(line[0] for line in lines.values()), most=3)
         if self.y_unit.scale == "linear":
             axes.set_ylim(-0.02, 1.04)
             named_ticks(axes, "y", [0, 0.5, 1], ["0", "50 %", "100 %"])
@@ -79,7 +79,7 @@ def _again(overview: Overview) -> Line:
     found = overview.rewrites
     ticks = np.arange(1, int(np.max(np.flatnonzero(found.intervals), initial=1)) + 1)
     share = np.cumsum(found.intervals)[np.minimum(ticks, len(found.intervals) - 1)] / max(found.writes, 1)
-    times: NDArray[np.float64] = ticks * overview.tick_ns
+    times = (ticks * overview.tick_ns).astype(np.float64)
     return times[: found.writes], share[: found.writes]
 
 

@@ -101,11 +101,12 @@ def raster(overview: Overview, rows: int, columns: int) -> NDArray[np.float64]:
 
 def _columns(trace: PageTrace, columns: int) -> Iterator[tuple[int, int]]:
     """For each tick, its first column and the one behind its last."""
-    scale = columns / max(trace.duration_ns, 1)
-    origin = int(trace.begin_ns[0])
-    for begin, end in zip(trace.begin_ns.tolist(), trace.end_ns.tolist(), strict=True):
-        first = min(round((begin - origin) * scale), columns - 1)
-        yield first, max(min(round((end - origin) * scale), columns), first + 1)
+    begins, ends = (
+        (times - trace.begin_ns[0]) * columns // max(trace.duration_ns, 1) for times in (trace.begin_ns, trace.end_ns)
+    )
+    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+        first = min(begin, columns - 1)
+        yield first, max(end, first + 1)
 
 
 __all__ = ["ANONYMOUS", "Region", "labelled", "raster", "regions", "short"]
