@@ -10,6 +10,7 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.page_traces import corpus
 from gcbarrier.page_traces.overview import Overview
 from gcbarrier.page_traces.pagesfile import SUFFIX, read
+from gcbarrier.report.page_writes.table import markdown, page_table, process_table
 
 HELP = "show recordings that `gcbarrier record` made: their numbers, and a figure of the pages over time"
 
@@ -34,6 +35,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--process", type=int, metavar="N", help="which of a recording's processes; default: the one that wrote most"
     )
+    parser.add_argument("--markdown", action="store_true", help="print the numbers as a table for a text, nothing else")
     parser.add_argument(
         "--out",
         type=Path,
@@ -51,8 +53,10 @@ def run(args: argparse.Namespace) -> int:
         raise GcBarrierError("--process is of one recording: name only that")
     with waiting("reading"):
         overviews = [_overview(path, args.process) for path in found]
+    if args.markdown:
+        print(markdown(overviews))
+        return 0
     from gcbarrier.report.page_writes.figure import page_figure
-    from gcbarrier.report.page_writes.table import page_table, process_table
 
     report.show(page_table(overviews))
     (only, *more) = overviews

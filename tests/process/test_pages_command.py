@@ -13,7 +13,7 @@ def test_a_recording_is_told_and_drawn_beside_it(tmp_path: Path, capsys: pytest.
     assert main(["pages", str(path)]) == 0
     said = capsys.readouterr().out
     assert "pages written" in said
-    assert "slow-down, armed every 10 ms" in said
+    assert "processor time when armed every 10 ms" in said
     assert "[One] got away." in said
     assert "of 1" not in said, "a single process needs no list"
     assert (tmp_path / "pages-app.png").read_bytes().startswith(b"\x89PNG")
@@ -41,6 +41,12 @@ def test_the_process_that_wrote_most_or_the_one_that_is_named(
     assert "app-0" in said
     assert "watched for 10 ms" in " ".join(said.split())
     assert (tmp_path / "pages-app-0.png").exists()
+
+
+def test_numbers_for_a_text_draw_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pages", "--markdown", str(save(tmp_path / "app.pages", PAGES))]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == ["|  | app |", "| --- | ---: |"]
+    assert [path.name for path in tmp_path.iterdir()] == ["app.pages"]
 
 
 def test_a_recording_of_nothing_is_shown_too(tmp_path: Path) -> None:

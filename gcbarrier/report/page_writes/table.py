@@ -1,6 +1,6 @@
 """Recordings in words: a column for each program, a line for each process, and what is small print in the figure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from rich.table import Table
@@ -9,7 +9,7 @@ from rich.text import Text
 from gcbarrier.page_traces.overview import Overview
 from gcbarrier.page_traces.records import Recording
 from gcbarrier.report.text import fold
-from gcbarrier.report.units import DASH, NS, PERCENT, RATIO, format_ns, format_number
+from gcbarrier.report.units import DASH, NS, PERCENT, RATIO, TIMES, format_ns, format_number
 
 _WITHIN = (10e6, 100e6, 1e9)
 _MOST = 90
@@ -21,14 +21,26 @@ def page_table(every: Sequence[Overview]) -> Table:
     table.add_column("", no_wrap=True)
     for own in every:
         table.add_column(Text(own.name), justify="right", no_wrap=True)
-    intervals = sorted({each.every_ns for own in every for each in own.slowdowns if each.every_ns})
-    for name, words in _ROWS.items():
-        table.add_row(name, *(words(own) for own in every))
-    for ns in _WITHIN:
-        table.add_row(f"written within {format_ns(ns)}", *(_pages(own.pages_within(ns)) for own in every))
-    for interval in intervals:
-        table.add_row(f"slow-down, armed every {format_ns(interval)}", *(_cost(own, interval) for own in every))
+    for name, values in _rows(every):
+        table.add_row(name, *values)
     return table
+
+
+def markdown(every: Sequence[Overview]) -> str:
+    """The same for a text."""
+    lines = [["", *(own.name for own in every)], ["---", *("---:" for _ in every)]]
+    lines += [[name, *values] for name, values in _rows(every)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _rows(every: Sequence[Overview]) -> Iterator[tuple[str, list[str]]]:
+    for name, words in _ROWS.items():
+        yield name, [words(own) for own in every]
+    for ns in _WITHIN:
+        yield f"written within {format_ns(ns)}", [_pages(own.pages_within(ns)) for own in every]
+    for ns in sorted({each.every_ns for own in every for each in own.slowdowns if each.every_ns}):
+        yield f"time when armed every {format_ns(ns)}", [_cost(own, ns, "wall") for own in every]
+        yield f"processor time when armed every {format_ns(ns)}", [_cost(own, ns, "cpu") for own in every]
 
 
 _ROWS: Mapping[str, Callable[[Overview], str]] = {
@@ -46,9 +58,9 @@ def _percentile(own: Overview, percent: float) -> float:
     return float(np.percentile(own.trace.counts, percent)) if own.trace.ticks else float("nan")
 
 
-def _cost(own: Overview, interval: int) -> str:
-    found = [each.wall for each in own.slowdowns if each.every_ns == interval and each.wall]
-    return RATIO.words(float(np.median(found[0]))) if found else DASH
+def _cost(own: Overview, interval: int, of: str) -> str:
+    found: list[tuple[float, ...]] = [getattr(each, of) for each in own.slowdowns if each.every_ns == interval]
+    return f"{TIMES} {RATIO.words(float(np.median(found[0])))}" if found and found[0] else DASH
 
 
 def process_table(recording: Recording) -> Table:
@@ -95,4 +107,4 @@ def _pages(count: float) -> str:
     return format_number(round(count)) if count == count else DASH
 
 
-__all__ = ["page_table", "process_table", "seconds", "small_print"]
+__all__ = ["markdown", "page_table", "process_table", "seconds", "small_print"]

@@ -27,9 +27,9 @@ def main() -> int:
     given = _arguments()
     recipes = {name: RECIPES[name] for name in given.only or [name for name in RECIPES if RECIPES[name].shipped]}
     scratch: Path = given.scratch
-    scratch.mkdir(parents=True, exist_ok=True)
     if not _install_packages(recipes, given.yes):
         return 2
+    scratch.mkdir(parents=True, exist_ok=True)
     fetched = [package for recipe in recipes.values() for package in recipe.npm]
     if fetched:
         print(f"from npm, into {scratch}: {', '.join(fetched)}")

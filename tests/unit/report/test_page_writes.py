@@ -18,8 +18,8 @@ from gcbarrier.page_traces.overview import Overview
 from gcbarrier.page_traces.records import Mapping
 from gcbarrier.report.page_writes.figure import format_bytes_of, page_figure
 from gcbarrier.report.page_writes.placing import Region, labelled, raster, regions, short
-from gcbarrier.report.page_writes.table import page_table, process_table, small_print
-from gcbarrier.report.units import DASH
+from gcbarrier.report.page_writes.table import markdown, page_table, process_table, small_print
+from gcbarrier.report.units import DASH, TIMES
 
 OWN = overview(PAGES, slowdowns=SLOWDOWNS, facts={"kernel": "6.18", "processor": "quick"}, notes=("One got away.",))
 OTHER = overview([[5], [5, 6]] * 30, name="other", facts={"kernel": "6.18", "processor": "slow"})
@@ -184,8 +184,16 @@ def test_numbers_in_a_table() -> None:
     assert "pages written 5 2 0" in lines
     assert "written within 10 ms 2 2 0" in lines
     assert f"written within 100 ms 5 2 {DASH}" in lines
-    assert f"slow-down, armed every 10 ms 1.29 {DASH} {DASH}" in lines
+    assert f"time when armed every 10 ms {TIMES} 1.29 {DASH} {DASH}" in lines
+    assert f"processor time when armed every 10 ms {TIMES} 1.28 {DASH} {DASH}" in lines
     assert any(line.startswith("writes to pages of the tick before 38.8 % ") for line in lines)
+
+
+def test_the_same_numbers_for_a_text() -> None:
+    head, rule, *rows = markdown([OWN, OTHER]).splitlines()
+    assert (head, rule) == ("|  | program | other |", "| --- | ---: | ---: |")
+    assert rows[2] == "| pages written | 5 | 2 |"
+    assert len(rows) == len(told(page_table([OWN, OTHER]))) - 1
 
 
 def test_processes_are_listed_with_their_numbers() -> None:
