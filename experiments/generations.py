@@ -9,6 +9,8 @@ Old objects stay marked (``generational``), and what the barrier reports is the 
   page and by card, against the size of the objects, the share of the heap that lives (where there is little room, the
   young are allocated between the old, on pages that are then dirty for the wrong reason), and the share of the pages
   that is written. Each edit puts a new leaf into an old tree and drops four objects, with the world stopped to mark.
+
+The cost of recorded programs, replayed as fast as can be: ``--set heap=trace --set trace.recording=cpython,node``.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -42,12 +44,18 @@ TREE = {
 }
 USUAL = {"object_bytes": 64, "live_share": 0.4, "hot_share": 1.0}
 """What is polluted where it is not varied."""
+_AS_FAST: dict[str, dict[str, Any]] = {"graph_edits": {"rate_per_s": 0.0}, "trace": {"pace": 0.0}}
+"""As fast as it can be."""
 
 
 def plan(*, machine: Machine, quick: bool) -> Plan:
     """Nurseries of each heap, then what pollution depends on."""
     at = choose(machine, quick)
-    return Plan(configs=(*_nurseries(at), *_polluted(at)), invocations=at(full=3, quick=1, emulated=1))
+    return Plan(
+        configs=(*_nurseries(at, "gcbench", "graph_edits"), *_polluted(at)),
+        invocations=at(full=3, quick=1, emulated=1),
+        spare=tuple(_nurseries(at, "trace")),
+    )
 
 
 def _over(at: At, *params: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -55,7 +63,7 @@ def _over(at: At, *params: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [(barrier, "generational", each) for barrier in barriers for each in params]
 
 
-def _nurseries(at: At) -> Iterable[Config]:
+def _nurseries(at: At, *heaps: str) -> Iterable[Config]:
     sizes = at(full=(2, 4, 8, 16, 32), quick=(1, 4), emulated=(1, 4))
     each = [
         {"nursery_bytes": size * MIB, "concurrent": concurrent}
@@ -63,9 +71,9 @@ def _nurseries(at: At) -> Iterable[Config]:
         for concurrent in at(full=(True, False), quick=(True,))
     ]
     return product(
-        heap=["gcbench", "graph_edits"],
+        heap=heaps,
         heap_bytes=at(full=128, quick=32, emulated=16) * MIB,
-        heap_params=lambda point: {"rate_per_s": 0.0} if point["heap"] == "graph_edits" else {},
+        heap_params=lambda point: _AS_FAST.get(point["heap"], {}),
         duration_s=at(full=2.0, quick=0.7),
         pairs=[("none", "stop-the-world"), ("none", "bdwgc", {"mark_stack": 1 << 20}), *_over(at, *each)],
     )
@@ -290,18 +298,28 @@ POLLUTION = Report(
     by=WHO,
     cells=_of_pollution,
 )
-REPORTS = {"gcbench": _nursery_report("gcbench"), "graph_edits": _nursery_report("graph_edits"), "pollution": POLLUTION}
+REPORTS = {
+    **{heap: _nursery_report(heap) for heap in ("gcbench", "graph_edits", "trace")},
+    "pollution": POLLUTION,
+}
+
+
+def reports(run: Run) -> dict[str, Report]:
+    """Those that have something of this run to show."""
+    return {
+        part: report for part, report in REPORTS.items() if any(report.cells(run, machine) for machine in run.machines)
+    }
 
 
 def figures(run: Run) -> dict[str, Figure]:
     """One for each heap, and pollution."""
     return {
         f"{run.experiment}-{part}{name.removeprefix(run.experiment)}": figure
-        for part, report in REPORTS.items()
+        for part, report in reports(run).items()
         for name, figure in report.figures(run).items()
     }
 
 
 def table(run: Run) -> RenderableType:
     """The numbers of all."""
-    return Group(*(report.table(run) for report in REPORTS.values()))
+    return Group(*(report.table(run) for report in reports(run).values()))

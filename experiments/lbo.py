@@ -10,14 +10,18 @@ least that its collector really costs; what a barrier's faults and stores cost m
 allocation has to do where memory is freed. A collector that does not get by with a heap has no point there.
 
 Programs have the same live data in all heaps; the smallest heap is found first, under stop-the-world without a barrier.
-Of ``requests`` there is also how long a request takes, waits and stops included.
+Of ``requests`` there is also how long a request takes, waits and stops included. Recorded programs are measured where
+one asks for them: ``--set heap=trace --set trace.recording=cpython,node``.
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.console import RenderableType
 
 from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.model import Config, Machine, format_bytes
@@ -79,6 +83,8 @@ class Program:
         }
 
 
+RECORDED = Program("trace", 32 * MIB, 4_000_000, {"pace": 0.0})
+"""Recordings of real programs, or samples of that size, as fast as they can be replayed; where they are asked for."""
 PROGRAMS = (
     Program("gcbench", 32 * MIB, 30_000, {}),
     Program("graph_edits", 32 * MIB, 4_000_000, {"rate_per_s": 0.0}),
@@ -92,19 +98,22 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
     at = choose(machine, quick)
     factors = at(full=FACTORS, quick=(1.25, 2.0, 6.0), emulated=(1.5, 3.0, 6.0), emulated_quick=(2.0,))
     share = at(full=1.0, quick=0.25, emulated=0.1, emulated_quick=0.04)
-    configs: list[Config] = []
-    for program in PROGRAMS:
-        made = program.made(at(full=32, emulated=24) * MIB, share)
-        live = int(made["heap_params"]["live_bytes"]) // MIB
-        for pair in (
-            *PAIRS,
-            *((barrier, GENERATIONAL) for barrier in YOUNG),
-            ("none", BOEHM, {"mark_stack": live * MARK_STACK}),
-        ):
-            # A collector that brings its own memory tells no phases, so its operations can't be timed.
-            timed = program.heap == "requests" and pair[1] != BOEHM
-            configs += product(**made, pairs=[pair], heap_times=factors, timed=timed, duration_s=2.0 * share + 0.5)
-    return Plan(configs=configs, invocations=at(full=5, quick=1, emulated=2, emulated_quick=1))
+    most = at(full=32, emulated=24) * MIB
+    configs, spare = (
+        [config for program in programs for config in _configs(program, most, share, factors)]
+        for programs in (PROGRAMS, [RECORDED])
+    )
+    return Plan(configs=configs, invocations=at(full=5, quick=1, emulated=2, emulated_quick=1), spare=spare)
+
+
+def _configs(program: Program, most_bytes: int, share: float, factors: Sequence[float]) -> Iterator[Config]:
+    made = program.made(most_bytes, share)
+    live = int(made["heap_params"]["live_bytes"]) // MIB
+    boehm = ("none", BOEHM, {"mark_stack": live * MARK_STACK})
+    for pair in (*PAIRS, *((barrier, GENERATIONAL) for barrier in YOUNG), boehm):
+        # A collector that brings its own memory tells no phases, so its operations can't be timed.
+        timed = program.heap == "requests" and pair[1] != BOEHM
+        yield from product(**made, pairs=[pair], heap_times=factors, timed=timed, duration_s=2.0 * share + 0.5)
 
 
 @frozen(kw_only=True)
@@ -135,9 +144,11 @@ def billed(run: Run, machine: str) -> Sequence[Billed]:
 
 
 def _program(one: Any) -> str:
-    """Its heap: where a user has set more than one of a kind, with what tells them apart."""
+    """Its heap, or what was recorded: where a user has set more than one of a kind, with what tells them apart."""
     config = one.config
-    return f"{config.heap}, {config.mutators} mutators" if config.mutators > 1 else str(config.heap)
+    recording = Path(str(config.heap_params.get("recording", ""))).stem
+    name = f"{config.heap} of {recording}" if recording else str(config.heap)
+    return f"{name}, {config.mutators} mutators" if config.mutators > 1 else name
 
 
 def _bill(cell: Cell, program: Sequence[Cell]) -> Billed:
@@ -229,19 +240,37 @@ PROCESSOR = Measure(f"processor time, {_OVER}", RATIO.log, lambda one: one.proce
 MUTATORS = Measure(f"of it the mutators', {_OVER}", RATIO.log, lambda one: one.mutators)
 WALL = Measure(f"wall time, {_OVER}", RATIO.log, lambda one: one.wall)
 LATENCIES = [_latency(q) for q in (50, 99, 99.9, 99.99)]
-REPORT = Report(
-    title="The bill: what collectors and barriers cost over the distilled lower bound.",
-    figure=[
-        [Curves(x=FACTOR, y=PROCESSOR, per=PROGRAM, over=_at_one, width=2.7, tall=2.6)],
-        [Curves(x=FACTOR, y=WALL, per=PROGRAM, over=_at_one, width=2.7, tall=2.6)],
-        [Curves(x=FACTOR, y=LATENCIES, width=2.7, tall=2.2)],
-    ],
-    table=[_table(each) for each in (PROCESSOR, MUTATORS, WALL, *LATENCIES)],
-    remarks=[
-        "Processor time is that of mutators and collector together. In the last row: how long a request takes.",
-        _bounds,
-    ],
-    by=WHO,
-    cells=billed,
-)
-figures, table = REPORT.figures, REPORT.table
+
+
+def _report(*, latencies: bool) -> Report:
+    """With what is timed, the requests, or without."""
+    bills: list[Curves] = [
+        Curves(x=FACTOR, y=PROCESSOR, per=PROGRAM, over=_at_one, width=2.7, tall=2.6),
+        Curves(x=FACTOR, y=WALL, per=PROGRAM, over=_at_one, width=2.7, tall=2.6),
+    ]
+    timed, last = LATENCIES * latencies, " In the last row: how long a request takes." * latencies
+    return Report(
+        title="The bill: what collectors and barriers cost over the distilled lower bound.",
+        figure=[[each] for each in (*bills, *[Curves(x=FACTOR, y=timed, width=2.7, tall=2.2)] * latencies)],
+        table=[_table(each) for each in (PROCESSOR, MUTATORS, WALL, *timed)],
+        remarks=[f"Processor time is that of mutators and collector together.{last}", _bounds],
+        by=WHO,
+        cells=billed,
+    )
+
+
+REPORT, UNTIMED = _report(latencies=True), _report(latencies=False)
+
+
+def _of(run: Run) -> Report:
+    return REPORT if any(outcome.invocation.config.timed for outcome in run.outcomes) else UNTIMED
+
+
+def figures(run: Run) -> dict[str, Figure]:
+    """The bills, and the latency of requests where these are in the run."""
+    return _of(run).figures(run)
+
+
+def table(run: Run) -> RenderableType:
+    """The same numbers."""
+    return _of(run).table(run)

@@ -4,6 +4,8 @@ Asynchronous userfaultfd write-protect, with the kernel's log of the faults, in 
 protocol, beside soft-dirty, under the same mostly-concurrent collector. Stopping the world for the whole collection
 bounds the pauses from above; as no barrier is needed for that, it is the baseline of the bill as well: of throughput,
 of what mutators take of a processor, and of what they and the collector take together.
+
+Of recorded programs: ``--set heap=trace --set trace.recording=cpython,node``.
 """
 
 from collections.abc import Sequence
@@ -32,19 +34,30 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
     """Every barrier on every heap; smaller and slower where the machine is emulated, so that all fits in minutes."""
     at = choose(machine, quick)
     configs = []
+    clocked = [
+        ("none", "stop-the-world", {"every_s": SELDOM_S}),
+        *((each, "mostly-concurrent", {"every_s": OFTEN_S}) for each in BARRIERS),
+    ]
     for heap, heap_bytes in at(full=NATIVE_BYTES, emulated=EMULATED_BYTES).items():
         edited = heap in EDITED
         # Early enough for a concurrent collector to be done before the heap is full.
         early = {"trigger": 0.3}
-        seldom, often = ({"every_s": SELDOM_S}, {"every_s": OFTEN_S}) if edited else (early, early)
+        filled = [("none", "stop-the-world", early), *((each, "mostly-concurrent", early) for each in BARRIERS)]
         configs += product(
             heap=heap,
             heap_bytes=heap_bytes,
             heap_params={"rate_per_s": at(full=50_000.0, emulated=5_000.0)} if edited else {},
             duration_s=at(full=2.0, quick=0.6, emulated=2.0, emulated_quick=0.5),
-            pairs=[("none", "stop-the-world", seldom), *((each, "mostly-concurrent", often) for each in BARRIERS)],
+            pairs=clocked if edited else filled,
         )
-    return Plan(configs=tuple(configs), invocations=at(full=3, quick=1))
+    recorded = product(
+        heap="trace",
+        heap_bytes=at(full=256, quick=64, emulated=32) * MIB,
+        heap_params={"pace": at(full=1.0, emulated=0.1)},
+        duration_s=at(full=2.0, quick=0.6, emulated=2.0, emulated_quick=0.5),
+        pairs=clocked,
+    )
+    return Plan(configs=tuple(configs), invocations=at(full=3, quick=1), spare=recorded)
 
 
 def _clocks(found: Sequence[Cell]) -> str:

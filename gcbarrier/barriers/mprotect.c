@@ -11,50 +11,32 @@
  * collect() has the page. And a page may be protected with its bit set: one report too many. Between taking
  * and protecting, stores go unnoticed, but into pages only whose contents are read after collect() has
  * returned. */
-#include "barrier.h"
-
-#include <errno.h>
-#include <pthread.h>
-#include <sched.h>
 #include <signal.h>
+
+#define GCB_FAULT_SIGNAL SIGSEGV
+#define GCB_FAULT_CODE SEGV_ACCERR /* mapped, and not permitted */
+#include "fault_signals.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <ucontext.h>
-#include <unistd.h>
-
-enum { WATCHES = 16 };
 
 typedef struct watch {
-  char *base;
-  size_t bytes, words;
-  pid_t owner;               /* a fork()ed child has the memory and the handler, and not the threads */
-  bool entered;              /* in the registry */
+  gcb_fault_range range; /* the first member: the handler hands it back */
+  size_t words;
   _Atomic uint64_t *written; /* a bit per page */
   /* The kernel could not split the mapping any further: all is writable, and anything may be written. */
   atomic_bool all_writable;
   uint64_t *taken; /* what this collect() took; the collector's thread only */
 } watch;
 
-/* Which ranges are ours: the handler may not take a lock. `readers` are handlers that may be using `watch`:
- * close() takes it away and then waits until there are none. */
-static struct {
-  _Atomic(watch *) watch;
-  _Atomic uint32_t readers;
-} registry[WATCHES];
-static pthread_mutex_t registering = PTHREAD_MUTEX_INITIALIZER;
-static unsigned registered; /* under `registering`, as the next two */
-static bool installed;
-static struct sigaction previous; /* whose SIGSEGV it was; the handler reads it while it is installed */
-
 static int change(const watch *w, size_t first_page, size_t pages, int protection) {
-  return mprotect(w->base + (first_page << GCB_PAGE_SHIFT), pages << GCB_PAGE_SHIFT, protection);
+  return mprotect(w->range.base + (first_page << GCB_PAGE_SHIFT), pages << GCB_PAGE_SHIFT, protection);
 }
 
 /* One protection for all: the mapping is whole again, so it needs no more mappings than there are. */
 static int make_all_writable(watch *w) {
-  if (mprotect(w->base, w->bytes, PROT_READ | PROT_WRITE))
+  if (mprotect(w->range.base, w->range.bytes, PROT_READ | PROT_WRITE))
     return -1;
   /* release, and after the change, for the same reason as a page's bit */
   atomic_store_explicit(&w->all_writable, true, memory_order_release);
@@ -70,130 +52,8 @@ static bool make_writable(watch *w, size_t page) {
   return true;
 }
 
-static bool resolve(uintptr_t address) {
-  bool resolved = false;
-  for (unsigned i = 0; i < WATCHES && !resolved; i++) {
-    /* relaxed: this thread writes to a heap only after its barrier was opened */
-    if (!atomic_load_explicit(&registry[i].watch, memory_order_relaxed))
-      continue;
-    /* seq_cst, Dekker's handshake with withdraw(): we write `readers` and then read `watch`, it writes
-     * `watch` and then reads `readers`; one of us sees the other */
-    atomic_fetch_add(&registry[i].readers, 1);
-    watch *w = atomic_load(&registry[i].watch);
-    if (w && address - (uintptr_t)w->base < w->bytes)
-      resolved = make_writable(w, (address - (uintptr_t)w->base) >> GCB_PAGE_SHIFT);
-    /* release: we are done with `w` */
-    atomic_fetch_sub_explicit(&registry[i].readers, 1, memory_order_release);
-  }
-  return resolved;
-}
-
-static uintptr_t instruction(const void *context) {
-  const ucontext_t *interrupted = context;
-#if defined(__x86_64__)
-  return (uintptr_t)interrupted->uc_mcontext.gregs[REG_RIP];
-#elif defined(__aarch64__)
-  return (uintptr_t)interrupted->uc_mcontext.pc;
-#else
-#error "where does this processor's ucontext keep the instruction's address?"
-#endif
-}
-
-/* A fault that isn't ours is whose it would be without us. */
-static void pass_on(int number, siginfo_t *info, void *context) {
-  struct sigaction theirs = previous;
-  bool sent = info->si_code <= 0; /* by kill() or raise(), and not by an instruction */
-  if (!(theirs.sa_flags & SA_SIGINFO) && theirs.sa_handler == SIG_IGN && sent)
-    return;
-  if (!(theirs.sa_flags & SA_SIGINFO) && (theirs.sa_handler == SIG_DFL || theirs.sa_handler == SIG_IGN)) {
-    /* The instruction runs again and ends the process, at its own address. (The kernel ignores no fault.) */
-    struct sigaction usual = {.sa_handler = SIG_DFL};
-    sigaction(number, &usual, NULL);
-    if (sent)
-      raise(number);
-    return;
-  }
-  if (theirs.sa_flags & (int)SA_RESETHAND)
-    previous = (struct sigaction){.sa_handler = SIG_DFL};
-  /* Undone by the return from the signal. */
-  pthread_sigmask(SIG_BLOCK, &theirs.sa_mask, NULL);
-  if (theirs.sa_flags & SA_SIGINFO)
-    theirs.sa_sigaction(number, info, context);
-  else
-    theirs.sa_handler(number);
-}
-
-static void on_fault(int number, siginfo_t *info, void *context) {
-  int before = errno;
-  uintptr_t address = (uintptr_t)info->si_addr;
-  /* ACCERR: mapped, and not permitted. Reading always is, and the right to write does not help an attempt to
-   * run the heap's contents: that one would come back for ever. */
-  bool ours = info->si_code == SEGV_ACCERR && address != instruction(context) && resolve(address);
-  errno = before;
-  if (!ours)
-    pass_on(number, info, context);
-}
-
-static bool on_top(void) {
-  struct sigaction now;
-  return sigaction(SIGSEGV, NULL, &now) == 0 && now.sa_flags & SA_SIGINFO && now.sa_sigaction == on_fault;
-}
-
-/* Under `registering`. */
-static int install(void) {
-  /* ONSTACK: a stack overflow still reaches its handler. NODEFER: the handler we pass a fault on to may raise
-   * it again, or leave by siglongjmp(); ours raises none itself. */
-  struct sigaction ours = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-  sigemptyset(&ours.sa_mask);
-  if (!installed) {
-    /* Known before it is needed. */
-    if (sigaction(SIGSEGV, NULL, &previous) || sigaction(SIGSEGV, &ours, NULL))
-      return gcb_set_error("SIGSEGV can't be handled: %s", strerror(errno));
-    installed = true;
-  }
-  /* Not again over one that came later and may call ours: they would call each other for ever. And sanitizers
-   * can keep the signal to themselves without a word (handle_segv=2). */
-  return on_top() ? 0 : gcb_set_error("another SIGSEGV handler is in the way of the barrier's");
-}
-
-/* Under `registering`. Below another handler ours stays, and passes on whatever that one calls it for. */
-static void uninstall(void) {
-  if (installed && on_top() && sigaction(SIGSEGV, &previous, NULL) == 0)
-    installed = false;
-}
-
-static int enter(watch *w) {
-  int failed = -1;
-  pthread_mutex_lock(&registering);
-  unsigned i = 0;
-  while (i < WATCHES && atomic_load_explicit(&registry[i].watch, memory_order_relaxed))
-    i++;
-  if (i == WATCHES)
-    gcb_set_error("no more than %d barriers by page protection fit in a process", WATCHES);
-  else
-    failed = install();
-  if (!failed) {
-    atomic_store(&registry[i].watch, w);
-    w->entered = true;
-    registered++;
-  }
-  pthread_mutex_unlock(&registering);
-  return failed;
-}
-
-static void withdraw(watch *w) {
-  pthread_mutex_lock(&registering);
-  for (unsigned i = 0; i < WATCHES; i++) {
-    if (atomic_load_explicit(&registry[i].watch, memory_order_relaxed) != w)
-      continue;
-    atomic_store(&registry[i].watch, NULL); /* seq_cst, see resolve() */
-    /* In a forked child nobody is left who could be in the handler, whatever the count was just then. */
-    while (atomic_load(&registry[i].readers) && w->owner == getpid())
-      sched_yield();
-    if (--registered == 0)
-      uninstall();
-  }
-  pthread_mutex_unlock(&registering);
+static bool gcb_resolve_fault(gcb_fault_range *range, size_t page) {
+  return make_writable((watch *)range, page);
 }
 
 static int open_barrier(gcb_barrier *barrier) {
@@ -201,24 +61,24 @@ static int open_barrier(gcb_barrier *barrier) {
   barrier->state = w;
   if (!w)
     return gcb_set_error("no memory for the barrier's state");
-  w->base = barrier->range.base;
-  w->bytes = barrier->range.bytes;
-  w->owner = getpid();
-  w->words = ((w->bytes >> GCB_PAGE_SHIFT) + 63) / 64;
+  w->range.base = barrier->range.base;
+  w->range.bytes = barrier->range.bytes;
+  w->range.owner = getpid();
+  w->words = ((w->range.bytes >> GCB_PAGE_SHIFT) + 63) / 64;
   w->written = calloc(w->words, sizeof *w->written);
   w->taken = calloc(w->words, sizeof *w->taken);
   if (!w->written || !w->taken)
     return gcb_set_error("no memory for the barrier's state");
-  return enter(w);
+  return gcb_enter_faults(&w->range);
 }
 
 static void close_barrier(gcb_barrier *barrier) {
   watch *w = barrier->state;
   if (!w)
     return;
-  (void)change(w, 0, w->bytes >> GCB_PAGE_SHIFT, PROT_READ | PROT_WRITE);
-  if (w->entered)
-    withdraw(w);
+  (void)change(w, 0, w->range.bytes >> GCB_PAGE_SHIFT, PROT_READ | PROT_WRITE);
+  if (w->range.entered)
+    gcb_withdraw_faults(&w->range);
   free((void *)w->written);
   free(w->taken);
   free(w);
@@ -226,7 +86,7 @@ static void close_barrier(gcb_barrier *barrier) {
 }
 
 static int too_many_mappings(const watch *w) {
-  size_t pages = w->bytes >> GCB_PAGE_SHIFT;
+  size_t pages = w->range.bytes >> GCB_PAGE_SHIFT;
   unsigned long limit = 0;
   FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
   if (file) {
@@ -258,7 +118,7 @@ static int arm(gcb_barrier *barrier) {
   atomic_store_explicit(&w->all_writable, false, memory_order_relaxed);
   for (size_t word = 0; word < w->words; word++)
     atomic_store_explicit(&w->written[word], 0, memory_order_relaxed);
-  return protect(w, 0, w->bytes >> GCB_PAGE_SHIFT);
+  return protect(w, 0, w->range.bytes >> GCB_PAGE_SHIFT);
 }
 
 static void take(watch *w, bool out) {
@@ -272,7 +132,7 @@ static void take(watch *w, bool out) {
 
 static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
   watch *w = barrier->state;
-  size_t pages = w->bytes >> GCB_PAGE_SHIFT;
+  size_t pages = w->range.bytes >> GCB_PAGE_SHIFT;
   int failed = 0;
   take(w, rearm);
   /* Nothing is worth protecting in between what is not. acquire: as for the bits. */

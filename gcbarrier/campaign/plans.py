@@ -57,6 +57,9 @@ class Plan:
     counted: bool = False
     """Wants instructions counted as well: the lab's guest is emulated with a clock that counts them, and each
     invocation is a boot of its own. Asked of the plan for this machine, that is one more reason to go to the lab."""
+    spare: tuple[Config, ...] = field(default=(), converter=_several, validator=_all(Config))
+    """What is run only where a user asks for its heap (``--set heap=NAME``). Of a heap that has nothing here, the first
+    heap's configurations are run with that name in place of its own, which know nothing of what it needs."""
     left_out: tuple[str, ...] = ()
     """What this machine has no room for, in words; figures and tables repeat them."""
 

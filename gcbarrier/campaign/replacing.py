@@ -7,10 +7,13 @@ from gcbarrier.campaign import triggers
 from gcbarrier.model import MEMORY_TYPES, Config, evolve
 
 
-def chosen(configs: Sequence[Config], kind: str, name: str) -> list[Config]:
-    """The configurations of one heap, barrier or collector: the plan's own, or else the plan's first with this one."""
+def chosen(configs: Sequence[Config], kind: str, name: str, spare: Sequence[Config] = ()) -> list[Config]:
+    """The configurations of one heap, barrier or collector: the plan's own, or else the plan's first with this one.
+
+    ``spare``: what the plan has for heaps that it does not run by itself.
+    """
     if kind == "heap":
-        own = [config for config in configs if config.heap == name]
+        own = [config for config in (*configs, *spare) if config.heap == name]
         first = [config for config in configs if config.heap == configs[0].heap]
         return own or [_with(config, kind, name) for config in first]
     if kind == "barrier":

@@ -109,7 +109,11 @@ class Settings:
         for config in configs:
             changed[config]._check(config, swept=bool(self.grid or self.points))
         return evolve(
-            plan, configs=tuple(configs), probes=tuple(probes), invocations=self.invocations or plan.invocations
+            plan,
+            configs=tuple(configs),
+            probes=tuple(probes),
+            invocations=self.invocations or plan.invocations,
+            spare=(),
         )
 
     def _at(self, point: Mapping[str, Scalar]) -> "Settings":
@@ -132,7 +136,7 @@ class Settings:
     def _configs(self, plan: Plan, verify: bool) -> list[Config]:
         configs: list[Config] = list(plan.configs)
         for kind, names in self.choices.items():
-            configs = _unique(each for name in names for each in chosen(configs, kind, name))
+            configs = _unique(each for name in names for each in chosen(configs, kind, name, plan.spare))
         if self.times:
             configs = _unique(evolve(each, heap_times=times) for times in self.times for each in configs)
         return [self._changed(config, verify) for config in configs]

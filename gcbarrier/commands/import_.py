@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.graphs import graphfile, importers
+from gcbarrier.graphs import addresses, graphfile, importers
+from gcbarrier.graphs.reachable import Imported
+from gcbarrier.model import PAGE_BYTES, format_bytes
 
 HELP = "turn a program's heap snapshot into a graph to run on"
 
@@ -30,7 +33,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Import one snapshot and say what it became."""
     snapshot: Path = args.snapshot
-    stem = snapshot.name.removesuffix("".join(snapshot.suffixes[-1:]))
+    stem = importers.stem(snapshot)
     out: Path = args.out or snapshot.parent / (stem + graphfile.SUFFIX)
     if out.exists() and snapshot.exists() and out.samefile(snapshot):
         raise GcBarrierError(
@@ -52,19 +55,30 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _summary(out: Path, graph: graphfile.Graph, imported: importers.Imported) -> str:
+def _summary(out: Path, graph: graphfile.Graph, imported: Imported) -> str:
     return "\n".join(
         (
             f"{out}: {out.stat().st_size:,} bytes",
             f"  objects     {graph.node_count:>15,}",
             f"  references  {graph.edge_count:>15,}  ({graph.edge_count / graph.node_count:.2f} per object)",
             f"  bytes       {graph.total_bytes:>15,}  ({graph.total_bytes / graph.node_count:.1f} per object)",
+            *_places(graph),
             f"  dropped     {imported.dropped_nodes:>15,}  objects that the roots don't reach"
             f" ({imported.dropped_bytes:,} bytes)",
             "run it with",
             f"  gcbarrier run pause_times --set heap=snapshot --set {shlex.quote(f'snapshot.graph={out}')}",
         )
     )
+
+
+def _places(graph: graphfile.Graph) -> list[str]:
+    """Where the objects lay, if that is known."""
+    if graph.addresses is None:
+        return []
+    pages = len(np.unique(graph.addresses // PAGE_BYTES))
+    overlapping = addresses.overlapping(graph.addresses, graph.sizes_bytes)
+    note = f"; {overlapping:,} objects begin within others" if overlapping else ""
+    return [f"  pages       {pages:>15,}  of {format_bytes(PAGE_BYTES)}, with the addresses of objects on them{note}"]
 
 
 @contextlib.contextmanager

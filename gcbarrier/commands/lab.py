@@ -33,7 +33,11 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
     about = "run a command as root in a guest, and end with its exit status"
     run = actions.add_parser("run", help=about, description=about)
-    run.add_argument("--kernel", metavar="KERNEL", help="a suite or a release that was set up; default: the first")
+    run.add_argument(
+        "--kernel",
+        metavar="KERNEL",
+        help="a suite or a release that was set up; default: what GCBARRIER_LAB_KERNEL names, or the first",
+    )
     run.add_argument("--memory", metavar="SIZE", default=_DEFAULT_MEMORY, help=f"default: {_DEFAULT_MEMORY}")
     run.add_argument("--cpus", metavar="N", type=int, default=_DEFAULT_CPUS, help=f"default: {_DEFAULT_CPUS}")
     run.add_argument(

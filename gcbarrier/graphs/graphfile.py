@@ -1,8 +1,10 @@
 """The compact graph file: the shape of a heap, without its contents.
 
-A graph is what a collector sees of a program: how large each object is, what it refers to, and where the roots are.
-The file is a compressed ``.npz`` that ``numpy.load`` opens anywhere. It stores out-degrees rather than offsets, because
-small numbers compress better and can't run backwards; ``read`` sums them up again.
+A graph is what a collector sees of a program: how large each object is, what it refers to, where the roots are and,
+if the heap was had with that, at which address each object lay. The file is a compressed ``.npz`` that ``numpy.load``
+opens anywhere. It stores out-degrees rather than offsets, because small numbers compress better and can't run
+backwards; ``read`` sums them up again. Addresses are the one array that may be missing (``addresses.py`` says how they
+are stored); versions that know nothing of them read such a file as one without.
 """
 
 import contextlib
@@ -19,12 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.graphs import addresses as placed
 from gcbarrier.machines.cache import regular, travelled
 
 SUFFIX = ".graph.npz"
 FORMAT = "gcbarrier graph 1"
 
 _ARRAYS = ("format", "source", "sizes_bytes", "out_degrees", "targets", "roots")
+_STEPS = "address_steps"  # optional
 
 # A size above this is a misread number, not an object; it also keeps sums of sizes far from overflow.
 LARGEST_OBJECT_BYTES = 1 << 40
@@ -64,6 +68,9 @@ class Graph:
     - ``offsets``: uint64[n + 1]; node ``i`` refers to ``targets[offsets[i]:offsets[i + 1]]``, in the program's order.
     - ``targets``: uint32[m], node indices; an object that refers to another twice has it twice.
     - ``roots``: uint32[at least 1], node indices.
+    - ``addresses``: uint64[n], the byte at which each object began there, so that its page is ``address // 4096``; no
+      two alike and none 0, in any order, and overlapping objects are not refused (``addresses.py`` says why). None
+      where the heap was had without.
 
     Raises ``GraphFault`` where the arrays don't make a graph.
     """
@@ -73,12 +80,14 @@ class Graph:
     targets: npt.NDArray[np.uint32]
     roots: npt.NDArray[np.uint32]
     source: Source = Source()
+    addresses: npt.NDArray[np.uint64] | None = None
 
     def __attrs_post_init__(self) -> None:
         if why := _fault(self):
             raise GraphFault(why)
-        for array in (self.sizes_bytes, self.offsets, self.targets, self.roots):
-            array.setflags(write=False)
+        for array in (self.sizes_bytes, self.offsets, self.targets, self.roots, self.addresses):
+            if array is not None:
+                array.setflags(write=False)
 
     @property
     def node_count(self) -> int:
@@ -122,7 +131,9 @@ def _fault(graph: Graph) -> str:
         array = getattr(graph, name)
         if len(array) and array.max() >= nodes:
             return f"{name} name object {array.max()}, and the last one is {nodes - 1}"
-    return "" if len(graph.roots) else "it has no roots"
+    if not len(graph.roots):
+        return "it has no roots"
+    return "" if graph.addresses is None else placed.fault(graph.addresses, graph.sizes_bytes)
 
 
 def save(path: Path, graph: Graph) -> None:
@@ -144,6 +155,8 @@ def save(path: Path, graph: Graph) -> None:
         "targets": graph.targets,
         "roots": graph.roots,
     }
+    if graph.addresses is not None:
+        arrays[_STEPS] = placed.packed(graph.addresses)
     try:
         with unfinished.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -193,15 +206,16 @@ def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         missing = set(_ARRAYS) - set(archive.files)
         if missing:
             raise _Unfit(f"it has no array named {min(missing)!r}")
-        _refuse_promises(archive.zip)
+        names = [*_ARRAYS, *({_STEPS} & set(archive.files))]
+        _refuse_promises(archive.zip, names)
         if str(archive["format"]) != FORMAT:
             raise _Unfit(f"its format is {str(archive['format'])[:40]!r}, and this version reads {FORMAT!r}")
-        return {name: archive[name] for name in _ARRAYS}
+        return {name: archive[name] for name in names}
 
 
-def _refuse_promises(archive: zipfile.ZipFile) -> None:
+def _refuse_promises(archive: zipfile.ZipFile, names: list[str]) -> None:
     """numpy asks for the memory that an array's header promises before it reads the array."""
-    for name in _ARRAYS:
+    for name in names:
         member = archive.getinfo(name if name in archive.namelist() else f"{name}.npy")
         with archive.open(member) as file:
             version = np.lib.format.read_magic(file)
@@ -220,6 +234,11 @@ def _graph(arrays: dict[str, npt.NDArray[Any]]) -> Graph:
     for name in ("out_degrees", "targets", "roots"):
         if arrays[name].dtype.itemsize > 4:
             raise _Unfit(f"{name!r} has numbers of more than 32 bits")
+    steps = arrays.get(_STEPS)
+    if steps is not None and (steps.dtype != np.uint8 or steps.ndim != 2 or len(steps) > 8):
+        raise _Unfit(f"{_STEPS!r} is not a table of up to 8 bytes for each object")
+    if steps is not None and steps.shape[1] != len(arrays["sizes_bytes"]):
+        raise _Unfit(f"it has sizes of {len(arrays['sizes_bytes'])} objects but addresses of {steps.shape[1]}")
     offsets = np.zeros(len(arrays["out_degrees"]) + 1, dtype=np.uint64)
     np.cumsum(arrays["out_degrees"], dtype=np.uint64, out=offsets[1:])
     source = json.loads(str(arrays["source"]))
@@ -232,6 +251,7 @@ def _graph(arrays: dict[str, npt.NDArray[Any]]) -> Graph:
             targets=arrays["targets"].astype(np.uint32),
             roots=arrays["roots"].astype(np.uint32),
             source=Source(**source),
+            addresses=None if steps is None else placed.unpacked(steps),
         )
     except GraphFault as fault:
         raise _Unfit(fault.why) from fault

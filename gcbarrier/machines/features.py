@@ -10,7 +10,9 @@ import errno
 import functools
 import mmap
 import os
+import resource
 import select
+import signal
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -18,12 +20,14 @@ from collections.abc import Callable, Iterator
 from attrs import frozen
 
 from gcbarrier.errors import GcBarrierError, Unavailable
+from gcbarrier.machines.children import fork
 from gcbarrier.model import PAGE_BYTES
 from gcbarrier.plugins.discovery import nearest
 from gcbarrier.primitives import (
     SOFT_DIRTY_BIT,
     UFFD_EVENT_PAGEFAULT,
     UFFD_FEATURE_PAGEFAULT_FLAG_WP,
+    UFFD_FEATURE_SIGBUS,
     UFFD_FEATURE_WP_ASYNC,
     UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
     UFFD_MESSAGE,
@@ -42,6 +46,11 @@ _PERF_EXCLUDE_HV = 1 << 6
 _PERF_DATA_HEAD = 1024
 _HUGE_BYTES = 2 << 20
 _MESSAGE_DEADLINE_MS = 5000
+_SYNCHRONOUS = UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM
+_NO_SYNCHRONOUS = (
+    "this kernel can't write-protect shared memory through userfaultfd",
+    "boot Linux 5.19 or newer with CONFIG_PTE_MARKER_UFFD_WP",
+)
 
 
 @frozen(kw_only=True)
@@ -117,14 +126,12 @@ def _async_write_protect() -> None:
 
 def _sync_write_protect() -> None:
     """Protect two pages, write to one in a thread, and resolve the message that tells which."""
-    why = "this kernel can't write-protect shared memory through userfaultfd"
-    remedy = "boot Linux 5.19 or newer with CONFIG_PTE_MARKER_UFFD_WP"
     with _memory_file() as file, _pages(2, file) as (view, address):
         view[0] = view[PAGE_BYTES] = 1
         written = address + PAGE_BYTES
         # It writes in C, where the interpreter's lock is released: the thread sleeps until somebody answers.
         writer = threading.Thread(target=ctypes.memset, args=(written, 2, 1))
-        uffd = _handshake(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_WP_HUGETLBFS_SHMEM, why, remedy)
+        uffd = _handshake(_SYNCHRONOUS, *_NO_SYNCHRONOUS)
         try:
             uffd.register(address, 2 * PAGE_BYTES)
             uffd.protect(address, 2 * PAGE_BYTES)
@@ -146,6 +153,29 @@ def _sync_write_protect() -> None:
                 writer.join()
         if view[PAGE_BYTES] != 2:
             raise _missing("a write that was let go did not happen")
+
+
+def _signalled_write_protect() -> None:
+    """Protect two pages, open one again, and write to both in a child: the second write is the child's end."""
+    with _memory_file() as file, _pages(2, file) as (view, address):
+        view[0] = view[PAGE_BYTES] = 1
+        verdict = fork(_write_to_protected, view, address, deadline_s=_MESSAGE_DEADLINE_MS // 1000)()
+        if isinstance(verdict.problem, Unavailable | OSError):
+            raise verdict.problem
+        if view[0] != 2:
+            raise _missing("a page that was protected and opened again could not be written")
+        if signal.SIGBUS.name not in verdict.death or view[PAGE_BYTES] != 1:
+            raise _missing("a write to a protected page raised no SIGBUS in the writing thread")
+
+
+def _write_to_protected(view: mmap.mmap, address: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGBUS, signal.SIG_DFL)
+    with _handshake(_SYNCHRONOUS | UFFD_FEATURE_SIGBUS, *_NO_SYNCHRONOUS) as uffd:
+        uffd.register(address, 2 * PAGE_BYTES)
+        uffd.protect(address, 2 * PAGE_BYTES)
+        uffd.unprotect(address, PAGE_BYTES)
+        view[0] = view[PAGE_BYTES] = 2
 
 
 def _pagemap_scan() -> None:
@@ -219,6 +249,7 @@ _TRIALS: dict[str, Callable[[], None]] = {
     "userfaultfd": _userfaultfd,
     "async-uffd-wp": _async_write_protect,
     "sync-uffd-wp": _sync_write_protect,
+    "uffd-sigbus": _signalled_write_protect,
     "pagemap-scan": _pagemap_scan,
     "perf-page-faults": _perf_page_faults,
     "soft-dirty": _soft_dirty,

@@ -205,6 +205,39 @@ int64_t gcb_graph_mark(gcb_graph *graph, uint32_t markers);
 int64_t gcb_graph_rescan(gcb_graph *graph, size_t pages, uint32_t markers);
 uint64_t gcb_graph_objects(const gcb_graph *graph); /* visited, or looked at, by the last of these */
 
+/* An array in a space without mutators, written page by page while another thread collects. */
+typedef struct gcb_writing {
+  uint64_t written, wall_ns, cpu_ns, faults; /* the writer's: pages, and its own time and faults */
+  uint64_t collects, collect_ns, collect_cpu_ns, reported; /* the tracker's, of all collects; pages */
+} gcb_writing;
+typedef struct gcb_writer gcb_writer;
+/* `words` are written of each page, from its beginning; `atomic`: the writer goes on during a collect. */
+gcb_writer *gcb_writer_new(gcb_space *space, uint32_t words, bool random, bool atomic);
+void gcb_writer_free(gcb_writer *writer);     /* before its space */
+int64_t gcb_writer_track(gcb_writer *writer); /* from now on; what arming took */
+void gcb_writer_untrack(gcb_writer *writer);  /* the barrier is closed, and no page has anything left of it */
+void gcb_writer_write(gcb_writer *writer, size_t pages); /* the first so many of its order, a word each */
+/* Writes for so long, going on where it was; every_ns: between two collects that arm again, 0: there are
+ * none. */
+int gcb_writer_run(gcb_writer *writer, uint64_t duration_ns, uint64_t every_ns, gcb_writing *found);
+
+/* The kernel's two ways of telling which pages were written, as bare system calls on a mapping of `bytes`:
+ * what each step costs by itself. Functions returning int64_t give nanoseconds, or -1 with the reason in
+ * gcb_error(). */
+typedef struct gcb_ways gcb_ways;
+enum { GCB_BY_NONE = 0, GCB_BY_SOFT_DIRTY = 1, GCB_BY_UFFD = 2 };
+gcb_ways *gcb_ways_new(uint32_t way, size_t bytes, bool shared, bool huge);
+void gcb_ways_free(gcb_ways *ways);
+int gcb_ways_fill(gcb_ways *ways, bool present);   /* all pages are fresh: written once, or not there */
+int gcb_ways_beside(gcb_ways *ways, size_t bytes); /* so much more is in the process, all of it there */
+int64_t gcb_ways_arm(gcb_ways *ways);              /* nothing is done without a way */
+int64_t gcb_ways_store(gcb_ways *ways, size_t first, size_t stride,
+                       size_t count); /* in pages; a store each */
+/* By PAGEMAP_SCAN, or by reading the page map's entries; `again`: and what was written is armed again. */
+int64_t gcb_ways_collect(gcb_ways *ways, bool by_scan, bool again);
+uint64_t gcb_ways_found(const gcb_ways *ways); /* pages, by the last one */
+int64_t gcb_ways_fork(gcb_ways *ways);         /* the call itself; the child ends at once */
+
 /* A page barrier over any mapping: what it makes of it when that is moved, grown or merged. The words hold a
  * bit for each page; most_bytes: the range will never be larger. */
 typedef struct gcb_range_watch gcb_range_watch;

@@ -152,12 +152,13 @@ static void replace(gcb_mutator *m) {
 static void make_garbage(gcb_mutator *m) {
   part *t = m->local;
   gcb_ref object = gcb_alloc(m, t->references, t->raw_bytes);
-  gcb_store_raw(m, object, 0, EDITS_FRESH | (uint64_t)t->number << 48 | (t->edits.fresh & 0xffffffffffff));
+  gcb_store_raw(m, object, 0,
+                EDITS_FRESH | (uint64_t)t->number << 48 | (t->edits.fresh.made & 0xffffffffffff));
   for (uint32_t slot = 0; slot < t->references; slot++)
     gcb_store(m, object, slot, random_object(m, t));
-  if (edits_continues_list(&t->edits))
-    gcb_store(m, object, 0, edits_last_fresh(m, &t->edits));
-  edits_keep_fresh(m, &t->edits, object);
+  if (edits_continues_list(&t->edits.fresh))
+    gcb_store(m, object, 0, edits_last_fresh(m, &t->edits.fresh));
+  edits_keep_fresh(m, &t->edits.fresh, object);
 }
 
 void gcb_mutate(gcb_mutator *m) {

@@ -14,7 +14,12 @@ to this heap as ``graph``.
 
 An object has the program's references and at least its size there; a word more where the program's object has no room
 for the number that tells a verifying run which one it is. The heap is filled with copies of the graph; each copy is
-edited by one mutator alone. Objects are allocated, and pages counted, in breadth-first order from the roots.
+edited by one mutator alone.
+
+Where the graph says where the program's objects lay (imported from HPROF, CPython or hwgc-soft; V8 does not say), they are
+allocated in order of their addresses, so that neighbours there are neighbours here: what shared a page shares one or lies
+on the next. Gaps are closed. Else, and with ``placement=breadth-first``, they are allocated in breadth-first order
+from the roots. Pages are counted in the order of allocation.
 
 The edits are those of graph_edits. A spanning tree keeps every object reachable:
 
@@ -59,6 +64,8 @@ class Params:
     """Share of the heap that the copies of the graph take, where ``copies`` is automatic."""
     live_bytes: int = field(default=0, validator=[validators.ge(0), validators.lt(1 << 40)])
     """Bytes that they take then, whatever the heap's size; 0: ``live_share`` of it."""
+    placement: str = field(default="", validator=validators.in_(("", "address", "breadth-first")))
+    """Order in which a copy is allocated: `address` or `breadth-first`; empty: by address where the graph has some."""
     copies: int = field(default=0, validator=[validators.ge(0), validators.le(1 << 20)])
     """Copies of the graph, all mutators' together; 0: as many as fit into ``live_bytes``, at least one."""
     rate_per_s: float = field(default=100_000.0, validator=validators.ge(0))
@@ -90,6 +97,8 @@ class Plan:
     parent_slots: _Integers
     movable: npt.NDArray[np.bool_]
     """Leaves of the tree that one slot alone refers to."""
+    by_address: _Integers | None
+    """The objects in order of their addresses, object 0 first; None where the graph has none."""
 
     @property
     def sizes_bytes(self) -> _Integers:
@@ -105,10 +114,12 @@ class Plan:
 
 
 def resolve(params: Params, *, heap_bytes: int, mutators: int) -> Params:  # noqa: ARG001 - one signature for all heaps
-    """The parameters with the automatic number of copies made concrete."""
+    """The parameters with the automatic number of copies and order of allocation made concrete."""
     live_bytes = params.live_bytes or int(params.live_share * heap_bytes)
-    fitting = live_bytes // _plan(params).heap_bytes
-    return evolve(params, copies=params.copies or max(1, fitting))
+    plan = _plan(params)
+    fitting = live_bytes // plan.heap_bytes
+    placement = params.placement or ("breadth-first" if plan.by_address is None else "address")
+    return evolve(params, copies=params.copies or max(1, fitting), placement=placement)
 
 
 def check(params: Params, *, heap_bytes: int, mutators: int) -> None:
@@ -119,6 +130,12 @@ def check(params: Params, *, heap_bytes: int, mutators: int) -> None:
             "they are shares of the same operations; make their sum at most 1"
         )
     plan = _plan(params)
+    by_address = params.placement == "address"
+    if by_address and plan.by_address is None:
+        raise GcBarrierError(
+            "snapshot can't have placement=address: the graph does not say where its objects lay; use "
+            "placement=breadth-first or import a heap with addresses, such as a Java heap dump"
+        )
     fresh = mutators * (THREAD_BYTES + params.ring * (8 + _mean_fresh_bytes(plan)))
     if params.copies < mutators:
         least = _mib((mutators * plan.heap_bytes) / params.live_share)
@@ -127,7 +144,8 @@ def check(params: Params, *, heap_bytes: int, mutators: int) -> None:
             f"use a heap of at least {least} MiB (a copy takes {format_bytes(plan.heap_bytes)}), a larger live_share, "
             "more copies or fewer mutators"
         )
-    needed = params.copies * plan.heap_bytes + fresh
+    # As long as a copy is built, one table more refers to each of its objects.
+    needed = params.copies * plan.heap_bytes + fresh + by_address * 8 * len(plan.parents)
     if needed > 0.9 * heap_bytes:
         raise GcBarrierError(
             f"{params.copies} x the graph and the rings take {format_bytes(needed)}, more than nine tenths of the "
@@ -144,16 +162,21 @@ def blob(params: Params, *, heap_bytes: int, mutators: int) -> npt.NDArray[np.ui
     owners = np.repeat(np.arange(objects), degrees)
     slots = np.arange(len(owners)) - np.repeat(plan.starts[:-1], degrees)
     in_tree = _in_tree(plan)
+    by_address = params.placement == "address" and plan.by_address is not None
+    order = plan.by_address if by_address else np.arange(objects)
     # In allocation order, as if nothing lay between the objects.
-    pages_of = (np.repeat(np.cumsum(sizes) - sizes, degrees) + 8 + 8 * slots) // PAGE_BYTES
+    begins = np.empty(objects, dtype=np.int64)
+    begins[order] = np.cumsum(sizes[order]) - sizes[order]
+    pages_of = (np.repeat(begins, degrees) + 8 + 8 * slots) // PAGE_BYTES
     pages = int(-(-sizes.sum() // PAGE_BYTES))
     free = np.flatnonzero(~in_tree & ~plan.movable[owners])
     leaves = np.flatnonzero(in_tree & plan.movable[plan.targets])
     fixed = np.flatnonzero(~plan.movable)
     garbage = _fresh_shapes(plan)
-    counts = [objects, len(owners), pages, len(free), len(leaves), len(fixed), len(garbage), degrees.max()]
-    tables: list[_Integers] = [plan.targets, plan.raw_words, plan.parents, plan.parent_slots]
-    for entries in (free, leaves):
+    counts = [objects, len(owners), pages, len(free), len(leaves), len(fixed), len(garbage), degrees.max(), by_address]
+    tables: list[_Integers] = [order, plan.targets, plan.raw_words, plan.parents, plan.parent_slots]
+    for kind in (free, leaves):
+        entries = kind[np.argsort(pages_of[kind], kind="stable")]
         tables += [np.searchsorted(pages_of[entries], np.arange(pages + 1)), owners[entries], slots[entries]]
     tables += [fixed, garbage]
     wide = np.concatenate([np.array(counts), plan.starts]).astype(np.uint64)
@@ -190,6 +213,7 @@ def plan_of(graph: Graph) -> Plan:
     parent = np.concatenate(parents)
     childless = np.bincount(parent[1:], minlength=len(parent)) == 0
     owned = np.bincount(targets, minlength=len(parent)) == 1
+    by_address = None if graph.addresses is None else np.r_[0, 1 + np.argsort(graph.addresses[order])]
     small = 8 * (1 + new_degrees + raw_words) <= SMALL_BYTES
     return Plan(
         starts=starts,
@@ -198,6 +222,7 @@ def plan_of(graph: Graph) -> Plan:
         parents=parent,
         parent_slots=np.concatenate(parent_slots),
         movable=childless & owned & small,
+        by_address=by_address,
     )
 
 

@@ -1,18 +1,20 @@
 /* Copies of a program's object graph, edited like graph_edits (edits.h).
  *
  * heap.py has numbered the objects so that each one's parent comes before it, has found which slot keeps it
- * reachable, and has sorted the slots that may be edited by page. All that is one blob, shared by all copies.
+ * reachable, in which order they are allocated, and has sorted the slots that may be edited by page. All that
+ * is one blob, shared by all copies.
  * Raw word 0 of an object holds its copy and its number. */
 #include "../_edits/edits.h"
 
 /* The blob: this, then the tables in this order, which heap.py writes. */
 typedef struct counts {
-  uint64_t objects, references, pages, free_slots, leaf_slots, fixed, garbage, most_references;
+  uint64_t objects, references, pages, free_slots, leaf_slots, fixed, garbage, most_references, by_address;
 } counts;
 
 typedef struct graph {
   counts n;
   const uint64_t *starts;    /* objects + 1: an object's first reference in `targets` */
+  const uint32_t *order;     /* objects, as they are allocated */
   const uint32_t *targets;   /* references */
   const uint32_t *raw_words; /* objects */
   const uint32_t *parents;   /* objects: the slot of another one that keeps it reachable */
@@ -42,6 +44,7 @@ static void open_graph(gcb_mutator *m, graph *g) {
   g->n = *(const counts *)m->blob;
   g->starts = (const uint64_t *)((const counts *)m->blob + 1);
   const uint32_t *at = (const uint32_t *)(g->starts + g->n.objects + 1);
+  g->order = cut(&at, g->n.objects);
   g->targets = cut(&at, g->n.references);
   g->raw_words = cut(&at, g->n.objects);
   g->parents = cut(&at, g->n.objects);
@@ -73,16 +76,37 @@ static uint64_t id_for(gcb_mutator *m, uint32_t mutator, uint32_t copy, uint64_t
 
 /* -- Building */
 
+/* While a copy is built in another order than its tree's, this global's object refers to all of it. */
+enum { HOLDER = EDITS_CELL + EDITS_MUTATORS };
+
+static gcb_ref made(gcb_mutator *m, const graph *g, uint64_t i, uint64_t id) {
+  gcb_ref object = gcb_alloc(m, references_of(g, i), raw_bytes_of(g, i));
+  gcb_store_raw(m, object, 0, id);
+  return object;
+}
+
+/* In an order in which an object's parent comes first. */
 static void allocate(gcb_mutator *m, const graph *g, gcb_ref *objects, gcb_ref copies, uint32_t mutator,
                      uint32_t copy) {
   for (uint64_t i = 0; i < g->n.objects; i++) {
-    objects[i] = gcb_alloc(m, references_of(g, i), raw_bytes_of(g, i));
-    gcb_store_raw(m, objects[i], 0, id_for(m, mutator, copy, i));
+    objects[i] = made(m, g, i, id_for(m, mutator, copy, i));
     if (i == 0)
       gcb_store(m, copies, copy, objects[i]);
     else
       gcb_store(m, objects[g->parents[i]], g->parent_slots[i], objects[i]);
   }
+}
+
+/* In an order in which it need not. Object 0, which the copy hangs on, is the first all the same. */
+static void allocate_by_address(gcb_mutator *m, const graph *g, gcb_ref *objects, gcb_ref copies,
+                                uint32_t mutator, uint32_t copy) {
+  gcb_ref holder = gcb_global(m, HOLDER);
+  for (uint64_t k = 0; k < g->n.objects; k++) {
+    uint32_t i = g->order[k];
+    objects[i] = made(m, g, i, id_for(m, mutator, copy, i));
+    gcb_store(m, holder, i, objects[i]);
+  }
+  gcb_store(m, copies, copy, objects[0]);
 }
 
 static void fill(gcb_mutator *m, const graph *g, gcb_ref *objects) {
@@ -101,17 +125,21 @@ void gcb_build(gcb_mutator *m) {
     part *t = edits_malloc(m, 1, sizeof *t);
     open_graph(m, &t->graph);
     const graph *g = &t->graph;
+    if (g->n.by_address && i == 0)
+      gcb_set_global(m, HOLDER, gcb_alloc(m, (uint32_t)g->n.objects, 0));
     t->copies = copies_of(m, i);
     t->objects = edits_malloc(m, t->copies * g->n.objects, sizeof(gcb_ref));
     edits_hand_over(m, i, t);
     gcb_ref copies = gcb_alloc(m, t->copies, 0);
     gcb_set_global(m, EDITS_ROOT + i, copies);
     for (uint32_t copy = 0; copy < t->copies; copy++) {
-      allocate(m, g, t->objects + copy * g->n.objects, copies, i, copy);
+      (g->n.by_address ? allocate_by_address : allocate)(m, g, t->objects + copy * g->n.objects, copies, i,
+                                                         copy);
       fill(m, g, t->objects + copy * g->n.objects);
     }
     edits_start(&t->edits, m->params, t->copies * (uint32_t)g->n.pages);
   }
+  gcb_set_global(m, HOLDER, NULL);
 }
 
 /* -- Editing */
@@ -164,12 +192,12 @@ static void make_garbage(gcb_mutator *m) {
   uint32_t shape = g->garbage[gcb_random_below(m, (uint32_t)g->n.garbage)];
   uint32_t references = references_of(g, shape), copy = gcb_random_below(m, t->copies);
   gcb_ref object = gcb_alloc(m, references, raw_bytes_of(g, shape));
-  gcb_store_raw(m, object, 0, EDITS_FRESH | (t->edits.fresh & 0x7fffffff) << 32 | shape);
+  gcb_store_raw(m, object, 0, EDITS_FRESH | (t->edits.fresh.made & 0x7fffffff) << 32 | shape);
   for (uint32_t slot = 0; slot < references; slot++)
     gcb_store(m, object, slot, random_object(m, t, copy));
-  if (references && edits_continues_list(&t->edits))
-    gcb_store(m, object, 0, edits_last_fresh(m, &t->edits));
-  edits_keep_fresh(m, &t->edits, object);
+  if (references && edits_continues_list(&t->edits.fresh))
+    gcb_store(m, object, 0, edits_last_fresh(m, &t->edits.fresh));
+  edits_keep_fresh(m, &t->edits.fresh, object);
 }
 
 void gcb_mutate(gcb_mutator *m) {

@@ -35,6 +35,11 @@ LOSSES = (
     ),
     Loss("uffd-wp-sync", PRIVATE, "check_read_after_a_drop", "the same"),
     Loss(
+        *("uffd-wp-sigbus", PRIVATE, "check_dropped_from_the_page_tables"),
+        "private memory that was given back comes back unprotected",
+    ),
+    Loss("uffd-wp-sigbus", PRIVATE, "check_read_after_a_drop", "the same"),
+    Loss(
         *("uffd-wp-async", ("hugetlb",), "check_dropped_from_the_page_tables"),
         "PAGEMAP_SCAN passes over a huge page that is in no page table, written before or not, until it is touched",
     ),

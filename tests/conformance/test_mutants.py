@@ -98,6 +98,10 @@ MUTANTS = (
         "mprotect", "protecting", "  take(w, rearm);", "  if (rearm && arm(barrier))\n    return -1;\n  take(w, rearm);"
     ),
     *_bitmaps(
+        *("uffd-wp-sigbus", "rearm", "  take(w, rearm);"),
+        "  if (rearm && arm(barrier))\n    return -1;\n  take(w, rearm);",
+    ),
+    *_bitmaps(
         "uffd-wp-sync",
         "rearm",
         "int failed = take(w, rearm);",

@@ -9,7 +9,7 @@ from drawn import keys, labels, lines, said
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from planned import planned, told
+from planned import looks_run, planned, told
 from synthetic import make_manifest, make_run
 
 from gcbarrier.campaign import experiments as campaign
@@ -164,3 +164,85 @@ def test_what_does_not_fit_is_not_marked_and_said_so(monkeypatch: pytest.MonkeyP
     assert [each.heap_bytes // MIB for each in plan.probes] == [64, 256, 1024]
     assert plan.left_out == ("4 GiB, 8 GiB, which did not fit into memory",)
     assert planned("marking", Machine(name="lab", accelerator="tcg"), quick=False).left_out == ()
+
+
+def steps(**costs: float) -> list[Reading]:
+    """Of a way: each step's cost, those of a share at 1 and at 100 per cent."""
+    shared = {name: value for name, value in costs.items() if name not in ("store", "fork")}
+    return [
+        *(Reading(what=name, value=costs[name], unit="instructions") for name in ("store", "fork") if name in costs),
+        *(
+            Reading(what=name.replace("_", "-"), x=x, value=value * (1 + x / 100), unit="instructions")
+            for name, value in shared.items()
+            for x in (1.0, 100.0)
+        ),
+        Reading(what="arm-beside", x=64, value=150, unit="instructions"),
+    ]
+
+
+def test_both_ways_are_set_against_each_other_and_a_round_is_a_fault_and_its_share_of_a_scan() -> None:
+    run = probed(
+        "soft_dirty",
+        (probe("none", memory="shmem"), [Reading(what="store", value=5, unit="instructions")]),
+        (probe("soft-dirty", memory="shmem"), steps(store=1000, fork=4000, scan_again=100)),
+        (probe("uffd-wp-async", memory="shmem"), steps(store=1100, fork=4000, scan_again=10)),
+        invocations=2,
+    )
+    figure, table = shown("soft_dirty", run)
+    cost, times, rounds, _ = figure.axes
+    assert labels(cost.yaxis) == [
+        *("first store, page there", "scan, arming again, 1 %", "scan, arming again, 100 %", "fork, all armed"),
+    ]
+    assert {"1.10", "0.10", "1.00"} <= {text.get_text() for text in times.texts}
+    # 1000 and a hundred times 101, or 200; 1100 and a hundred times 10.1, or 20.
+    drawn = {name: list(line.get_ydata()) for name, line in lines(rounds).items()}
+    assert drawn == {"soft-dirty": pytest.approx([11100, 1200]), "uffd-wp-async": pytest.approx([2110, 1120])}
+    assert "shmem: a round of uffd-wp-async takes 0.19 at 1 % and 0.93 at 100 % of soft-dirty's." in said(figure)
+    assert re.search(r"first store, page there +1\.10", table)
+
+
+def test_where_soft_dirty_is_missing_there_is_no_answer() -> None:
+    run = probed("soft_dirty", (probe("uffd-wp-async"), steps(store=1100, scan_again=10)))
+    figure, _ = shown("soft_dirty", run)
+    assert "soft-dirty is not to be had on this machine: the question is the lab's." in said(figure)
+
+
+def writing(order: str, *, wall: float, mappings: int) -> list[Reading]:
+    return [
+        Reading(what=f"{order}/wall", value=wall, low=wall, high=wall, unit="ratio"),
+        Reading(what=f"{order}/collect", value=20, unit="ns"),
+        Reading(what=f"{order}/mappings", x=1.0, value=mappings, unit="mappings"),
+    ]
+
+
+def test_tracking_shows_slow_downs_by_size_and_mappings_by_pages() -> None:
+    found = [
+        (probe(barrier, heap_bytes=size * MIB), writing(order, wall=size / 16, mappings=count))
+        for size in (64, 256)
+        for barrier, count in (("mprotect", 5 * size), ("uffd-wp-async", 1))
+        for order in ("sequential", "random")
+    ]
+    refused = Reading(what="random/refused", value=1, unit="answers", note="vm.max_map_count = 65530")
+    run = probed("tracking", *found, (probe("mprotect", heap_bytes=1024 * MIB), [refused]))
+    figure, table = shown("tracking", run)
+    slower, *_, mappings = figure.axes
+    assert list(lines(slower)["mprotect"].get_ydata()) == [4, 16]
+    # A hundredth of either size's pages, and only those that were written in a random order.
+    assert list(lines(mappings)["mprotect"].get_xdata()) == [164, 655]
+    assert list(lines(mappings)["mprotect"].get_ydata()) == [320, 1280]
+    assert set(lines(mappings)["uffd-wp-async"].get_ydata()) == {1}
+    assert "“vm.max_map_count = 65530”: mprotect, 1 GiB random." in said(figure)
+    assert re.search(r"mprotect +320 +1,280\n", table)
+
+
+def test_programs_are_set_against_themselves_without_a_barrier() -> None:
+    cpu_ns = {"none": 1000, "uffd-wp-sigbus": 3000}
+    outcomes = [
+        evolve(each, mutator_cpu_ns=cpu_ns.get(each.invocation.config.barrier, 2000), operations=100)
+        for each in looks_run("tracking").outcomes
+    ]
+    figure, table = shown("tracking", make_run(outcomes, make_manifest("tracking")))
+    assert re.search(r"\nbarrier +gcbench\n", table)
+    assert re.search(r"\nuffd-wp-sigbus +3\.00\n", table)
+    assert re.search(r"\nmprotect +2\.00\n", table)
+    assert "none" not in keys(figure), "it is what the others are set against"

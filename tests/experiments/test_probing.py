@@ -20,7 +20,7 @@ from gcbarrier.plugins import discovery
 from gcbarrier.results.run import load
 
 MIB = 1 << 20
-EXPERIMENTS = ("accuracy", "barrier_costs", "crossover", "marking", "overhead")
+EXPERIMENTS = ("accuracy", "barrier_costs", "crossover", "marking", "overhead", "soft_dirty")
 MACHINES = [
     Machine(name="native"),
     Machine(name="lab", accelerator="kvm"),

@@ -13,7 +13,8 @@ from gcbarrier import barriers
 from gcbarrier.model import PAGE_BYTES
 from gcbarrier.tracked import Tracked
 
-NAMES = ("uffd-wp-async", "uffd-wp-sync", "mprotect")
+NAMES = ("uffd-wp-async", "uffd-wp-sync", "uffd-wp-sigbus", "mprotect")
+SIGNALLED = ("mprotect", "uffd-wp-sigbus")
 MIB = 1 << 20
 PAGES = 512
 MADV_DONTNEED = 4
@@ -147,9 +148,11 @@ def test_what_the_kernel_stores_is_noticed(barrier: str, needs: Needs) -> None:
         assert collected(memory, rearm=False) == [3, 9]
 
 
-def test_the_kernel_stores_into_no_page_protected_by_mprotect() -> None:
-    assert "EFAULT" in barriers.promises_of("mprotect").loses
-    with Tracked(PAGES * PAGE_BYTES, "mprotect") as memory:
+@pytest.mark.parametrize("barrier", SIGNALLED)
+def test_the_kernel_stores_into_no_page_whose_fault_is_a_signal(barrier: str, needs: Needs) -> None:
+    needs(*barriers.promises_of(barrier).needs)
+    assert "EFAULT" in barriers.promises_of(barrier).loses
+    with Tracked(PAGES * PAGE_BYTES, barrier) as memory:
         memory.arm()
         with pytest.raises(OSError, match="Bad address") as caught:
             read_into(memory, [3])

@@ -15,7 +15,8 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import MEMORY_TYPES, PAGE_BYTES
 from gcbarrier.tracked import Tracked
 
-NAMES = ("uffd-wp-async", "uffd-wp-sync", "mprotect")
+NAMES = ("uffd-wp-async", "uffd-wp-sync", "uffd-wp-sigbus", "mprotect")
+SIGNALLED = {"mprotect": signal.SIGSEGV, "uffd-wp-sigbus": signal.SIGBUS}
 MIB = 1 << 20
 
 Needs = Callable[..., None]
@@ -87,12 +88,14 @@ def test_the_handler_thread_takes_no_signal_of_the_process(needs: Needs) -> None
     assert not blocked >> (signal.SIGSEGV - 1) & 1
 
 
-def test_sixteen_by_page_protection_fit_in_a_process() -> None:
+@pytest.mark.parametrize("barrier", SIGNALLED)
+def test_sixteen_that_handle_a_signal_fit_in_a_process(barrier: str, needs: Needs) -> None:
+    needs(*barriers.promises_of(barrier).needs)
     before = left_behind()
-    opened = [Tracked(MIB, "mprotect") for _ in range(16)]
+    opened = [Tracked(MIB, barrier) for _ in range(16)]
     try:
-        with pytest.raises(GcBarrierError, match="no more than 16"):
-            Tracked(MIB, "mprotect")
+        with pytest.raises(GcBarrierError, match=f"no more than 16 barriers that handle {SIGNALLED[barrier].name}"):
+            Tracked(MIB, barrier)
         for memory in opened:
             memory.arm()
         for number, memory in enumerate(opened):
@@ -122,7 +125,7 @@ libc = ctypes.CDLL(None)
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 def open_one():
     global memory
-    memory = Tracked(1 << 20, "mprotect")
+    memory = Tracked(1 << 20, sys.argv[2])
     memory.arm()
     memory.view[0] = 1
     assert list(memory.collect(rearm=True)) == [0]
@@ -132,36 +135,76 @@ signal.pause()
 """
 
 
+BUS_CRASHES = {
+    "behind the file's end": "behind()",
+    "behind the file's end, of a page that was opened": "memory.view[last] = 1; behind()",
+    "a signal that was sent": "os.kill(os.getpid(), signal.SIGBUS)",
+    "with another handler below": "memory.close(); faulthandler.enable(); open_one(); behind()",
+    "after the last barrier": "memory.close(); os.kill(os.getpid(), signal.SIGBUS)",
+    "in a forked child, of its own doing": """
+child = os.fork()
+if child == 0:
+    libc.mmap.argtypes = [ctypes.c_size_t] * 6
+    libc.mmap(memory.address + last, 4096, 3, 0x11, os.memfd_create("short"), 0)
+    memory.view[last] = 1
+status = os.waitpid(child, 0)[1]
+memory.view[last] = 1
+assert list(memory.collect(rearm=True)) == [255], "the child opened a page of its parent's"
+os.kill(os.getpid(), os.WTERMSIG(status))""",
+}
+BEHIND = """
+last = 255 * 4096
+def behind():
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if os.readlink(f"/proc/self/fd/{name}").startswith("/memfd:gcbarrier"):
+                os.truncate(int(name), last)
+        except FileNotFoundError:
+            pass
+    memory.view[last] = 1
+"""
+
+
 @pytest.mark.parametrize("crash", CRASHES)
 def test_a_real_crash_is_still_one(crash: str) -> None:
-    child = python(CRASH, CRASHES[crash])
+    child = python(CRASH, CRASHES[crash], "mprotect")
     assert child.returncode == -signal.SIGSEGV, child.stdout + child.stderr
     assert ("Fatal Python error: Segmentation fault" in child.stderr) == ("another handler" in crash), child.stderr
 
 
+@pytest.mark.parametrize("crash", BUS_CRASHES)
+def test_a_real_bus_error_is_still_one(crash: str, needs: Needs) -> None:
+    needs("uffd-sigbus")
+    child = python(CRASH, BEHIND + BUS_CRASHES[crash], "uffd-wp-sigbus")
+    assert child.returncode == -signal.SIGBUS, child.stdout + child.stderr
+    assert ("Fatal Python error: Bus error" in child.stderr) == ("another handler" in crash), child.stderr
+
+
 IN_THE_WAY = """
-import faulthandler
+import faulthandler, sys
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.tracked import Tracked
-memory = Tracked(1 << 20, "mprotect")
+memory = Tracked(1 << 20, sys.argv[1])
 faulthandler.enable()  # and does not know of ours
 memory.close()
 try:
-    Tracked(1 << 20, "mprotect")
+    Tracked(1 << 20, sys.argv[1])
 except GcBarrierError as problem:
     print(problem)
 faulthandler.disable()
-with Tracked(1 << 20, "mprotect") as memory:
+with Tracked(1 << 20, sys.argv[1]) as memory:
     memory.arm()
     memory.view[4096] = 1
     print(list(map(int, memory.collect(rearm=True))))
 """
 
 
-def test_a_handler_that_came_later_is_an_error_and_no_crash() -> None:
-    child = python(IN_THE_WAY)
+@pytest.mark.parametrize("barrier", SIGNALLED)
+def test_a_handler_that_came_later_is_an_error_and_no_crash(barrier: str, needs: Needs) -> None:
+    needs(*barriers.promises_of(barrier).needs)
+    child = python(IN_THE_WAY, barrier)
     assert (child.returncode, child.stderr) == (0, "")
-    assert child.stdout == "another SIGSEGV handler is in the way of the barrier's\n[1]\n"
+    assert child.stdout == f"another {SIGNALLED[barrier].name} handler is in the way of the barrier's\n[1]\n"
 
 
 FORKED = """

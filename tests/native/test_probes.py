@@ -1,11 +1,14 @@
 """Probes: what each brings back, by itself and in this process."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gcbarrier import barriers
 from gcbarrier.bench import probes
-from gcbarrier.bench.circumstances import CIRCUMSTANCES
+from gcbarrier.bench.circumstances import CIRCUMSTANCES, page_barriers
+from gcbarrier.core import build
 from gcbarrier.model import Probe, Reading, evolve
 
 MIB = 1 << 20
@@ -91,3 +94,73 @@ def test_what_goes_wrong_in_a_probe_is_its_finding(needs) -> None:
     assert (gone.error, gone.index) == ("there is no function nothing in gcbarrier.bench.costs", 3)
     with pytest.raises(ValueError, match="must match regex"):
         Probe(function="costs", barrier="none")
+
+
+def test_every_step_of_a_way_is_there_and_what_it_reports_is_exact(needs) -> None:
+    needs("async-uffd-wp", "pagemap-scan")
+    steps = {"arm", "scan", "scan-again", "read", "read-again"}
+    for memory, huge in (("shmem", set()), ("anonymous", set()), ("anonymous-thp", {"huge-store"})):
+        one = evolve(
+            probe("ways:ways", "uffd-wp-async", densities="1 100", beside="0 1", budget_s=0.001), memory=memory
+        )
+        read = {(reading.what, reading.x): reading for reading in ways_of(evolve(one, heap_bytes=4 * MIB))}
+        assert {what for what, x in read if not x} == {"store", "absent-store", "fork", "reported", "arm-beside", *huge}
+        assert {what for what, x in read if x == 100} == steps
+        assert read["reported", 0].value == 1, "huge pages are split"
+        assert read["store", 0].value > 0
+    bare = {reading.what for reading in ways_of(probe("ways:ways", "none", densities="1", beside="0", budget_s=0.001))}
+    assert bare == {"store", "absent-store", "fork"}
+
+
+def ways_of(one: Probe) -> tuple[Reading, ...]:
+    finding = probes.run(probes.job(one, index=0))
+    assert finding.error == ""
+    return finding.readings
+
+
+def test_only_what_has_its_system_calls_written_out_is_a_way() -> None:
+    one = probe("ways:ways", "mprotect", densities="1", beside="0", budget_s=0.001)
+    assert "only none, soft-dirty, uffd-wp-async have" in probes.run(probes.job(one, index=0)).error
+
+
+WRITING = {"words": 8, "every_ms": 1.0, "duration_s": 0.02, "turns": 2, "shares": "1 50"}
+
+
+@pytest.mark.parametrize("barrier", page_barriers())
+def test_an_array_is_written_tracked_and_untracked(barrier: str, needs) -> None:
+    needs(*barriers.promises_of(barrier).needs)
+    read = found("tracking:array", barrier, random=True, **WRITING)
+    assert {what for what, _ in read} == {
+        f"random/{what}" for what in ("wall", "cpu", "page", "faults", "arm", "collect", "reported", "mappings")
+    }
+    assert read["random/wall", 0].samples == read["random/page", 0].samples == 2
+    assert all(reading.value > 0 for (what, _), reading in read.items() if what != "random/faults")
+    one, half = (read["random/mappings", share].value for share in (1, 50))
+    # 3 pages in between 253 others, and 128: only page protection splits.
+    assert (one, half > 64) == (7, True) if barrier == "mprotect" else (one, half) == (1, 1)
+
+
+def test_without_a_barrier_an_array_is_just_written() -> None:
+    assert set(found("tracking:array", "none", random=False, **WRITING)) == {("sequential/page", 0)}
+
+
+GIVES_UP = """
+#include "barrier.h"
+static int fine(gcb_barrier *barrier) { return (void)barrier, 0; }
+static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
+  (void)barrier, (void)rearm, (void)dirty;
+  return gcb_set_error("it had enough");
+}
+static void close_nothing(gcb_barrier *barrier) { (void)barrier; }
+GCB_BARRIER = {.open = fine, .arm = fine, .collect = collect, .close = close_nothing, .tracks = true};
+"""
+
+
+def test_a_tracker_that_gives_up_is_a_reading_with_its_reason(tmp_path: Path) -> None:
+    source = tmp_path / "gives_up.c"
+    source.write_text(GIVES_UP)
+    job = probes.job(probe("tracking:array", "mprotect", random=True, **WRITING), index=0)
+    finding = probes.run(evolve(job, barrier=build.barrier(source)))
+    assert finding.error == ""
+    (refused,) = (reading for reading in finding.readings if reading.what.endswith("/refused"))
+    assert refused.note == "it had enough"

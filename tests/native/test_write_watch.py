@@ -12,7 +12,7 @@ from gcbarrier.model import PAGE_BYTES
 from gcbarrier.tracked import Tracked
 from gcbarrier.write_watch import WriteWatch
 
-NAMES = ("uffd-wp-async", "uffd-wp-sync", "mprotect")
+NAMES = ("uffd-wp-async", "uffd-wp-sync", "uffd-wp-sigbus", "mprotect")
 MIB = 1 << 20
 PAGES = 512
 

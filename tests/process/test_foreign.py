@@ -10,6 +10,7 @@ from pathlib import Path
 
 import crowded
 import pytest
+import recorded
 from places import PLUGINS, SUPPORT
 from rich.console import Console
 from synthetic import make_run
@@ -34,6 +35,7 @@ HEAPS = {
     "snapshot": {"heap_bytes": 96 * MIB, "heap_params": {"rate_per_s": 0}},
     "allocate": {"heap_bytes": 16 * MIB},
     "requests": {"heap_bytes": 16 * MIB},
+    "trace": {"heap_bytes": 16 * MIB, "heap_params": {"pace": 0, **recorded.shared()}},
     "ring": {"heap_bytes": 4 * MIB},
 }
 OPERATIONS = {
@@ -42,6 +44,7 @@ OPERATIONS = {
     "snapshot": 100_000,
     "allocate": 2_000,
     "requests": 8_000,
+    "trace": 200_000,
     "ring": 100_000,
 }
 

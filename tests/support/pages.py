@@ -27,15 +27,18 @@ def collected(memory: Tracked, *, rearm: bool) -> list[int]:
     return [int(page) for page in memory.collect(rearm=rearm)]
 
 
-def left_behind() -> tuple[list[str], list[str], bytes]:
-    """Threads, file descriptors, and the handler of SIGSEGV."""
-    handler = ctypes.create_string_buffer(256)
-    assert _libc.sigaction(signal.SIGSEGV, None, handler) == 0
+def left_behind() -> tuple[list[str], list[str], list[bytes]]:
+    """Threads, file descriptors, and the handlers of SIGSEGV and SIGBUS."""
+    handlers = []
+    for number in (signal.SIGSEGV, signal.SIGBUS):
+        handler = ctypes.create_string_buffer(256)
+        assert _libc.sigaction(number, None, handler) == 0
+        handlers.append(handler.raw[:8])
     files = []
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # the listing's own
             files.append(f"{number} {os.readlink(f'/proc/self/fd/{number}')}")
-    return sorted(os.listdir("/proc/self/task")), sorted(files), handler.raw[:8]
+    return sorted(os.listdir("/proc/self/task")), sorted(files), handlers
 
 
 def python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

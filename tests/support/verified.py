@@ -1,5 +1,7 @@
 """Invocations that are checked against the truth: small heaps, for any barrier, and what must hold of the outcome."""
 
+import recorded
+
 from gcbarrier import barriers, measure
 from gcbarrier.model import Config, Outcome, evolve
 
@@ -12,6 +14,7 @@ HEAPS = {
     "graph_edits": {"heap_bytes": 16 * MIB, "heap_params": {"rate_per_s": 0}},
     "requests": {"heap_bytes": 16 * MIB},
     "snapshot": {"heap_bytes": 64 * MIB, "heap_params": {"rate_per_s": 0}},
+    "trace": {"heap_bytes": 16 * MIB, "heap_params": {"pace": 0, "reference_share": 0.5, **recorded.shared()}},
     "ring": {"heap_bytes": 4 * MIB},
 }
 

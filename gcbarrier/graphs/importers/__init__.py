@@ -16,11 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, cast
 
-import attrs
-import numpy as np
-
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.graphs.graphfile import Graph
+from gcbarrier.graphs.reachable import Imported, keep_reachable
 from gcbarrier.machines.cache import regular
 from gcbarrier.plugins import discovery
 
@@ -39,15 +37,6 @@ class Importer(Protocol):
 
     def read(self, path: Path, progress: Progress = quiet) -> Graph:
         """The graph in ``path``."""
-
-
-@attrs.frozen(kw_only=True)
-class Imported:
-    """A graph that holds only what its roots reach, and how much was left out for not being reached."""
-
-    graph: Graph
-    dropped_nodes: int
-    dropped_bytes: int
 
 
 def importers() -> dict[str, Importer]:
@@ -77,42 +66,10 @@ def import_graph(path: Path, format_name: str | None = None, progress: Progress 
     return keep_reachable(graph)
 
 
-def keep_reachable(graph: Graph) -> Imported:
-    """Leave out what no root reaches; the rest keeps its order."""
-    seen = _reachable(graph)
-    if seen.all():
-        return Imported(graph=graph, dropped_nodes=0, dropped_bytes=0)
-    degrees = graph.out_degrees()
-    number = np.cumsum(seen, dtype=np.int64) - 1
-    offsets = np.zeros(int(seen.sum()) + 1, dtype=np.uint64)
-    np.cumsum(degrees[seen], dtype=np.uint64, out=offsets[1:])
-    kept = Graph(
-        sizes_bytes=graph.sizes_bytes[seen],
-        offsets=offsets,
-        targets=number[graph.targets[np.repeat(seen, degrees)]].astype(np.uint32),
-        roots=number[graph.roots].astype(np.uint32),
-        source=graph.source,
-    )
-    return Imported(
-        graph=kept,
-        dropped_nodes=graph.node_count - kept.node_count,
-        dropped_bytes=graph.total_bytes - kept.total_bytes,
-    )
-
-
-def _reachable(graph: Graph) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    offsets, degrees = graph.offsets.astype(np.int64), graph.out_degrees()
-    seen = np.zeros(graph.node_count, dtype=np.bool_)
-    frontier = np.unique(graph.roots)
-    seen[frontier] = True
-    while len(frontier):
-        # All references of the frontier at once: each object's range of targets, one range after the other.
-        counts = degrees[frontier]
-        starts = offsets[frontier] - (np.cumsum(counts) - counts)
-        reached = graph.targets[np.repeat(starts, counts) + np.arange(counts.sum())]
-        frontier = np.unique(reached[~seen[reached]])
-        seen[frontier] = True
-    return seen
+def stem(path: Path) -> str:
+    """The file's name without the ending that says what it is."""
+    known = (suffix for importer in importers().values() for suffix in importer.SUFFIXES if path.name.endswith(suffix))
+    return path.name.removesuffix(max(known, key=len, default=path.suffix))
 
 
 def _importer(path: Path, format_name: str | None) -> Importer:

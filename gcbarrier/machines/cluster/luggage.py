@@ -11,7 +11,7 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.plugins import discovery
 
 _PACKAGE = Path(__file__).resolve().parents[2]
-_CODE = (".py", ".c", ".h", ".npz")
+_CODE = (".py", ".c", ".h", ".npz", ".pages")
 _LEFT_OUT = {"__pycache__", "node_modules"}
 
 

@@ -139,7 +139,10 @@ def _kernel_in(folder: Path, *, thorough: bool) -> Kernel:
 
 
 def find_kernel(name: str | None = None, *, thorough: bool = False) -> Kernel:
-    """The kernel with that suite or (the beginning of a) release; without a name, the first one set up."""
+    """The kernel with that suite or (the beginning of a) release; without a name, what ``GCBARRIER_LAB_KERNEL`` names,
+    or else the first one set up.
+    """
+    name = os.environ.get("GCBARRIER_LAB_KERNEL") or None if name is None else name
     if platform.machine() != "x86_64":
         raise Unavailable("the lab", f"it emulates x86-64 and this machine is {platform.machine()}")
     kernels = []

@@ -89,6 +89,7 @@ void gcb_log_write(gcb_mutator *m, const void *address, size_t bytes);
 void gcb_native_enter(gcb_mutator *m);
 void gcb_native_leave(gcb_mutator *m);
 void gcb_pace_slow(gcb_mutator *m, double per_second);
+void gcb_pace_at_slow(gcb_mutator *m, uint64_t after_ns);
 void gcb_time_operation(gcb_mutator *m);
 _Noreturn void gcb_fail(gcb_mutator *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -267,6 +268,15 @@ static inline void gcb_pace(gcb_mutator *m, double per_second) {
   gcb_stress(m);
   if (per_second > 0 && m->operations >= m->pace_next)
     gcb_pace_slow(m, per_second);
+}
+
+/* Hold this mutator to a timetable: come back no sooner than so long after its first call of this, whose own
+ * time counts as kept. Times ascend. In place of gcb_pace(), and with its properties: what comes late moves
+ * all that follows. */
+static inline void gcb_pace_at(gcb_mutator *m, uint64_t after_ns) {
+  gcb_stress(m);
+  if (after_ns >= m->pace_next)
+    gcb_pace_at_slow(m, after_ns);
 }
 
 /* Sleep until the collector has armed since this was last called (or, where it tracks nothing, has stopped

@@ -7,7 +7,7 @@ import pytest
 from gcbarrier.campaign.plans import Plan, product
 from gcbarrier.campaign.settings import Settings, read
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.model import Config, converter
+from gcbarrier.model import Config, converter, evolve
 
 GIB = 1 << 30
 PLAN = Plan(
@@ -129,6 +129,16 @@ def test_a_heap_of_the_plan_keeps_the_plans_configurations() -> None:
     assert [dict(config.heap_params) for config in only.configs] == [{"min_depth": 5}]
     other = read(["heap=snapshot", "heap_bytes=64MiB"]).apply(PLAN)
     assert labels(other) == [label.replace("graph_edits", "snapshot") for label in labels(PLAN)[:3]]
+
+
+def test_a_heap_that_the_plan_has_in_spare_is_run_where_it_is_asked_for() -> None:
+    own = tuple(evolve(config, heap="requests", duration_s=7.0) for config in PLAN.configs[:2])
+    plan = evolve(PLAN, spare=own)
+    assert read(["heap=requests"]).apply(plan) == evolve(plan, configs=own, spare=())
+    assert read(["heap=requests,gcbench"]).apply(plan).configs == (*own, PLAN.configs[3])
+    assert read([]).apply(plan).configs == PLAN.configs
+    barely = read(["heap=requests", "barrier=uffd-wp-log"]).apply(plan).configs
+    assert [(config.barrier, config.duration_s) for config in barely] == [("none", 7.0), ("uffd-wp-log", 7.0)]
 
 
 def test_operations_are_timed_where_it_is_asked_for() -> None:

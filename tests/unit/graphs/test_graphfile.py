@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from places import CHECKOUT
 
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.graphs.addresses import overlapping
 from gcbarrier.graphs.graphfile import FORMAT, Graph, GraphFault, Source, read, save
 
 SHIPPED = CHECKOUT / "heaps" / "snapshot" / "typescript.graph.npz"
@@ -25,7 +26,13 @@ quick = settings(
 )
 
 
-def graph(references: list[list[int]], *, sizes: list[int] | None = None, roots: tuple[int, ...] = (0,)) -> Graph:
+def graph(
+    references: list[list[int]],
+    *,
+    sizes: list[int] | None = None,
+    roots: tuple[int, ...] = (0,),
+    addresses: list[int] | None = None,
+) -> Graph:
     """A graph from its adjacency lists."""
     return Graph(
         sizes_bytes=np.array([16] * len(references) if sizes is None else sizes, dtype=np.uint64),
@@ -33,6 +40,7 @@ def graph(references: list[list[int]], *, sizes: list[int] | None = None, roots:
         targets=np.array([target for each in references for target in each], dtype=np.uint32),
         roots=np.array(roots, dtype=np.uint32),
         source=Source(program="a test", version="1", tool="none", command="pytest"),
+        addresses=None if addresses is None else np.array(addresses, dtype=np.uint64),
     )
 
 
@@ -40,17 +48,21 @@ def graph(references: list[list[int]], *, sizes: list[int] | None = None, roots:
 def graphs(draw: st.DrawFn) -> Graph:
     nodes = draw(st.integers(1, 12))
     index = st.integers(0, nodes - 1)
+    address = st.integers(1, (1 << 64) - 1 - (1 << 40))
     return graph(
         draw(st.lists(st.lists(index, max_size=5), min_size=nodes, max_size=nodes)),
         sizes=draw(st.lists(st.integers(0, 1 << 40), min_size=nodes, max_size=nodes)),
         roots=tuple(draw(st.lists(index, min_size=1, max_size=3))),
+        addresses=draw(st.none() | st.lists(address, min_size=nodes, max_size=nodes, unique=True)),
     )
 
 
 def same(one: Graph, other: Graph) -> bool:
+    if (one.addresses is None) != (other.addresses is None):
+        return False
     return one.source == other.source and all(
         np.array_equal(getattr(one, name), getattr(other, name))
-        for name in ("sizes_bytes", "offsets", "targets", "roots")
+        for name in ("sizes_bytes", "offsets", "targets", "roots", "addresses")
     )
 
 
@@ -92,6 +104,12 @@ def test_what_a_graph_says_of_itself() -> None:
         ({"targets": np.array([2], dtype=np.uint32)}, "object 2"),
         ({"roots": np.array([9], dtype=np.uint32)}, "object 9"),
         ({"roots": np.array([], dtype=np.uint32)}, "no roots"),
+        ({"addresses": np.array([16, 32], dtype=np.int64)}, "addresses is not"),
+        ({"addresses": np.array([[16, 32]], dtype=np.uint64)}, "addresses is not"),
+        ({"addresses": np.array([16], dtype=np.uint64)}, "addresses of 1"),
+        ({"addresses": np.array([16, 0], dtype=np.uint64)}, "object 1 has the address 0"),
+        ({"addresses": np.array([16, 2**64 - 8], dtype=np.uint64)}, "after the last address"),
+        ({"addresses": np.array([32, 32], dtype=np.uint64)}, "two objects have the address 0x20"),
     ],
 )
 def test_arrays_that_make_no_graph(change: dict[str, Any], word: str) -> None:
@@ -133,6 +151,12 @@ def contents(**change: Any) -> dict[str, Any]:
         ({"targets": np.array([1 << 32], dtype=np.uint64)}, "32 bits"),
         ({"targets": np.array([7], dtype=np.uint32)}, "object 7"),
         ({"roots": np.array([object()])}, "damaged"),
+        ({"address_steps": np.array([32, 16], dtype=np.uint8)}, "address_steps"),
+        ({"address_steps": np.array([[32, 16]], dtype=np.uint64)}, "address_steps"),
+        ({"address_steps": np.zeros((9, 2), dtype=np.uint8)}, "address_steps"),
+        ({"address_steps": np.array([[32]], dtype=np.uint8)}, "addresses of 1"),
+        ({"address_steps": np.array([[32, 0]], dtype=np.uint8)}, "two objects have the address 0x10"),
+        ({"address_steps": np.zeros((0, 2), dtype=np.uint8)}, "object 0 has the address 0"),
     ],
 )
 def test_an_archive_that_holds_no_graph(change: dict[str, Any], word: str, tmp_path: Path) -> None:
@@ -154,6 +178,33 @@ def test_an_archive_that_lacks_an_array(name: str, tmp_path: Path) -> None:
     with pytest.raises(GcBarrierError) as error:
         read(path)
     one_sentence(error, str(path), repr(name))
+
+
+def test_a_graph_with_addresses_is_a_file_that_earlier_versions_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.graph.npz"
+    save(path, graph([[1], []], addresses=[4096, 48]))
+    with np.load(path) as archive:  # those look for these five, and for nothing else
+        assert str(archive["format"]) == "gcbarrier graph 1"
+        assert set(archive.files) - {"address_steps"} == set(contents())
+
+
+def test_addresses_of_a_real_heap_take_little_room(tmp_path: Path) -> None:
+    chance = np.random.default_rng(1)
+    sizes = chance.choice([16, 24, 32, 48, 128], 100_000)
+    starts = 0x7_0000_0000 + np.cumsum(sizes) + np.repeat(np.arange(4) << 33, 25_000)  # far apart: four spaces
+    one = graph([[] for _ in sizes], sizes=sizes.tolist())
+    other = graph([[] for _ in sizes], sizes=sizes.tolist(), addresses=starts.tolist())
+    save(tmp_path / "without", one)
+    save(tmp_path / "with", other)
+    assert same(read(tmp_path / "with"), other)
+    more = (tmp_path / "with").stat().st_size - (tmp_path / "without").stat().st_size
+    assert more < len(sizes)  # less than a byte each, of eight
+
+
+def test_objects_that_overlap_are_counted() -> None:
+    starts, sizes = np.array([100, 10, 50, 40], dtype=np.uint64), np.array([8, 60, 10, 1], dtype=np.uint64)
+    assert overlapping(starts, sizes) == 2  # 40 and 50, both within the one at 10
+    assert overlapping(np.sort(starts), np.full(4, 10, dtype=np.uint64)) == 0
 
 
 def test_something_else_than_an_archive(tmp_path: Path) -> None:

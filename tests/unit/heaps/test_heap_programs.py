@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcbarrier.errors import GcBarrierError
@@ -44,12 +44,14 @@ def made(name: str, *, heap_mib: int = 64, mutators: int = 1, **params: Any) -> 
 def tables(blob: Any) -> dict[str, np.ndarray]:
     """The blob, taken apart like mutator.c does."""
     data = np.asarray(blob).tobytes()
-    names = ("objects", "references", "pages", "free_slots", "leaf_slots", "fixed", "garbage", "most_references")
+    names = ("objects", "references", "pages", "free_slots", "leaf_slots", "fixed", "garbage", "most_references",
+             "by_address")  # fmt: skip
     counts = np.frombuffer(data, np.uint64, len(names)).astype(np.int64)
     n = dict(zip(names, (int(count) for count in counts), strict=True))
-    found = {"counts": counts, "starts": np.frombuffer(data, np.uint64, n["objects"] + 1, 64).astype(np.int64)}
-    at = 64 + 8 * (n["objects"] + 1)
+    found = {"counts": counts, "starts": np.frombuffer(data, np.uint64, n["objects"] + 1, 72).astype(np.int64)}
+    at = 72 + 8 * (n["objects"] + 1)
     for name, length in (
+        ("order", n["objects"]),
         ("targets", n["references"]),
         ("raw_words", n["objects"]),
         ("parents", n["objects"]),
@@ -69,12 +71,18 @@ def tables(blob: Any) -> dict[str, np.ndarray]:
     return found
 
 
-def graph_of(references: list[list[int]], roots: list[int], sizes: list[int] | None = None) -> Graph:
+def graph_of(
+    references: list[list[int]],
+    roots: list[int],
+    sizes: list[int] | None = None,
+    addresses: list[int] | None = None,
+) -> Graph:
     return Graph(
         sizes_bytes=np.array(sizes or [16] * len(references), dtype=np.uint64),
         offsets=np.cumsum([0, *map(len, references)]).astype(np.uint64),
         targets=np.array([target for each in references for target in each], dtype=np.uint32),
         roots=np.array(roots, dtype=np.uint32),
+        addresses=None if addresses is None else np.array(addresses, dtype=np.uint64),
     )
 
 
@@ -84,10 +92,12 @@ def graphs(draw: st.DrawFn) -> Graph:
     node = st.integers(0, nodes - 1)
     references = draw(st.lists(st.lists(node, max_size=5), min_size=nodes, max_size=nodes))
     sizes = draw(st.lists(st.integers(0, 20_000), min_size=nodes, max_size=nodes))
-    return graph_of(references, draw(st.lists(node, min_size=1, max_size=3)), sizes)
+    address = st.integers(1, 1 << 40)
+    addresses = draw(st.none() | st.lists(address, min_size=nodes, max_size=nodes, unique=True))
+    return graph_of(references, draw(st.lists(node, min_size=1, max_size=3)), sizes, addresses)
 
 
-@pytest.mark.parametrize("name", HEAPS)
+@pytest.mark.parametrize("name", [*HEAPS, "trace"])
 def test_every_parameter_has_a_default_and_says_what_it_means(name: str) -> None:
     assert discovery.summary("heaps", name).endswith(".")
     cls = heap(name).Params
@@ -186,6 +196,7 @@ def test_snapshot_fills_its_share_with_copies() -> None:
         ("snapshot", 64, 2, {}, "fewer mutators"),
         ("snapshot", 64, 1, {"copies": 3}, "fewer copies"),
         ("snapshot", 64, 1, {"graph": "nowhere.graph.npz"}, "gcbarrier import"),
+        ("snapshot", 64, 1, {"placement": "address"}, "placement=breadth-first"),
     ],
 )
 def test_what_cannot_run_is_refused_with_a_remedy(
@@ -216,6 +227,7 @@ def test_the_heap_that_an_error_asks_for_is_large_enough() -> None:
         ("graph_edits", {"garbage_per_edit": -1.0}),
         ("snapshot", {"ring": 0}),
         ("snapshot", {"zipf": -0.5}),
+        ("snapshot", {"placement": "random"}),
     ],
 )
 def test_values_out_of_range_are_refused(name: str, params: dict[str, Any]) -> None:
@@ -246,13 +258,43 @@ def test_every_object_is_kept_by_one_before_it(graph: Graph) -> None:
     assert (plan.raw_words >= 1).all()
 
 
-@given(graphs())
-def test_tables_name_each_slot_that_may_be_edited_once(graph: Graph) -> None:
+def test_a_plan_knows_the_order_of_addresses_of_what_is_reached() -> None:
+    plan = heap("snapshot").plan_of(graph_of([[1], [2], [1], [1, 1, 3]], [3, 3], addresses=[10, 50, 40, 70]))
+    assert plan.by_address.tolist() == [0, 3, 2, 1]  # the table of roots, then 2, 1 and 3, as they are numbered
+    assert heap("snapshot").plan_of(graph_of([[]], [0])).by_address is None
+
+
+def test_the_order_of_allocation_is_by_address_where_there_are_addresses(tmp_path: Path) -> None:
+    references, sizes, size = [[1, 2], [2], []], [48, 32, 16], {"heap_bytes": 64 * MIB, "mutators": 1}
+    for name, addresses in (("with", [4096, 16, 320]), ("without", None)):
+        graphfile.save(tmp_path / f"{name}.graph.npz", graph_of(references, [0], sizes, addresses))
+    without = made("snapshot", graph=str(tmp_path / "without.graph.npz"))
+    assert without.placement == "breadth-first"
+    assert tables(heap("snapshot").blob(without, **size))["order"].tolist() == [0, 1, 2, 3]
+    placed = made("snapshot", graph=str(tmp_path / "with.graph.npz"))
+    assert placed.placement == "address"
+    found = tables(heap("snapshot").blob(placed, **size))
+    assert found["order"].tolist() == [0, 2, 3, 1]
+    assert found["counts"][-1] == 1
+    chosen = made("snapshot", graph=str(tmp_path / "with.graph.npz"), placement="breadth-first")
+    again = tables(heap("snapshot").blob(chosen, **size))
+    assert again["order"].tolist() == [0, 1, 2, 3]
+    assert again["counts"][-1] == 0
+    assert {name: table.tolist() for name, table in found.items() if name not in ("counts", "order")} == {
+        name: table.tolist() for name, table in again.items() if name not in ("counts", "order")
+    }  # all else is the same, for it is all on one page
+
+
+@pytest.mark.parametrize("placement", ["address", "breadth-first"])
+@settings(deadline=None)
+@given(graph=graphs())
+def test_tables_name_each_slot_that_may_be_edited_once(placement: str, graph: Graph) -> None:
     module = heap("snapshot")
     plan = module.plan_of(graph)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_plan", lambda _params: plan)
-        found = tables(module.blob(module.Params(copies=1), heap_bytes=64 * MIB, mutators=1))
+        params = module.Params(copies=1, placement=placement)
+        found = tables(module.blob(params, heap_bytes=64 * MIB, mutators=1))
     degrees = np.diff(plan.starts)
     tree = {(int(owner), int(slot)) for owner, slot in zip(plan.parents[1:], plan.parent_slots[1:], strict=True)}
     every = {(owner, slot) for owner, degree in enumerate(degrees) for slot in range(degree)}
@@ -265,7 +307,11 @@ def test_tables_name_each_slot_that_may_be_edited_once(graph: Graph) -> None:
     assert (found["garbage"] > 0).all()
     assert len(found["garbage"]) > 0
     # Each entry stands under the page that its slot would lie on.
-    starts_bytes = np.cumsum(plan.sizes_bytes) - plan.sizes_bytes
+    order = found["order"]
+    assert sorted(order) == list(range(len(plan.parents)))
+    assert order[0] == 0
+    starts_bytes = np.empty(len(order), dtype=np.int64)
+    starts_bytes[order] = np.cumsum(plan.sizes_bytes[order]) - plan.sizes_bytes[order]
     for kind in ("free", "leaf"):
         pages = np.repeat(np.arange(len(found[f"{kind}_starts"]) - 1), np.diff(found[f"{kind}_starts"]))
         at = starts_bytes[found[f"{kind}_owners"]] + 8 + 8 * found[f"{kind}_indices"]

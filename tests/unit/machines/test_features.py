@@ -50,6 +50,19 @@ def test_a_kernel_without_tracking_is_not_believed(monkeypatch: pytest.MonkeyPat
             assert answer.why
 
 
+def test_a_kernel_that_sends_no_signal_is_not_believed(
+    needs: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the feature the write waits for an answer that nobody gives; then unprotecting is no help."""
+    needs("uffd-sigbus")
+    monkeypatch.setattr(features, "_MESSAGE_DEADLINE_MS", 1000)
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "UFFD_FEATURE_SIGBUS", 0)
+        assert "raised no SIGBUS" in features.feature.__wrapped__("uffd-sigbus").why
+    monkeypatch.setattr(features.Userfaultfd, "unprotect", lambda *_: None)
+    assert "opened again could not be written" in features.feature.__wrapped__("uffd-sigbus").why
+
+
 def test_pages_of_another_size_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features.mmap, "PAGESIZE", 1 << 14)
     for name in features._TRIALS:
@@ -60,7 +73,15 @@ def test_pages_of_another_size_are_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_leaves_no_descriptor_behind() -> None:
     before = len(os.listdir("/proc/self/fd"))
-    for name in ("memfd", "userfaultfd", "async-uffd-wp", "pagemap-scan", "perf-page-faults", "soft-dirty"):
+    for name in (
+        "memfd",
+        "userfaultfd",
+        "async-uffd-wp",
+        "pagemap-scan",
+        "perf-page-faults",
+        "soft-dirty",
+        "uffd-sigbus",
+    ):
         features.feature.__wrapped__(name)
     assert len(os.listdir("/proc/self/fd")) == before
 

@@ -57,6 +57,10 @@ def test_any_change_of_code_changes_the_digest(tmp_path: Path, monkeypatch: pyte
     assert len(set(found)) == 4
     (tmp_path / "gcbarrier" / "notes.md").write_text("no code")
     assert digest() == found[-1]
+    for data in ("heaps.npz", "program.pages"):
+        before = digest()
+        (tmp_path / "gcbarrier" / data).write_text("what heaps are made of")
+        assert digest() != before
 
 
 def test_an_installed_package_has_the_digest_of_its_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,6 +154,12 @@ def test_a_second_setup_does_nothing_and_another_kernel_joins(
     for name in ("trixie-backports", "7.3", "7.3.4", "7.3.4-cloud-amd64"):
         assert find_kernel(name).release == "7.3.4-cloud-amd64"
         assert status(name).kernel_release == "7.3.4-cloud-amd64"
+    with monkeypatch.context() as patch:
+        patch.setenv("GCBARRIER_LAB_KERNEL", "trixie-backports")
+        assert find_kernel().release == "7.3.4-cloud-amd64"
+        assert find_kernel(SUITE).suite == SUITE, "what is asked for by name"
+        patch.setenv("GCBARRIER_LAB_KERNEL", "")
+        assert find_kernel().suite == SUITE
     with pytest.raises(Unavailable, match=r"the lab kernel 7\.33 is not available here: fetched so far: bookworm"):
         find_kernel("7.33")
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
