@@ -9,8 +9,7 @@ from pathlib import Path
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import parse_ns
-from gcbarrier.page_traces.pagesfile import SUFFIX, read
-from gcbarrier.page_traces.records import TRACKERS, UFFD
+from gcbarrier.recorder.descriptors import Signals
 
 HELP = "run a program and record which memory pages it writes, tick by tick"
 
@@ -32,9 +31,14 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("--every", default="10ms", metavar="TIME", help="length of a tick; default: 10ms")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help=f"default: the program's name with {SUFFIX}; one there is replaced"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="default: the program's name with .pages; one that is there is replaced",
     )
-    parser.add_argument("--with", default=UFFD, choices=TRACKERS, dest="tracker", help=f"default: {UFFD}")
+    parser.add_argument(
+        "--with", metavar="TRACKER", dest="tracker", help="how writes are noticed; default: uffd-wp-async"
+    )
     parser.add_argument("--for", metavar="TIME", dest="length", help="record for so long; the program runs to its end")
     parser.add_argument(
         "--huge-pages",
@@ -61,20 +65,28 @@ def run(args: argparse.Namespace) -> int:
         raise GcBarrierError(f"--slow-down takes a number of runs, not {args.slow_down}")
     if args.at and not args.slow_down:
         raise GcBarrierError("--at says at which intervals the slow-down is measured: add --slow-down N")
+    with Signals() as signals:
+        return _recorded(args, tuple(command), signals)
+
+
+def _recorded(args: argparse.Namespace, command: tuple[str, ...], signals: Signals) -> int:
+    # Not above: these import what starts threads, and a signal comes to any thread that doesn't block it.
+    from gcbarrier.page_traces.pagesfile import SUFFIX, read
+    from gcbarrier.page_traces.records import UFFD
     from gcbarrier.recorder.session import Wish, record
 
     wish = Wish(
-        command=tuple(command),
+        command=command,
         out=args.out or Path(os.path.basename(command[0]) + SUFFIX),
         every_ns=parse_ns(args.every),
-        tracker=args.tracker,
+        tracker=args.tracker or UFFD,
         for_ns=None if args.length is None else parse_ns(args.length),
         huge_pages=args.huge_pages,
         repetitions=args.slow_down,
         at_ns=tuple(dict.fromkeys(map(parse_ns, args.at.split(",")))) if args.at else (),
     )
     with _progress() as watch:
-        done = record(wish, watch)
+        done = record(wish, signals, watch)
     if done.problem:
         print(f"gcbarrier: nothing was recorded: {done.problem}", file=sys.stderr)
         return done.status

@@ -12,7 +12,7 @@ from gcbarrier.page_traces.pagesfile import Writer
 from gcbarrier.page_traces.records import UFFD, Slowdown
 from gcbarrier.recorder import programs, slowdown, trackers
 from gcbarrier.recorder.descriptors import Signals
-from gcbarrier.recorder.launch import HANDED_ON, Child
+from gcbarrier.recorder.launch import Child
 from gcbarrier.recorder.run import unwatched, watched
 
 
@@ -46,8 +46,10 @@ class Done:
     """Processor time of the recorder while it recorded."""
 
 
-def record(wish: Wish, watch: Callable[[str], None] = lambda _: None) -> Done:
+def record(wish: Wish, signals: Signals, watch: Callable[[str], None] = lambda _: None) -> Done:
     """Run the program and write what it has written. ``watch`` is told which run for the slow-down it is.
+
+    ``signals`` are handed on: block them before numpy is imported, which starts threads.
 
     Its standard streams, its signals and its process group are ours; what goes wrong with the recording, once it runs,
     does not concern it. Raises GcBarrierError, Unavailable among these, where it can't be started or watched.
@@ -60,7 +62,7 @@ def record(wish: Wish, watch: Callable[[str], None] = lambda _: None) -> Done:
     writer = Writer(
         wish.out, command=wish.command, every_ns=wish.every_ns, tracker=wish.tracker, facts=_facts(wish.huge_pages)
     )
-    with writer, Signals(HANDED_ON) as signals:
+    with writer:
 
         def start(environment: Mapping[str, str]) -> Child:
             return Child(program, wish.command, environment, signals.before)
