@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import parse_bytes, parse_ns
-from gcbarrier.page_traces.pagesfile import SUFFIX, read
-from gcbarrier.page_traces.records import SOFT_DIRTY, TRACKERS, UFFD
+from gcbarrier.recorder.descriptors import Signals
 
 if TYPE_CHECKING:
     from gcbarrier.recorder.session import Done, Wish
-
-BOTH = "both"
 
 HELP = "run a program and record which memory pages it writes, tick by tick"
 
@@ -40,13 +37,16 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("--every", default="10ms", metavar="TIME", help="length of a tick; default: 10ms")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help=f"default: the program's name with {SUFFIX}; one there is replaced"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="default: the program's name with .pages; one that is there is replaced",
     )
     parser.add_argument(
         "--with",
-        choices=(*TRACKERS, BOTH),
+        metavar="TRACKER",
         dest="tracker",
-        help=f"how writes are noticed; default: {UFFD}, and {SOFT_DIRTY} with --pid; both: two recordings, compared",
+        help="how writes are noticed: uffd-wp-async (the default), soft-dirty (that of --pid), or both: two recordings",
     )
     parser.add_argument("--pid", type=int, help="record a process that runs already, and its children; it runs on")
     parser.add_argument("--for", metavar="TIME", dest="length", help="record for so long; the program runs to its end")
@@ -79,19 +79,35 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run it, say what was recorded, and end as it did."""
-    command = args.command[1:] if args.command[:1] == ["--"] else args.command
-    if args.pid is None and (not command or not command[0]):
-        raise GcBarrierError("say what to record: gcbarrier record -- COMMAND")
+    command = tuple(args.command[1:] if args.command[:1] == ["--"] else args.command)
     _check(args, command)
-    if args.slow_down < 0:
-        raise GcBarrierError(f"--slow-down takes a number of runs, not {args.slow_down}")
-    if args.at and not args.slow_down:
-        raise GcBarrierError("--at says at which intervals the slow-down is measured: add --slow-down N")
+    if args.machine == "lab":
+        from gcbarrier.recorder.lab import record_in_lab
+
+        memory_bytes = parse_bytes(args.memory)
+        wish = _wish(args, command)
+        return _say(wish, record_in_lab(wish, include=args.include, kernel=args.kernel, memory_bytes=memory_bytes))
+    with Signals() as signals:
+        # Not above: these import what starts threads, and a signal comes to any thread that doesn't block it.
+        from gcbarrier.recorder.session import attach, record
+
+        wish = _wish(args, command)
+        if args.pid is not None:
+            return _say(wish, attach(args.pid, wish, signals))
+        with _progress() as watch:
+            done = record(wish, signals, watch)
+        return _say(wish, done)
+
+
+def _wish(args: argparse.Namespace, command: tuple[str, ...]) -> "Wish":
+    from gcbarrier.page_traces.pagesfile import SUFFIX
+    from gcbarrier.page_traces.records import SOFT_DIRTY, UFFD
     from gcbarrier.recorder.session import Wish
 
-    wish = Wish(
-        command=tuple(command),
-        out=args.out or Path(os.path.basename(command[0] if command else f"process-{args.pid}") + SUFFIX),
+    name = os.path.basename(command[0]) if command else f"process-{args.pid}"
+    return Wish(
+        command=command,
+        out=args.out or Path(name + SUFFIX),
         every_ns=parse_ns(args.every),
         tracker=args.tracker or (UFFD if args.pid is None else SOFT_DIRTY),
         for_ns=None if args.length is None else parse_ns(args.length),
@@ -99,47 +115,41 @@ def run(args: argparse.Namespace) -> int:
         repetitions=args.slow_down,
         at_ns=tuple(dict.fromkeys(map(parse_ns, args.at.split(",")))) if args.at else (),
     )
-    done = _recorded(args, wish)
+
+
+def _say(wish: "Wish", done: "Done") -> int:
+    """What was recorded, on standard error; the program's exit status."""
     if done.problem:
         print(f"gcbarrier: nothing was recorded: {done.problem}", file=sys.stderr)
         return done.status
+    from gcbarrier.page_traces.pagesfile import read
+    from gcbarrier.recorder.agreement import table
     from gcbarrier.report.recording_table import recording_table
     from gcbarrier.report.text import show
 
     with contextlib.suppress(BrokenPipeError):
         show(recording_table(read(wish.out), str(wish.out), wall_ns=done.wall_ns, cpu_ns=done.cpu_ns), stderr=True)
         if done.agreement is not None:
-            from gcbarrier.recorder.agreement import table
-
             print(*table(done.agreement), sep="\n", file=sys.stderr)
     return done.status
 
 
-def _recorded(args: argparse.Namespace, wish: "Wish") -> "Done":
-    if args.pid is not None:
-        from gcbarrier.recorder.session import attach
-
-        return attach(args.pid, wish)
-    if args.machine == "lab":
-        from gcbarrier.recorder.lab import record_in_lab
-
-        return record_in_lab(wish, include=args.include, kernel=args.kernel, memory_bytes=parse_bytes(args.memory))
-    from gcbarrier.recorder.session import record
-
-    with _progress() as watch:
-        return record(wish, watch)
-
-
 def _check(args: argparse.Namespace, command: Sequence[str]) -> None:
-    """Raises GcBarrierError where options are asked for together that can't be."""
+    """Raises GcBarrierError where something is missing, or asked for together with what it can't be."""
+    if args.pid is None and (not command or not command[0]):
+        raise GcBarrierError("say what to record: gcbarrier record -- COMMAND")
+    if args.slow_down < 0:
+        raise GcBarrierError(f"--slow-down takes a number of runs, not {args.slow_down}")
+    if args.at and not args.slow_down:
+        raise GcBarrierError("--at says at which intervals the slow-down is measured: add --slow-down N")
     if args.pid is not None and command:
         raise GcBarrierError("--pid is of a process that runs already: leave the command out, or --pid")
     if args.pid is not None and args.machine == "lab":
         raise GcBarrierError("--pid is of a process of this machine, and --machine lab records in a guest: choose one")
     if args.pid is not None and args.slow_down:
         raise GcBarrierError("--slow-down runs the program again, which a process of --pid can't be: give its command")
-    if args.slow_down and args.tracker == BOTH:
-        raise GcBarrierError(f"--slow-down measures one of both at a time: choose --with {UFFD} or --with {SOFT_DIRTY}")
+    if args.slow_down and args.tracker == "both":
+        raise GcBarrierError("--slow-down measures one way at a time: choose --with uffd-wp-async or soft-dirty")
     if args.machine != "lab" and (args.include or args.kernel):
         raise GcBarrierError("--include and --kernel are of the lab: add --machine lab")
 

@@ -17,6 +17,17 @@ _ABSOLUTE = 1
 _FROM_A_PROCESS = 0
 """``SI_USER``; whatever comes of the terminal is the kernel's."""
 
+HANDED_ON = (
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+)
+"""Signals that are the program's, whoever of us gets them."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -54,9 +65,12 @@ class Came:
 
 
 class Signals:
-    """Signals that wait to be read, and do nothing else meanwhile; a context manager, for the main thread."""
+    """Signals that wait to be read, and do nothing else meanwhile; a context manager.
 
-    def __init__(self, numbers: Iterable[int]) -> None:
+    For the main thread, before there are others: a signal comes to any that doesn't block it.
+    """
+
+    def __init__(self, numbers: Iterable[int] = HANDED_ON) -> None:
         self.before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
         """What was blocked without this."""
         mask = bytearray(128)

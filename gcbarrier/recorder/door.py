@@ -2,6 +2,7 @@
 
 import array
 import contextlib
+import errno
 import os
 import secrets
 import socket
@@ -43,13 +44,16 @@ class Caller:
 
 
 class Door:
-    """A listening socket and those who have come but not spoken; a context manager."""
+    """A listening socket, and those who have come but not spoken."""
 
     def __init__(self) -> None:
         self.name = f"gcbarrier-{secrets.token_hex(8)}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self._socket.bind(f"\0{self.name}")
         self._socket.listen(_BACKLOG)
+        self.turned_away = 0
+        """So many there was no room for: no more files can be open."""
+        self._spare = _spare()
         self.waiting: dict[int, tuple[socket.socket, int]] = {}
         """By their descriptors: those that have not spoken, and their process numbers."""
 
@@ -62,7 +66,8 @@ class Door:
         came = []
         with contextlib.suppress(BlockingIOError):
             while True:
-                line, _ = self._socket.accept()
+                if (line := self._accepted()) is None:
+                    continue
                 line.setblocking(False)
                 pid, user, _ = _CREDENTIALS.unpack(line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
                 # Others can see the name, and have no business here. A program of root's may have changed its user.
@@ -72,6 +77,21 @@ class Door:
                 self.waiting[line.fileno()] = (line, pid)
                 came.append(line.fileno())
         return came
+
+    def _accepted(self) -> socket.socket | None:
+        """The next one; None, and it goes on unwatched, where no more files can be open."""
+        try:
+            return self._socket.accept()[0]
+        except OSError as problem:
+            if problem.errno not in (errno.EMFILE, errno.ENFILE) or self._spare is None:
+                raise
+        self._spare.close()
+        self.turned_away += 1
+        try:
+            self._socket.accept()[0].close()
+        finally:
+            self._spare = _spare()
+        return None
 
     def hear(self, descriptor: int) -> Caller | None:
         """What it has to say; None: it went away, or talks nonsense."""
@@ -97,3 +117,13 @@ class Door:
         for line, _ in self.waiting.values():
             line.close()
         self._socket.close()
+        if self._spare is not None:
+            self._spare.close()
+
+
+def _spare() -> socket.socket | None:
+    """A descriptor to be given up for another; None where there is not even one."""
+    try:
+        return socket.socket(socket.AF_UNIX)
+    except OSError:
+        return None

@@ -12,6 +12,7 @@ from attrs import evolve
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines import lab
 from gcbarrier.page_traces.records import SOFT_DIRTY
+from gcbarrier.recorder.descriptors import Signals
 from gcbarrier.recorder.launch import preload
 from gcbarrier.recorder.session import BOTH, Done, Wish, beside, record
 
@@ -58,7 +59,8 @@ def record_here(wish: Wish, folder: str) -> tuple[Done, list[bytes]]:
         )
     with tempfile.TemporaryDirectory() as place:
         there = evolve(wish, out=Path(place) / wish.out.name)
-        done = record(there)
+        with Signals() as signals:
+            done = record(there, signals)
         return done, [] if done.problem else [each.read_bytes() for each in outputs(there)]
 
 

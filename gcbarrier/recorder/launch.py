@@ -14,16 +14,6 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.recorder.descriptors import Came
 from gcbarrier.recorder.door import HUGE_PAGES_VARIABLE, VARIABLE
 
-HANDED_ON = (
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGALRM,
-)
-"""Signals that are the program's, whoever of us gets them."""
 # Python ignores these, and what is ignored stays so in a program that is executed.
 _PYTHONS = (signal.SIGPIPE, signal.SIGXFSZ)
 _PRELOAD = "LD_PRELOAD"

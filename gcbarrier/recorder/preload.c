@@ -126,14 +126,21 @@ __attribute__((constructor)) static void begin(void) {
     watched = false;
 }
 
-/* The last moment at which it can be seen what was written; whoever ends by a signal or _exit() does not come
- * here. */
+/* The last moment at which it can be seen what was written. Whoever ends by a signal does not come here. */
 __attribute__((destructor)) static void end(void) {
   if (watched)
     say((struct message){.kind = ENDS}, -1);
 }
 
-/* Takes the place of the C library's, which does the same. A range is one userfaultfd's alone: what the
+/* Takes the place of the C library's, for those that end without their destructors: shells, forked workers.
+ */
+__attribute__((visibility("default"), noreturn)) void _exit(int status) {
+  end();
+  for (;;)
+    syscall(SYS_exit_group, status);
+}
+
+/* Likewise, and does the same. A range is one userfaultfd's alone: what the
  * program wants to register with one of its own, ours gives up. */
 __attribute__((visibility("default"))) int ioctl(int file, unsigned long request, ...) {
   va_list arguments;

@@ -1,6 +1,7 @@
 """One run of a program under a tracker: what recording it and measuring what that costs have in common."""
 
 import contextlib
+import errno
 import os
 import resource
 import select
@@ -76,7 +77,7 @@ def watched(
                     family.begin("attach" if isinstance(child, Attached) else "start")
                 loop.run(None if for_ns is None else begun_ns + for_ns)
                 watch.finish()
-        except GcBarrierError as failure:
+        except (GcBarrierError, OSError) as failure:
             problem = str(failure)
             watch.abandon()
         except BaseException:
@@ -88,7 +89,7 @@ def watched(
     return Ran(
         child=child,
         traces=watch.begun,
-        notes=(*family.notes(), *watch.notes(), *_of_time(loop, watch, wall_ns, every_ns)),
+        notes=(*family.notes(), *watch.notes(), *_left_out(loop, watch, door, wall_ns // every_ns)),
         signalled=loop.signalled,
         wall_ns=wall_ns,
         cpu_ns=time.process_time_ns() - begun_cpu_ns,
@@ -110,12 +111,14 @@ def unwatched(child: Child | Attached, signals: Signals) -> bool:
     return signalled
 
 
-def _of_time(loop: Loop, watch: Watch, wall_ns: int, every_ns: int) -> Iterator[str]:
+def _left_out(loop: Loop, watch: Watch, door: Door, ticks: int) -> Iterator[str]:
     if loop.late:
-        share = f"{loop.late:,} of {wall_ns // every_ns:,} ticks"
+        share = f"{loop.late:,} of {ticks:,} ticks"
         yield f"{share} were left out, and those before them are longer: the recorder took, or waited for, too long"
     if watch.unseen:
         yield f"the last tick of {watch.unseen:,} of {watch.begun:,} process images is missing: each ended within it"
+    if door.turned_away:
+        yield f"{door.turned_away:,} process images were not followed: {os.strerror(errno.EMFILE)} (`ulimit -Hn`)"
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from gcbarrier.recorder import programs, slowdown, trackers
 from gcbarrier.recorder.agreement import Agreement, Pair
 from gcbarrier.recorder.attach import Attached
 from gcbarrier.recorder.descriptors import Signals
-from gcbarrier.recorder.launch import HANDED_ON, Child, preload
+from gcbarrier.recorder.launch import Child, preload
 from gcbarrier.recorder.process import Sink, command_of
 from gcbarrier.recorder.run import Ran, Way, unwatched, watched
 
@@ -60,8 +60,10 @@ class Done:
     """Of both trackers."""
 
 
-def record(wish: Wish, watch: Callable[[str], None] = lambda _: None) -> Done:
+def record(wish: Wish, signals: Signals, watch: Callable[[str], None] = lambda _: None) -> Done:
     """Run the program and write what it has written. ``watch`` is told which run for the slow-down it is.
+
+    ``signals`` are handed on: block them before numpy is imported, which starts threads.
 
     Its standard streams, its signals and its process group are ours; what goes wrong with the recording, once it runs,
     does not concern it. Raises GcBarrierError, Unavailable among these, where it can't be started or watched.
@@ -72,7 +74,7 @@ def record(wish: Wish, watch: Callable[[str], None] = lambda _: None) -> Done:
     if wish.tracker != SOFT_DIRTY and (why := programs.why_not(program)):
         raise GcBarrierError(f"{program} can't be recorded: {why}")
     read = slowdown.Input() if wish.repetitions else None
-    with _Writing(wish, wish.command) as writing, Signals(HANDED_ON) as signals:
+    with _Writing(wish, wish.command) as writing:
 
         def start(environment: Mapping[str, str]) -> Child:
             return Child(program, wish.command, environment, signals.before)
@@ -113,7 +115,7 @@ def record(wish: Wish, watch: Callable[[str], None] = lambda _: None) -> Done:
             return writing.done(ran, problem)
 
 
-def attach(pid: int, wish: Wish) -> Done:
+def attach(pid: int, wish: Wish, signals: Signals) -> Done:
     """Record a process that runs already, until it ends, ``for_ns`` are over, or a signal comes; it runs on.
 
     Nothing is put into it, so it is by soft-dirty. Raises GcBarrierError, Unavailable among these, where that can't be.
@@ -126,7 +128,7 @@ def attach(pid: int, wish: Wish) -> Done:
         raise Unavailable("recording a process that runs already", why, remedy)
     with contextlib.closing(Attached(pid)) as attached:
         command = command_of(pid)
-        with _Writing(evolve(wish, huge_pages=True), command) as writing, Signals(HANDED_ON) as signals:
+        with _Writing(evolve(wish, huge_pages=True), command) as writing:
             ran = watched(
                 lambda _: attached,
                 sink=writing.sink,

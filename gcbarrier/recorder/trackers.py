@@ -68,7 +68,7 @@ def check(name: str) -> str:
     if name == SOFT_DIRTY:
         require_soft_dirty()
     if name not in TRACKERS:
-        raise Unavailable(name, "no tracker is called that", f"choose from {', '.join(TRACKERS)}")
+        raise Unavailable(name, "no tracker is called that", f"choose from {', '.join(TRACKERS)}, both")
     return name
 
 

@@ -167,8 +167,7 @@ def test_a_forked_child_is_a_trace_of_its_own(program: Path) -> None:
         stage.write(start, 3, 60)
         assert stage.tick(start, 100, trace=1) == {3, 60}
         assert within(stage.kept.ticks[0][-1], start, 100) == set()
-        stage.program.stdin.write(b"exit 3 0 \n")
-        stage.program.stdin.flush()
+        stage.order("exit", 3)
         assert stage.hear() == ("fork", 3 << 8), "the parent goes on, and has waited for it"
         stage.write(start, 8)
         assert stage.tick(start, 100) == {8}
@@ -180,8 +179,7 @@ def test_an_exec_ends_a_trace_and_begins_another(program: Path) -> None:
         start = stage.say("map", 10, WRITE)
         stage.write(start, 1)
         stage.tick()
-        stage.program.stdin.write(b"exec 0 0 \n")
-        stage.program.stdin.flush()
+        stage.order("exec", 0)
         assert stage.hear()[0] == "executed"
         assert stage.kept.ended == {0: "exec"}
         assert stage.kept.begun[1]["began"] == "exec"
@@ -240,30 +238,25 @@ def test_huge_pages_from_the_pool_are_left_out_and_said(program: Path, needs: Ca
         assert stage.process().tracker.notes() == ("has huge pages from a pool (hugetlb), which were left out",)
 
 
-def test_the_last_tick_is_seen_when_a_program_exits(program: Path) -> None:
+@pytest.mark.parametrize("how", ["exit", "leave"])
+def test_the_last_tick_is_seen_of_who_exits(program: Path, how: str) -> None:
     with Stage(program) as stage:
         start = stage.say("map", 10, WRITE)
         stage.tick()
         stage.write(start, 6)
-        stage.program.stdin.write(b"exit 4 0 \n")
-        stage.program.stdin.flush()
+        stage.order(how, 4)
         stage.serve()
         assert within(stage.kept.ticks[0][-1], start, 10) == {6}
         assert stage.kept.ended == {0: "exit 4"}
         assert stage.watch.unseen == 0
 
 
-@pytest.mark.parametrize("how", ["_exit", "signal"])
-def test_who_does_not_exit_in_order_has_a_tick_that_was_not_seen(program: Path, how: str) -> None:
+def test_the_last_tick_of_who_is_killed_is_not_seen_and_that_is_known(program: Path) -> None:
     with Stage(program) as stage:
         stage.tick()
-        if how == "signal":
-            stage.program.send_signal(signal.SIGTERM)
-        else:
-            stage.program.stdin.write(b"leave 5 0 \n")
-            stage.program.stdin.flush()
+        stage.program.send_signal(signal.SIGTERM)
         stage.serve()
-        assert stage.kept.ended == {0: "exit 5" if how == "_exit" else "signal 15"}
+        assert stage.kept.ended == {0: "signal 15"}
         assert stage.watch.unseen == 1
 
 
@@ -280,9 +273,8 @@ def test_the_program_goes_on_when_the_recorder_is_gone(program: Path) -> None:
         os.close(entries)
         words = [int.from_bytes(found[at : at + 8], "little") for at in range(0, 800, 8)]
         assert not any(word >> 57 & 1 for word in words), "nothing is protected any more"
-        for order in (f"write {start} 0 5,6", "exec 0 0"):  # what it executes introduces itself to nobody
-            stage.program.stdin.write(f"{order} \n".encode())
-            stage.program.stdin.flush()
+        for order, rest in (("write", "5,6"), ("exec", "")):  # what it executes introduces itself to nobody
+            stage.order(order, start, rest=rest)
             assert os.read(stage.program.stdout.fileno(), 100).split()[0] in (b"write", b"executed")
 
 

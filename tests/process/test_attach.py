@@ -22,8 +22,9 @@ from gcbarrier.primitives import Userfaultfd
 from gcbarrier.recorder import attach as attaching
 from gcbarrier.recorder import session, trackers
 from gcbarrier.recorder.attach import Attached, Descent
+from gcbarrier.recorder.descriptors import Signals
 from gcbarrier.recorder.maps import AddressSpace
-from gcbarrier.recorder.session import Wish, attach
+from gcbarrier.recorder.session import Done, Wish, attach
 from gcbarrier.recorder.watch import Watch
 
 
@@ -219,13 +220,18 @@ def attachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trackers, "track", lambda _name, pid, uffd: Blind(pid, uffd))
 
 
+def record(pid: int, wish: Wish) -> Done:
+    with Signals() as signals:
+        return attach(pid, wish, signals)
+
+
 def wish(out: Path, for_ns: int | None = None) -> Wish:
     return Wish(command=(), out=out, every_ns=1_000_000, tracker="soft-dirty", for_ns=for_ns)
 
 
 @pytest.mark.usefixtures("attachable")
 def test_a_recording_ends_after_its_time_and_the_program_goes_on(program: Program, tmp_path: Path) -> None:
-    done = attach(program.pid, wish(tmp_path / "app.pages", for_ns=20_000_000))
+    done = record(program.pid, wish(tmp_path / "app.pages", for_ns=20_000_000))
     assert (done.status, done.problem) == (0, "")
     (trace,) = read(tmp_path / "app.pages").traces
     assert (trace.pid, trace.began, trace.ended) == (program.pid, "attach", "still running")
@@ -242,7 +248,7 @@ def test_a_signal_ends_a_recording_and_not_the_program(program: Program, tmp_pat
     # Not to the process: a library's idle threads would take it.
     signal.pthread_kill(threading.get_ident(), number)
     try:
-        attach(program.pid, wish(tmp_path / "app.pages"))
+        record(program.pid, wish(tmp_path / "app.pages"))
     finally:
         signal.sigtimedwait([number], 0)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -266,7 +272,7 @@ def test_a_recording_ends_with_its_program(
             return super().collect()
 
     monkeypatch.setattr(trackers, "track", lambda _name, pid, uffd: Ending(pid, uffd))
-    attach(program.pid, wish(tmp_path / "app.pages"))
+    record(program.pid, wish(tmp_path / "app.pages"))
     assert select.select([program.process.stdout], [], [], 0)[0]
     (trace,) = read(tmp_path / "app.pages").traces
     assert trace.ended in ("exit 0", "ended")
@@ -277,7 +283,7 @@ def test_of_a_process_that_has_ended_nothing_is_recorded(program: Program, tmp_p
     program.tell("leave")
     os.waitid(os.P_PID, program.pid, os.WEXITED | os.WNOWAIT)
     with pytest.raises(GcBarrierError, match=rf"process {program.pid} has ended, or is"):
-        attach(program.pid, wish(tmp_path / "app.pages"))
+        record(program.pid, wish(tmp_path / "app.pages"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -286,4 +292,4 @@ def test_a_tracker_that_needs_the_programs_help_is_refused(tmp_path: Path, attac
     with pytest.raises(
         GcBarrierError, match=r"has to open a userfaultfd itself when it starts \(use --with soft-dirty"
     ):
-        attach(1, other)
+        record(1, other)

@@ -12,6 +12,7 @@ from staged import PAGE, Kept, Stage, addresses, within
 
 from gcbarrier.page_traces.records import SOFT_DIRTY
 from gcbarrier.recorder.agreement import Agreement, Pair
+from gcbarrier.recorder.descriptors import Signals
 from gcbarrier.recorder.session import BOTH, Done, Wish, attach, beside, record
 from gcbarrier.recorder.soft_dirty import SoftDirtyTracker, marked_mappings
 
@@ -150,7 +151,8 @@ def staged_pair(program: Path, library: Path) -> Iterator[tuple[Stage, Kept]]:
 def by_both(script: Path, library: Path, out: Path) -> tuple[Done, bytes, bytes]:
     """Record a Python program by both, and return the two files."""
     wish = Wish(command=("python3", str(script), "100"), out=out, every_ns=50_000_000, tracker=BOTH, library=library)
-    done = record(wish)
+    with Signals() as signals:
+        done = record(wish, signals)
     return done, out.read_bytes(), beside(out).read_bytes()
 
 
@@ -160,7 +162,8 @@ def while_it_runs(script: Path, out: Path) -> tuple[bytes, bool]:
     assert program.stdout is not None
     program.stdout.readline()
     wish = Wish(command=(), out=out, every_ns=50_000_000, tracker=SOFT_DIRTY, for_ns=500_000_000)
-    attach(program.pid, wish)
+    with Signals() as signals:
+        attach(program.pid, wish, signals)
     spent = cpu_of(program.pid)
     while program.poll() is None and cpu_of(program.pid) == spent:
         time.sleep(0.01)

@@ -128,13 +128,17 @@ class Stage:
 
     def say(self, what: str, *numbers: int, rest: str = "") -> int:
         """Have it do something, and what it answers."""
+        self.order(what, *numbers, rest=rest)
+        word, number = self.hear()
+        assert word == what
+        return number
+
+    def order(self, what: str, *numbers: int, rest: str = "") -> None:
+        """Have it do something that it may not answer."""
         assert self.program.stdin is not None
         padded = [*map(str, numbers), *["0"] * (2 - len(numbers))]
         self.program.stdin.write(" ".join([what, *padded, rest]).encode() + b"\n")
         self.program.stdin.flush()
-        word, number = self.hear()
-        assert word == what
-        return number
 
     def write(self, start: int, *pages: int) -> None:
         """Store once to each of these pages behind an address."""

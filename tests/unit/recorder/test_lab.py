@@ -11,6 +11,7 @@ from attrs import evolve
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines import lab as machine
 from gcbarrier.recorder import lab
+from gcbarrier.recorder.descriptors import Signals
 from gcbarrier.recorder.lab import named, record_in_lab
 from gcbarrier.recorder.session import Done, Wish, beside
 
@@ -42,7 +43,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Wish]:
     """What was recorded in the guest."""
     wishes: list[Wish] = []
 
-    def record(wish: Wish) -> Done:
+    def record(wish: Wish, _: Signals) -> Done:
         wishes.append(wish)
         wish.out.write_bytes(b"exact")
         beside(wish.out).write_bytes(b"soft-dirty")
@@ -88,7 +89,7 @@ def test_by_soft_dirty_alone_nothing_is_compiled(recorded: list[Wish], tmp_path:
 def test_what_was_not_recorded_does_not_come_back(
     recorded: list[Wish], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lab, "record", lambda _: evolve(DONE, problem="it was not to be"))
+    monkeypatch.setattr(lab, "record", lambda *_: evolve(DONE, problem="it was not to be"))
     assert ask(wish(tmp_path, "python3")).problem == "it was not to be"
     assert list(tmp_path.iterdir()) == []
     assert recorded == []

@@ -82,7 +82,7 @@ def test_a_running_process_is_refused_with_the_reason_and_what_to_do(
         (["--pid", "1", "--", "true"], "leave the command out"),
         (["--pid", "1", "--machine", "lab"], "--pid is of a process of this machine"),
         (["--pid", "1", "--slow-down", "2"], "which a process of --pid can't be"),
-        (["--with", "both", "--slow-down", "2", "--", "true"], "measures one of both at a time"),
+        (["--with", "both", "--slow-down", "2", "--", "true"], "measures one way at a time"),
         (["--include", "x", "--", "true"], "are of the lab"),
         (["--kernel", "x", "--", "true"], "are of the lab"),
         ([], "say what to record"),
