@@ -30,10 +30,10 @@ class Family:
         self._lost: dict[int, str] = {}
         self._next_ns = 0
 
-    def look(self) -> None:
-        """Look, if it is time to."""
+    def look(self, *, at_once: bool = False) -> None:
+        """Look, if it is time to, or ``at_once``."""
         begun_ns = time.monotonic_ns()
-        if begun_ns < self._next_ns:
+        if begun_ns < self._next_ns and not at_once:
             return
         doubtful = set()
         for pid, parent in self._descendants():

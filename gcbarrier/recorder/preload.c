@@ -40,6 +40,7 @@ struct message {
 static struct sockaddr_un door = {.sun_family = AF_UNIX};
 static socklen_t door_bytes;
 static bool watched;
+static long filtered; /* whether its system calls were filtered from the beginning, as in a container */
 
 static int connected(void) {
   long line = syscall(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -58,6 +59,9 @@ static int connected(void) {
 
 /* Says something and waits until the recorder has acted on it; false if it is gone, or doesn't want to. */
 static bool say(struct message message, int handed_over) {
+  /* One that has locked itself in since would be killed for a socket. */
+  if (syscall(SYS_prctl, PR_GET_SECCOMP) != filtered)
+    return false;
   int line = connected();
   if (line < 0)
     return false;
@@ -119,6 +123,7 @@ __attribute__((constructor)) static void begin(void) {
   /* One store to a huge page makes all of it read as written. Descendants inherit this. */
   if (getenv("GCBARRIER_RECORD_HUGE_PAGES") == NULL)
     syscall(SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0);
+  filtered = syscall(SYS_prctl, PR_GET_SECCOMP);
   pthread_atfork(NULL, NULL, forked);
   /* True while it is asked: once the answer is yes nothing may be written here. */
   watched = true;
@@ -132,16 +137,15 @@ __attribute__((destructor)) static void end(void) {
     say((struct message){.kind = ENDS}, -1);
 }
 
-/* Takes the place of the C library's, for those that end without their destructors: shells, forked workers.
- */
+/* Takes the place of the C library's, for those that end without destructors: shells, forked workers. */
 __attribute__((visibility("default"), noreturn)) void _exit(int status) {
   end();
   for (;;)
     syscall(SYS_exit_group, status);
 }
 
-/* Likewise, and does the same. A range is one userfaultfd's alone: what the
- * program wants to register with one of its own, ours gives up. */
+/* Likewise, and does the same. A range is one userfaultfd's alone: what the program wants to register with
+ * one of its own, ours gives up. */
 __attribute__((visibility("default"))) int ioctl(int file, unsigned long request, ...) {
   va_list arguments;
   va_start(arguments, request);

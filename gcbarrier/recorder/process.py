@@ -1,5 +1,6 @@
 """One process image under a tracker: its ticks, and what the kernel says of it besides."""
 
+import errno
 import fcntl
 import os
 import select
@@ -65,20 +66,22 @@ class Process:
         self._cpu_ns, self._faults = self._spent()
         self._begin_ns = self._now_ns()
         tracker.arm()
+        initial = tracker.collect()
+        if tracker.space.gone:
+            os.close(self._stat)
+            raise ProcessLookupError(errno.ESRCH, "it has ended")
         self._history.note(tracker.space.areas, 0)
-        self.number = sink.begin(
-            pid=pid, parent_pid=parent_pid, began=began, command=self.command, initial=tracker.collect()
-        )
+        self.number = sink.begin(pid=pid, parent_pid=parent_pid, began=began, command=self.command, initial=initial)
 
     def tick(self) -> int | None:
         """End a tick and begin the next; how long that took, in ns. None: there is no such program any more."""
         end_ns = self._now_ns()
         changed = self.tracker.arm()
+        runs = self.tracker.collect()
         if self.tracker.space.gone:
             # One that is ending has no memory any more, either, and no program.
             self.left = self.left or bool(program_of(self.pid))
             return None
-        runs = self.tracker.collect()
         took_ns = self._now_ns() - end_ns
         cpu_ns, faults = self._spent()
         self._sink.tick(

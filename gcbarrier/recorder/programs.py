@@ -104,7 +104,7 @@ def _header(path: Path) -> bytes:
 def _interpreter(text: bytes) -> str:
     """What a program's ``PT_INTERP`` names; "" where there is none."""
     (start,), (size, count) = _HEADERS_AT.unpack_from(text), _HEADERS_ARE.unpack_from(text)
-    with contextlib.suppress(struct.error):  # a damaged file, which the kernel will refuse
+    with contextlib.suppress(struct.error, OverflowError):  # a damaged file, which the kernel will refuse
         for each in range(start, start + size * count, size or 1):
             kind, offset, length = _SEGMENT.unpack_from(text, each)
             if kind == _PT_INTERP:

@@ -176,20 +176,27 @@ class UffdTracker:
         if not self._spans:
             return _EMPTY
         parts = []
-        for start, end in self._around(min(self._spans)[0], max(self._spans)[1]):
-            while start < end:
-                runs, start = self._pagemap.runs(
-                    start,
-                    end,
-                    self._found,
-                    category=PAGE_IS_WRITTEN | PAGE_IS_FILE | PAGE_IS_PFNZERO,
-                    inverted=PAGE_IS_FILE | PAGE_IS_PFNZERO,
-                    any_of=PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
-                    rearm=True,
-                )
-                # Copied only where there is another part, whose scan would overwrite it.
-                parts.append(runs.copy() if start < end or self._others else runs)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        try:
+            for start, end in self._around(min(self._spans)[0], max(self._spans)[1]):
+                while start < end:
+                    runs, start = self._scan(start, end)
+                    # Copied only where there is another part, whose scan would overwrite it.
+                    parts.append(runs.copy() if start < end or self._others else runs)
+        except ProcessLookupError:  # it has ended since it was armed
+            self.space.gone = True
+            return _EMPTY
+        return parts[0] if len(parts) == 1 else np.concatenate([_EMPTY, *parts])
+
+    def _scan(self, start: int, end: int) -> tuple[Runs, int]:
+        return self._pagemap.runs(
+            start,
+            end,
+            self._found,
+            category=PAGE_IS_WRITTEN | PAGE_IS_FILE | PAGE_IS_PFNZERO,
+            inverted=PAGE_IS_FILE | PAGE_IS_PFNZERO,
+            any_of=PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+            rearm=True,
+        )
 
     def notes(self) -> tuple[str, ...]:
         """What was left out."""

@@ -3,15 +3,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
-#include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -154,7 +157,15 @@ int main(int count, char **arguments) {
       a = (uint64_t)errno;
     } else if (!strcmp(what, "exit"))
       exit((int)a);
-    else if (!strcmp(what, "leave"))
+    else if (!strcmp(what, "lock")) { /* killed for a socket from now on */
+      struct sock_filter rules[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                                    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 1),
+                                    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+                                    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+      struct sock_fprog program = {.len = 4, .filter = rules};
+      a = (uint64_t)(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) |
+                     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+    } else if (!strcmp(what, "leave"))
       _exit((int)a);
     answer(what, a);
   }

@@ -3,11 +3,17 @@
 import os
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from staged import PAGE, Stage, compiled, within
+from staged import PAGE, Kept, Stage, compiled, within
+
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.recorder.descriptors import Signals
+from gcbarrier.recorder.family import Family
+from gcbarrier.recorder.launch import Child
+from gcbarrier.recorder.run import unwatched, watched
 
 READ, WRITE, NONE = 1, 3, 0
 SHARED, PRIVATE = "s", "p"
@@ -68,12 +74,7 @@ def test_initialised_data_is_recorded(program: Path) -> None:
         for page in (0, 1, 0):
             stage.tick()
             address = stage.say("data", page)
-            assert address // PAGE * PAGE in {address + 0 for address in stage_pages(stage)}
-
-
-def stage_pages(stage: Stage) -> set[int]:
-    stage.watch.tick()
-    return stage.kept.ticks[0][-1]
+            assert stage.tick(address // PAGE * PAGE - page * PAGE, 2) == {page}
 
 
 def test_what_is_reserved_and_opened_later_is_watched_before_its_first_store(program: Path) -> None:
@@ -251,6 +252,53 @@ def test_the_last_tick_is_seen_of_who_exits(program: Path, how: str) -> None:
         assert stage.watch.unseen == 0
 
 
+def test_a_program_that_locks_itself_in_ends_as_it_would(program: Path) -> None:
+    with Stage(program) as stage:
+        assert stage.say("lock") == 0
+        stage.order("exit", 4)
+        stage.serve()
+        assert stage.kept.ended == {0: "exit 4"}, "it was not killed for a socket of ours"
+
+
+def test_a_raw_clone_is_found_among_the_children_and_said_not_to_be_followed(program: Path) -> None:
+    with Stage(program) as stage:
+        family = Family(stage.watch, stage.program.pid)
+        clone = stage.say("clone")
+        for _ in range(2):
+            assert family.notes() == ()
+            family.look(at_once=True)
+        (note,) = family.notes()
+        assert note == (
+            f"process {clone} (recorded), a child of {stage.program.pid}, was not followed: "
+            "it was started without the preloaded object (by a raw clone, or with another environment)"
+        )
+        stage.order("leave", 0)
+        assert stage.hear()[0] == "clone"
+        start = stage.say("map", 5, WRITE)
+        stage.write(start, 2)
+        assert stage.tick(start, 5) == {2}, "its parent is watched as ever"
+
+
+class Failing(Kept):
+    """Its disk is full."""
+
+    def tick(self, *_: object, **__: object) -> None:
+        raise GcBarrierError("no space is left")
+
+
+def test_the_program_goes_on_where_its_ticks_can_not_be_kept() -> None:
+    def start(surroundings: Mapping[str, str]) -> Child:
+        return Child(Path("/bin/sh"), ["sh", "-c", "sleep 0.3; exit 5"], surroundings, (), quiet=True)
+
+    with Signals(()) as signals:
+        ran = watched(start, sink=Failing(), signals=signals, tracker="uffd-wp-async", every_ns=10_000_000)
+        assert ran.problem == "no space is left"
+        assert not ran.child.has_ended()
+        unwatched(ran.child, signals)
+        assert ran.child.exit_status() == 5
+        ran.child.close()
+
+
 def test_the_last_tick_of_who_is_killed_is_not_seen_and_that_is_known(program: Path) -> None:
     with Stage(program) as stage:
         stage.tick()
@@ -258,6 +306,22 @@ def test_the_last_tick_of_who_is_killed_is_not_seen_and_that_is_known(program: P
         stage.serve()
         assert stage.kept.ended == {0: "signal 15"}
         assert stage.watch.unseen == 1
+
+
+def test_who_ends_between_arming_and_collecting_is_gone(program: Path) -> None:
+    with Stage(program) as stage:
+        process = stage.process()
+        arm = process.tracker.arm
+
+        def then_end() -> bool:
+            changed = arm()
+            stage.program.kill()
+            stage.program.wait()
+            return changed
+
+        process.tracker.arm = then_end  # type: ignore[method-assign]
+        assert process.tick() is None
+        assert stage.kept.ticks[0] == []
 
 
 def test_the_program_goes_on_when_the_recorder_is_gone(program: Path) -> None:
@@ -290,5 +354,5 @@ def test_mappings_are_kept_from_tick_to_tick(program: Path) -> None:
         stage.watch.finish()
         (mapped,) = [each for each in stage.kept.mappings[0] if each.start <= start < each.end]
         assert (mapped.since, mapped.until) == (1, 3)
-        assert "[heap]" in {each.name for each in stage.kept.mappings[0]} or stage.kept.mappings[0]
+        assert "[stack]" in {each.name for each in stage.kept.mappings[0]}
         assert not [each for each in stage.kept.mappings[0] if each.name.startswith(("[vvar", "[vdso"))]

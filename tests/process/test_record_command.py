@@ -5,7 +5,6 @@ import pty
 import re
 import resource
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from places import CHECKOUT
 
+from gcbarrier.commands import main
 from gcbarrier.core.build import compiler
 from gcbarrier.page_traces.pagesfile import read
 from gcbarrier.page_traces.records import Recording
@@ -83,8 +83,12 @@ def test_a_signal_sent_to_the_recorder_is_the_programs(out: Path, name: str) -> 
 def test_the_keys_of_a_terminal_come_to_the_program_once(out: Path) -> None:
     program = (
         "import signal, sys, time\n"
-        "signal.signal(signal.SIGINT, lambda *_: print('pressed', flush=True))\n"
+        "keys = []\n"
+        "signal.signal(signal.SIGINT, lambda *_: keys.append(1))\n"
         "print('ready', sys.stdin.isatty(), flush=True)\n"
+        "while not keys: time.sleep(0.01)\n"
+        "time.sleep(0.2)\n"
+        "print('pressed', len(keys), flush=True)\n"
         "print('typed', input(), flush=True)\n"
     )
     child, terminal = pty.fork()
@@ -101,13 +105,12 @@ def test_the_keys_of_a_terminal_come_to_the_program_once(out: Path) -> None:
 
     until(b"ready True")
     os.write(terminal, b"\x03")
-    until(b"pressed")
+    until(b"pressed 1")
     os.write(terminal, b"hello\n")
     until(b"typed hello")
     until(b"found.pages")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     os.close(terminal)
-    assert text.count(b"pressed") == 1
 
 
 def test_a_script_of_200_commands_is_recorded_and_runs_as_ever(gcbarrier: Run, out: Path) -> None:
@@ -156,83 +159,37 @@ def test_launchers_are_followed_to_what_they_launch(gcbarrier: Run, out: Path, t
     assert {trace.ended for trace in read(out).traces[:-1]} == {"exec"}
 
 
-REFUSED = {
-    "static": "it is statically linked: nothing can be loaded into it",
-    "script of a static one": "of its interpreter .*: it is statically linked",
-    "setuid": "it runs as another user than who starts it \\(setuid\\), and takes no preloaded library",
-    "missing": "there is no file .*: check the command",
-    "unknown": "no program in PATH is called no-such-program: check the command",
-    "not executable": "is not executable: make it so",
-    "folder": "is a folder: name a program",
-    "text": "neither a program of this system's nor a script",
-    "other processor": "it is made for another kind of processor",
-    "32 bits": "it is a program of 32 bits, and ours has 64",
-    "other C library": "it is linked with another C library than ours",
-    "nothing": "say what to record: gcbarrier record -- COMMAND",
-}
-
-
-@pytest.mark.parametrize("which", REFUSED)
-def test_what_can_not_be_recorded_is_refused_in_a_sentence(gcbarrier: Run, tmp_path: Path, which: str) -> None:
-    path = tmp_path / "program"
-    command = [str(path)]
-    if which in ("static", "script of a static one"):
-        built(path, "int main(void) { return 0; }", "-static")
-    elif which not in ("missing", "folder"):
-        path.write_bytes(Path(PYTHON).read_bytes() if "processor" in which or "bits" in which else b"some text\n")
-        path.chmod(0o755)
-    match which:
-        case "script of a static one":
-            command = [str(tmp_path / "script")]
-            (tmp_path / "script").write_text(f"#!{path}\n")
-            (tmp_path / "script").chmod(0o755)
-        case "setuid":
-            if os.getuid() != 0:
-                pytest.skip("only root can give a program to another user")
-            shutil.copy("/bin/true", path)
-            os.chown(path, 1, 1)
-            path.chmod(0o4755)
-        case "unknown":
-            command = ["no-such-program"]
-        case "not executable":
-            path.chmod(0o644)
-        case "folder":
-            path.mkdir()
-        case "other processor" | "32 bits":
-            text = bytearray(path.read_bytes())
-            if which == "32 bits":
-                text[4] = 1
-            else:
-                text[18:20] = (243).to_bytes(2, "little")  # RISC-V
-            path.write_bytes(text)
-        case "other C library":
-            built(path, "int main(void) { return 0; }", "-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1")
-        case "nothing":
-            command = []
-    done = gcbarrier("record", "--out", str(tmp_path / "x.pages"), "--", *command)
-    assert done.returncode == 2
-    assert re.search(REFUSED[which], done.stderr)
-    assert done.stderr.startswith("gcbarrier: ")
-    assert len(done.stderr.splitlines()) == 1
-    assert not list(tmp_path.glob("*.pages*")) + list(tmp_path.glob(".*")), "nothing half-written"
+def test_what_can_not_be_recorded_is_refused_before_anything_runs(gcbarrier: Run, tmp_path: Path) -> None:
+    static = built(tmp_path / "static", "int main(void) { return 0; }", "-static")
+    done = gcbarrier("record", "--out", str(tmp_path / "x.pages"), "--", str(static))
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"gcbarrier: {static} can't be recorded: it is statically linked: nothing can be loaded into it\n",
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["static"], "nothing half-written"
 
 
 @pytest.mark.parametrize(
     ("extra", "sentence"),
     [
-        (["--every", "soon"], "'soon' is no length of time"),
-        (["--every", "0ms"], "'0ms' is no length of time"),
-        (["--slow-down", "-1"], "--slow-down takes a number of runs, not -1"),
-        (["--at", "10ms"], "add --slow-down N"),
-        (["--with", "uffd"], "choose from uffd-wp-async, soft-dirty"),
-        (["--with", "soft-dirty"], "soft-dirty is not available here"),
-        (["--for", "1"], "'1' is no length of time"),
+        (["--every", "soon", "--", "true"], "'soon' is no length of time"),
+        (["--every", "0ms", "--", "true"], "'0ms' is no length of time"),
+        (["--slow-down", "-1", "--", "true"], "--slow-down takes a number of runs, not -1"),
+        (["--at", "10ms", "--", "true"], "add --slow-down N"),
+        (["--with", "uffd", "--", "true"], "choose from uffd-wp-async, soft-dirty"),
+        (["--with", "soft-dirty", "--", "true"], "soft-dirty is not available here"),
+        (["--for", "1", "--", "true"], "'1' is no length of time"),
+        (["--"], "say what to record: gcbarrier record -- COMMAND"),
+        (["--", "no-such-program"], "no program in PATH is called no-such-program: check the command"),
     ],
 )
-def test_a_wrong_option_is_one_sentence(gcbarrier: Run, out: Path, extra: list[str], sentence: str) -> None:
-    done = gcbarrier("record", "--out", str(out), *extra, "--", "true")
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    assert sentence in done.stderr
+def test_a_wrong_option_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], out: Path, extra: list[str], sentence: str
+) -> None:
+    assert main(["record", "--out", str(out), *extra]) == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert sentence in said
     assert not out.exists()
 
 
