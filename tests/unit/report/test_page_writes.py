@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from attrs import evolve
 from drawn import keys, said
+from made_up import PAGES, SLOWDOWNS, overview
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from made_up import PAGES, SLOWDOWNS, overview
 from rich.console import Console
 
 from gcbarrier.page_traces.overview import Overview
