@@ -17,14 +17,15 @@ from gcbarrier.recorder.door import HUGE_PAGES_VARIABLE, VARIABLE
 # Python ignores these, and what is ignored stays so in a program that is executed.
 _PYTHONS = (signal.SIGPIPE, signal.SIGXFSZ)
 _PRELOAD = "LD_PRELOAD"
-_PR_SET_THP_DISABLE = 41
+_PR_SET_THP_DISABLE, _PR_GET_THP_DISABLE = 41, 42
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _prctl(option: int, value: int) -> None:
+def _prctl(option: int, value: int) -> int:
     zero = ctypes.c_ulong(0)
-    _libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero)
+    answer: int = _libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero)
+    return answer
 
 
 def preload() -> Path:
@@ -51,11 +52,12 @@ def environment(door: str, library: Path, *, huge_pages: bool) -> dict[str, str]
 @contextlib.contextmanager
 def without_huge_pages() -> Iterator[None]:
     """Programs that are executed in the block get no transparent huge pages, nor do their descendants."""
+    before = _prctl(_PR_GET_THP_DISABLE, 0)
     _prctl(_PR_SET_THP_DISABLE, 1)
     try:
         yield
     finally:
-        _prctl(_PR_SET_THP_DISABLE, 0)
+        _prctl(_PR_SET_THP_DISABLE, before)
 
 
 class Child:

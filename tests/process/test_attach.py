@@ -23,6 +23,7 @@ from gcbarrier.recorder import attach as attaching
 from gcbarrier.recorder import session, trackers
 from gcbarrier.recorder.attach import Attached, Descent
 from gcbarrier.recorder.descriptors import Signals
+from gcbarrier.recorder.launch import without_huge_pages
 from gcbarrier.recorder.maps import AddressSpace
 from gcbarrier.recorder.session import Done, Wish, attach
 from gcbarrier.recorder.watch import Watch
@@ -190,6 +191,22 @@ def test_who_may_not_be_looked_into_is_noted_or_refused(program: Program, kept: 
     closed.add(program.pid)
     with pytest.raises(GcBarrierError, match=f"process {program.pid} is another user's"):
         Descent(watch, program.pid, track).begin("attach")
+
+
+def test_programs_are_executed_without_huge_pages_and_nothing_else_is_changed() -> None:
+    def allowed() -> list[str]:
+        text = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True, check=True).stdout
+        return [line.split()[1] for line in text.splitlines() if line.startswith("THP_enabled:")]
+
+    before = allowed()
+    if not before:
+        pytest.skip("this kernel does not tell")
+    with without_huge_pages():
+        assert allowed() == ["0"]
+        with without_huge_pages():
+            pass
+        assert allowed() == ["0"], "switched off before, it stays so"
+    assert allowed() == before
 
 
 def test_what_is_no_process_is_refused() -> None:
