@@ -105,6 +105,11 @@ def test_what_was_written_is_told_and_nothing_is_put_into_the_program(run: Run, 
     run(recording_jobs.what_was_written, program)
 
 
+def test_no_store_is_lost_between_reading_and_clearing(run: Run, program: Path) -> None:
+    assert run(recording_jobs.stored_between, program, True) == {5}
+    assert run(recording_jobs.stored_between, program, False) == set(), "it would be, were the program not held still"
+
+
 def test_mappings_that_grow_or_move_read_as_written_as_a_whole(run: Run, program: Path) -> None:
     run(recording_jobs.false_pages, program)
 

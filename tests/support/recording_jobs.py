@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from staged import PAGE, Kept, Stage, addresses, within
@@ -15,6 +15,7 @@ from gcbarrier.recorder.agreement import Agreement, Pair
 from gcbarrier.recorder.descriptors import Signals
 from gcbarrier.recorder.session import BOTH, Done, Wish, attach, beside, record
 from gcbarrier.recorder.soft_dirty import SoftDirtyTracker, marked_mappings
+from gcbarrier.recorder.still import Still
 
 READ, WRITE = 1, 3
 
@@ -77,6 +78,34 @@ def false_pages(program: Path) -> None:
         moved = stage.say("move", before, 72, rest="144")
         assert moved != before
         assert stage.collect(moved, 72) == {3, *range(8, 72)}, "and all that was moved"
+
+
+def stored_between(program: Path, held: bool) -> set[int]:
+    """Which pages are told of that are stored to after reading and before clearing: page 5 is, if it can be."""
+    if not held:
+        Still.held = lambda _: nullcontext()  # type: ignore[method-assign,assignment,return-value]
+    with Bare(program) as stage:
+        start = stage.say("map", 10, WRITE)
+        stage.collect()
+        tracker = stage.trackers[stage.program.pid]
+        clear = tracker.clear
+
+        def store_and_clear() -> None:
+            assert stage.program.stdin is not None
+            stage.program.stdin.write(f"write {start} 0 5\n".encode())
+            stage.program.stdin.flush()
+            if held:
+                time.sleep(0.1)
+            else:
+                assert stage.hear() == ("write", start)
+            clear()
+
+        tracker.clear = store_and_clear  # type: ignore[method-assign]
+        found = stage.collect(start, 10)
+        tracker.clear = clear  # type: ignore[method-assign]
+        if held:
+            assert stage.hear() == ("write", start)
+        return found | stage.collect(start, 10)
 
 
 def forks(program: Path) -> None:
