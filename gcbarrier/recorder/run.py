@@ -76,6 +76,8 @@ def watched(
                 if isinstance(family, Descent):
                     family.begin("attach" if isinstance(child, Attached) else "start")
                 loop.run(None if for_ns is None else begun_ns + for_ns)
+                if isinstance(child, Child) and child.status is not None:
+                    watch.statuses[child.pid] = child.status
                 watch.finish()
         except (GcBarrierError, OSError) as failure:
             problem = str(failure)

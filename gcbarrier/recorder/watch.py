@@ -4,7 +4,7 @@ import os
 import time
 
 from gcbarrier.recorder.door import BEGINS, ENDS, FORKED, GIVES_WAY, Caller
-from gcbarrier.recorder.process import Process, Sink, name_of, parent_of
+from gcbarrier.recorder.process import Process, Sink, ended_by, name_of, parent_of
 from gcbarrier.recorder.trackers import Track, Tracker, UffdTracker
 
 
@@ -20,6 +20,8 @@ class Watch:
         """Traces so far."""
         self.collect_ns = 0
         """What reading and arming has taken so far, over all processes."""
+        self.statuses: dict[int, int] = {}
+        """Of processes that we have waited for ourselves; older kernels tell nobody else then."""
         self.unseen = 0
         """Process images that ended within a tick, which was not seen therefore."""
         self._sink, self._track = sink, track
@@ -101,7 +103,8 @@ class Watch:
     def ended(self, pid: int) -> None:
         """A process has ended."""
         process = self.processes.pop(pid)
-        self._end(process, process.how_it_ended())
+        how = process.how_it_ended()
+        self._end(process, ended_by(self.statuses[pid]) if how == "ended" and pid in self.statuses else how)
 
     def executed(self, pid: int) -> None:
         """A process executes another program now."""

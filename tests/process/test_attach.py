@@ -20,6 +20,7 @@ from gcbarrier.page_traces.coding import Runs
 from gcbarrier.page_traces.pagesfile import read
 from gcbarrier.primitives import Userfaultfd
 from gcbarrier.recorder import attach as attaching
+from gcbarrier.recorder import process as processes
 from gcbarrier.recorder import session, trackers
 from gcbarrier.recorder.attach import Attached, Descent
 from gcbarrier.recorder.descriptors import Signals
@@ -118,6 +119,18 @@ def test_who_is_born_who_executes_another_program_and_who_ends(program: Program,
     assert kept.ended[2] in ("exit 0", "ended")
     assert len(kept.begun) == 3
     assert set(watch.processes) == {program.pid}
+
+
+def test_how_a_process_ended_that_we_waited_for_is_known_whatever_the_kernel_tells(
+    watch: Watch, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_status", lambda _: None)
+    with subprocess.Popen(["sleep", "600"]) as program:
+        Descent(watch, program.pid, Blind).begin("start")
+        program.terminate()
+    watch.statuses[program.pid] = signal.SIGTERM
+    watch.finish()
+    assert kept.ended == {0: "signal 15"}
 
 
 def test_descendants_that_are_there_already_are_watched(program: Program, watch: Watch, kept: Kept) -> None:
