@@ -49,10 +49,10 @@ def parse_bytes(text: str | int) -> int:
 def parse_ns(text: str) -> int:
     """``"10ms"``, ``"1.5s"``, ``"200us"``, ``"2min"`` as nanoseconds, more than none. Raises GcBarrierError."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ns|us|µs|ms|s|min)\s*", text)
-    found = round(float(match[1]) * _TIMES[match[2]]) if match is not None else 0
-    if not 0 < found < 1 << 62:
+    found = float(match[1]) * _TIMES[match[2]] if match is not None else 0.0
+    if not 0.5 < found < 1 << 62:
         raise GcBarrierError(f"{text[:40]!r} is no length of time: write a number and a unit, such as 10ms or 1.5s")
-    return found
+    return round(found)
 
 
 def format_bytes(count: int) -> str:

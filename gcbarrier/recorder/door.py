@@ -86,9 +86,9 @@ class Door:
             if problem.errno not in (errno.EMFILE, errno.ENFILE) or self._spare is None:
                 raise
         self._spare.close()
-        self.turned_away += 1
         try:
             self._socket.accept()[0].close()
+            self.turned_away += 1
         finally:
             self._spare = _spare()
         return None

@@ -154,6 +154,7 @@ class UffdTracker:
         except OSError:
             return  # nothing that ours could have had
         self._leave_out(start, end)
+        self._plan()  # or the next tick would take it back before the program has it
 
     def _leave_out(self, start: int, end: int) -> None:
         self._others = sorted([*self._others, (start, end)])
