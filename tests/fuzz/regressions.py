@@ -81,7 +81,7 @@ REGRESSIONS: dict[str, dict[str, bytes]] = {
         "a text of 4 GiB": hprof.small().bytes() + b"\x01" + bytes(4) + b"\xff" * 4,
         "fields without an end": heap_of(b"\x20" + bytes(7) + b"\x08" + bytes(60) + b"\xff\xff"),
         "a class below itself": _classes((0x10, 0x20), (0x20, 0x10)),
-        "5000 superclasses": _classes(*((8 * i, 8 * i + 8) for i in range(1, 5_000))),
+        "1100 superclasses": _classes(*((8 * i, 8 * i + 8) for i in range(1, 1_100))),
         "objects of class 0": _classes((0x10, 0), instance_of=0),
         "an object of a class that is not there": _classes((0x10, 0), instance_of=0x90),
     },
