@@ -21,7 +21,9 @@ HELP = "turn a program's heap snapshot into a graph to run on"
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``import``."""
-    parser.add_argument("snapshot", type=Path, metavar="SNAPSHOT", help="for example a V8 .heapsnapshot")
+    parser.add_argument(
+        "snapshot", type=Path, metavar="SNAPSHOT", help="for example a V8 .heapsnapshot or a Java .hprof"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help=f"default: SNAPSHOT's name with {graphfile.SUFFIX}")
     parser.add_argument("--format", metavar="NAME", help="the snapshot's format; default: by its name's ending")
     parser.add_argument("--name", metavar="TEXT", help="the program it is of; default: SNAPSHOT's name")
