@@ -80,7 +80,9 @@ def test_what_is_compared_is_found_by_what_it_promises() -> None:
 def test_from_the_plan_to_the_figure_and_back(name: str, shrunk, tmp_path: Path, needs) -> None:
     needs("async-uffd-wp", "pagemap-scan")
     shrunk(name)
-    chosen = settings.read([*NATIVE, "invocations=2", "barrier=uffd-wp-async" + ",cards" * (name == "crossover")])
+    chosen = settings.read(
+        [*NATIVE, "invocations=2", "barrier=uffd-wp-async" + ",cards" * (name == "crossover"), "memory=shmem"]
+    )
     run = campaign.run(name, out=tmp_path / "run", quick=True, settings=chosen)
     assert not campaign.failures(run)
     assert run.machines == ("native",)
