@@ -21,6 +21,7 @@ from gcbarrier.results.run import load
 
 MIB = 1 << 20
 EXPERIMENTS = ("accuracy", "barrier_costs", "crossover", "marking", "overhead", "soft_dirty")
+WAYS = ("soft_dirty", "soft_dirty_time")
 MACHINES = [
     Machine(name="native"),
     Machine(name="lab", accelerator="kvm"),
@@ -87,6 +88,14 @@ def test_tracking_plans_arrays_and_programs(machine: Machine, quick: bool, monke
         for config in script.plan(machine=machine, quick=quick).configs
     }
     assert programs == {"gcbench", "app", "server"}
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.accelerator)
+def test_both_ways_are_counted_and_timed_alike(machine: Machine) -> None:
+    counted, timed = (campaign.script_of(name).plan(machine=machine, quick=False) for name in WAYS)
+    assert (counted.counted, timed.counted) == (True, False)
+    assert counted.probes == timed.probes
+    assert discovery.summary("experiments", WAYS[1]).endswith("?")
 
 
 def test_what_is_compared_is_found_by_what_it_promises() -> None:
