@@ -1,9 +1,9 @@
 """How long do the steps of asynchronous write-protection take beside soft-dirty's?
 
 ``soft_dirty`` in time instead of counted instructions: the same steps, figure and tables. It has what counts leave out
-(misses, flushes, traps), and is to be read with care in the lab: emulated, on a busy host, a first store differs tenfold
-from invocation to invocation, and nothing is told that lies closer than that. On a kernel that has both ways it needs no
-lab.
+(misses, flushes, traps), and is to be read with care in the lab: emulated, on a busy host, a first store differs
+tenfold from invocation to invocation, and nothing is told that lies closer than that. On a kernel that has both ways
+it needs no lab.
 """
 
 from attrs import evolve
