@@ -22,7 +22,7 @@ def _claimed(folder, facts):  # type: ignore[no-untyped-def] # it says no more t
     except OSError:
         return False
     try:
-        os.write(claim, facts.encode("utf-8", "replace"))
+        os.write(claim, facts.encode("utf-8"))
     finally:
         os.close(claim)
     return True
@@ -30,10 +30,10 @@ def _claimed(folder, facts):  # type: ignore[no-untyped-def] # it says no more t
 
 def _refusal():  # type: ignore[no-untyped-def]
     """Why the heap of this interpreter can't be written down, or ""."""
+    if sys.version_info < (3, 8):  # first: the oldest have not even a name
+        return "it runs on Python " + sys.version.split()[0] + ", and 3.8 is the oldest that is known here"
     if sys.implementation.name != "cpython":
         return "it runs on " + sys.implementation.name + ", and only CPython's collector tells its objects"
-    if sys.version_info < (3, 8):
-        return "it runs on Python " + sys.version.split()[0] + ", and 3.8 is the oldest that is known here"
     if not getattr(sys, "_is_gil_enabled", lambda: True)() or "free-threading" in sys.version:
         return "its Python is a free-threaded build, where other threads can't be held still"
     return "" if sys.maxsize > 1 << 32 else "its Python is a 32-bit build"
@@ -48,7 +48,7 @@ def _begin():  # type: ignore[no-untyped-def]
         os.environ.pop("PYTHONPATH", None)
     refusal = _refusal()
     version = sys.version.split()[0]
-    facts = "implementation {}\nversion {}\nrefusal {}\n".format(sys.implementation.name, version, refusal)
+    facts = "version {}\nrefusal {}\n".format(version, refusal)
     if not _claimed(folder, facts) or refusal:
         return
     pid = os.getpid()

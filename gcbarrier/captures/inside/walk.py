@@ -29,6 +29,7 @@ from types import CodeType, ModuleType
 MAGIC = b"gcbarrier python heap 1\n"
 PIECE = 1 << 13
 """Objects at a time."""
+DICT = 32
 HAVE_GC, HEAP_TYPE, MANAGED = 1 << 14, 1 << 9, 3 << 3 if sys.version_info >= (3, 12) else 1 << 4
 CODE = ("co_consts", "co_names", "co_filename", "co_name", "co_qualname", "co_linetable", "co_exceptiontable")
 """What a code object holds and does not tell the collector of."""
@@ -67,8 +68,8 @@ class Shapes:
 
     def __init__(self):
         self.known = {}
-        parts = [(list, 24), (dict, 32), (set, 40), (frozenset, 40), (bytearray, 32), (array, 24)]
-        self.parts = parts
+        # Offsets of pointers in the structures of CPython 3.8 to 3.14.
+        self.parts = [(list, 24), (dict, DICT), (set, 40), (frozenset, 40), (bytearray, 32), (array, 24)]
 
     def of(self, cls):
         found = self.known.get(cls)
@@ -141,10 +142,20 @@ def _loaded(before, names):
     return own
 
 
+def _texts(each, key, told):
+    """The keys of a dict, where all are texts: then the collector is not told of them.
+
+    Not those of a table that instances share.
+    """
+    if told >= 2 * dict.__len__(each) or ctypes.c_size_t.from_address(key + 40).value:
+        return []
+    return list(dict.keys(each))
+
+
 def _elsewhere(key, pointer):
     """Where an object keeps its parts, by the pointer at an offset in it; 0 where that is not one piece of memory."""
     word = ctypes.c_size_t.from_address
-    if pointer == 32:  # a dict: of one whose keys are shared, the values
+    if pointer == DICT:  # of one whose keys are shared, the values
         values = word(key + 40).value
         if values:
             return values if sys.version_info < (3, 11) else 0
@@ -214,7 +225,9 @@ def _walk(objects, own, out):
             except Exception:
                 size = basic + before
             referents = get_referents(each)
-            if type(each) is CodeType and not referents:
+            if pointer == DICT:
+                referents += _texts(each, key, len(referents))
+            elif type(each) is CodeType and not referents:
                 referents = [getattr(each, name) for name in CODE if hasattr(each, name)]
             part = 0
             if pointer and size > before + basic:
