@@ -125,7 +125,7 @@ def _import(snapshot: Path, out: Path, args: argparse.Namespace, name: str) -> s
 def _summary(out: Path, graph: graphfile.Graph, imported: Imported) -> str:
     return "\n".join(
         (
-            f"{out}: {out.stat().st_size:,} bytes",
+            f"{out}: {out.stat().st_size:,} bytes{f', of {tool}' if (tool := graph.source.tool) else ''}",
             f"  objects     {graph.node_count:>15,}",
             f"  references  {graph.edge_count:>15,}  ({graph.edge_count / graph.node_count:.2f} per object)",
             f"  bytes       {graph.total_bytes:>15,}  ({graph.total_bytes / graph.node_count:.1f} per object)",

@@ -8,7 +8,7 @@ are those of the C methods alone. What this has made, and the module that loaded
 The stream (``graphs/importers/cpython.py`` reads it), all numbers uint64, little-endian::
 
     "gcbarrier python heap 1\\n"
-    length, and so many bytes of text, a multiple of 8: the interpreter's version, ended by a newline and spaces
+    length, and so many bytes of text, a multiple of 8: `version` and `age`, of the process in seconds, a line each
     any number of pieces: n > 0, m; then n each of keys, addresses, sizes, counts, degrees; then m keys referred to
     0; how many objects, and references, there were in all pieces
 
@@ -23,6 +23,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from array import array
 from types import CodeType, ModuleType
 
@@ -142,6 +143,13 @@ def _loaded(before, names):
     return own
 
 
+def _age_s():
+    """How long this process has been there, to a hundredth of a second."""
+    with open("/proc/self/stat", "rb") as file:
+        began = int(file.read().rpartition(b")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - began / os.sysconf("SC_CLK_TCK")
+
+
 def _texts(each, key, told):
     """The keys of a dict, where all are texts: then the collector is not told of them.
 
@@ -167,7 +175,7 @@ def write(held, names, module, path):
 
     ``names``: the modules that there were then.
     """
-    own = _own(module)
+    own, age = _own(module), _age_s()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, set(range(1, 32)) - {9, 19})
     interval = sys.getswitchinterval()
     # A thread that waits for the lock asks for it after so long.
@@ -179,7 +187,7 @@ def write(held, names, module, path):
             objects = None
             objects = gc.get_objects()
         out = Output(path + ".part")
-        text = "version {}\n".format(sys.version.split()[0]).encode()
+        text = "version {}\nage {:.2f}\n".format(sys.version.split()[0], age).encode()
         text += b" " * (-len(text) % 8)
         out.write(array("B", MAGIC + len(text).to_bytes(8, "little") + text))
         out.write(array("Q", _walk(objects, own, out)))

@@ -73,7 +73,7 @@ def read(path: Path, progress: Progress = quiet) -> Graph:
 
 
 def _read(file: IO[bytes], progress: Progress) -> Graph:
-    version, pieces = _pieces(file, progress)
+    made, pieces = _pieces(file, progress)
     keys, addresses, sizes, counts, degrees = (
         np.concatenate([piece.columns[column] for piece in pieces]) for column in range(_COLUMNS)
     )
@@ -106,13 +106,13 @@ def _read(file: IO[bytes], progress: Progress) -> Graph:
         offsets=offsets,
         targets=targets,
         roots=roots.astype(np.uint32),
-        source=Source(tool=f"CPython {version}"),
+        source=Source(tool=made),
         addresses=addresses[order],
     )
 
 
 def _pieces(file: IO[bytes], progress: Progress) -> tuple[str, list[_Piece]]:
-    """The interpreter's version, and all but the references, which are skipped."""
+    """What made it, in words, and all but the references, which are skipped."""
     size = os.fstat(file.fileno()).st_size
     if file.read(len(_MAGIC)) != _MAGIC:
         raise _Unfit(f"it does not begin with {_MAGIC.decode().strip()!r}")
@@ -120,7 +120,8 @@ def _pieces(file: IO[bytes], progress: Progress) -> tuple[str, list[_Piece]]:
     if length > _MOST_TEXT or length % 8:
         raise _Unfit(f"its text has {length} bytes")
     words = file.read(int(length)).decode("utf-8", "replace").split()
-    version = words[1][:40] if len(words) > 1 and words[1].isprintable() else ""
+    said = dict(zip(words[::2], words[1::2], strict=False))
+    made = f"CPython {said.get('version', '?')[:20]}, after {said.get('age', '?')[:20]} s"
     pieces: list[_Piece] = []
     objects = references = 0
     while True:
@@ -144,7 +145,7 @@ def _pieces(file: IO[bytes], progress: Progress) -> tuple[str, list[_Piece]]:
         raise _Unfit("something follows its end")
     if not 0 < objects < _MOST_OBJECTS:
         raise _Unfit(f"it has {objects} objects")
-    return version, pieces
+    return made, pieces
 
 
 def _known(
