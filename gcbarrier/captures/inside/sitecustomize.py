@@ -15,7 +15,7 @@ import sys
 VARIABLE = "GCBARRIER_CAPTURE"
 
 
-def _claimed(folder, facts):  # type: ignore[no-untyped-def] # it says no more than the text above
+def _claimed(folder, facts):
     """Whether this is the first process of all that are started: the others are somebody else's."""
     try:
         claim = os.open(os.path.join(folder, "claim"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -28,7 +28,7 @@ def _claimed(folder, facts):  # type: ignore[no-untyped-def] # it says no more t
     return True
 
 
-def _refusal():  # type: ignore[no-untyped-def]
+def _refusal():
     """Why the heap of this interpreter can't be written down, or ""."""
     if sys.version_info < (3, 8):  # first: the oldest have not even a name
         return "it runs on Python " + sys.version.split()[0] + ", and 3.8 is the oldest that is known here"
@@ -39,7 +39,7 @@ def _refusal():  # type: ignore[no-untyped-def]
     return "" if sys.maxsize > 1 << 32 else "its Python is a 32-bit build"
 
 
-def _begin():  # type: ignore[no-untyped-def]
+def _begin():
     here = os.path.dirname(os.path.abspath(__file__))
     folder, moment, path = os.environ.pop(VARIABLE).split("\n", 2)
     if path:
@@ -53,9 +53,9 @@ def _begin():  # type: ignore[no-untyped-def]
         return
     pid = os.getpid()
     me = sys.modules[__name__]
-    state = []
+    state = []  # type: list[bool]
 
-    def write(*_signal):  # type: ignore[no-untyped-def]
+    def write(*_signal):
         """Once, and in the process that began: a fork of it has inherited this."""
         if state or os.getpid() != pid:
             return
@@ -65,13 +65,14 @@ def _begin():  # type: ignore[no-untyped-def]
         enabled = gc.isenabled()
         gc.disable()
         try:
-            # Before anything else is loaded: what comes now is ours.
+            # Before anything else is loaded: what comes now is ours. What gc.freeze() has put aside is in no list.
+            gc.unfreeze()
             held, names = [gc.get_objects()], set(sys.modules)
             with open(os.path.join(here, "walk.py"), encoding="utf-8") as file:
                 source = file.read()
             scope = {"__name__": "walk"}
             exec(compile(source, "walk.py", "exec"), scope)
-            scope["write"](held, names, me, os.path.join(folder, "heap"))
+            scope["write"](held, names, me, os.path.join(folder, "heap"))  # type: ignore[operator]
         except BaseException as problem:
             _fail(folder, problem)
         finally:
@@ -83,13 +84,13 @@ def _begin():  # type: ignore[no-untyped-def]
         import _thread
         import time
 
-        def later():  # type: ignore[no-untyped-def]
+        def later():
             time.sleep(float(number))
             write()
 
         _thread.start_new_thread(later, ())
     elif kind == "signal":
-        import _signal
+        import _signal  # type: ignore[import-not-found]
 
         _signal.signal(int(number), write)
     else:
@@ -99,7 +100,7 @@ def _begin():  # type: ignore[no-untyped-def]
         atexit.register(write)
 
 
-def _fail(folder, problem):  # type: ignore[no-untyped-def]
+def _fail(folder, problem):
     try:
         with open(os.path.join(folder, "failed"), "w") as file:
             file.write("{}: {}".format(type(problem).__name__, problem))
@@ -113,9 +114,9 @@ except ValueError:
     pass
 if VARIABLE in os.environ:
     try:
-        _begin()  # type: ignore[no-untyped-call]
+        _begin()
     except Exception:
         pass
 # The program's own, or Debian's; where there is none, the interpreter hears the same as it would without this one.
 sys.modules.pop(__name__, None)
-import sitecustomize  # noqa: E402, F401
+__import__("sitecustomize")

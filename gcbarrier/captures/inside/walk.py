@@ -206,7 +206,7 @@ def _walk(objects, own, out):
     # Two of a kind can't be: the collector's list has each once.
     for each in objects:
         new(id(each))
-    shapes, frozen = Shapes(), gc.get_freeze_count()
+    shapes = Shapes()
     getrefcount, getsizeof, get_referents, is_tracked = sys.getrefcount, sys.getsizeof, gc.get_referents, gc.is_tracked
     columns = keys, addresses, sizes, counts, degrees = [array("Q") for _ in range(5)]
     targets = array("Q")
@@ -256,10 +256,10 @@ def _walk(objects, own, out):
             degrees.append(len(referents))
             targets.extend(map(id, referents))
             for other in referents:
-                # One that is tracked and not in the list was frozen by gc.freeze(), or is ours.
-                if new(id(other)) and (frozen or not is_tracked(other)):
+                # One that is tracked and not in the list is ours.
+                if new(id(other)) and not is_tracked(other):
                     found.append(other)
-            referents = other = None
+            referents, other = [], None
             if len(keys) >= PIECE:
                 objects_written += len(keys)
                 references_written += len(targets)
