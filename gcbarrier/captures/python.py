@@ -80,17 +80,24 @@ def run(command: Sequence[str], *, at: str, folder: Path) -> Ran:
         "PYTHONPATH": os.pathsep.join([str(_INSIDE), *([before] if before else [])]),
         "GCBARRIER_CAPTURE": "\n".join((str(folder), at, "" if before is None else f"={before}")),
     }
+    os.mkfifo(folder / "alive")
+    alive = os.open(folder / "alive", os.O_RDONLY | os.O_NONBLOCK)
     try:
         with _deaf() as hand_on:
             process = subprocess.Popen(command, env=environment)
             hand_on(process)
             status = process.wait()
+        # A fork of it may still write. Whoever does has this open; at last there is nothing to read and nobody.
+        os.set_blocking(alive, True)
+        os.read(alive, 1)
     except OSError as error:
         raise GcBarrierError(
             f"{command[0]} can't be run: {error.strerror}; name a program that is there, or a .py file"
         ) from error
     except subprocess.SubprocessError as error:
         raise GcBarrierError(f"{command[0]} can't be run: {error}; try it without gcbarrier first") from error
+    finally:
+        os.close(alive)
     facts = _facts(folder)
     return Ran(
         status=status if status >= 0 else 128 - status,

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from attrs import frozen
+from python_heaps import SMALL, stream
 
 from gcbarrier.campaign import settings, sweeps
 from gcbarrier.campaign.plans import Plan
@@ -103,6 +104,12 @@ def _recorded_members() -> list[tuple[str, bytes]]:
 
 def _read_snapshot(data: bytes, folder: Path) -> None:
     path = folder / "x.heapsnapshot"
+    path.write_bytes(data)
+    importers.import_graph(path)
+
+
+def _read_python_heap(data: bytes, folder: Path) -> None:
+    path = folder / "x.pyheap"
     path.write_bytes(data)
     importers.import_graph(path)
 
@@ -312,6 +319,11 @@ TARGETS = {
             "1000000000000",
             "[[",
         ),
+    ),
+    "python heap": Target(
+        read=_read_python_heap,
+        seeds=lambda: [stream([SMALL]), stream([SMALL, [(99, 0x9000, 24, 1, [16])]])],
+        words=("\x00" * 8, "\xff" * 8, "\x01" + "\x00" * 7, "gcbarrier python heap 1\n"),
     ),
     "run": Target(
         read=_read_run,

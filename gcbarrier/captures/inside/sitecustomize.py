@@ -52,7 +52,7 @@ def _begin():
     if not _claimed(folder, facts) or refusal:
         return
     pid = os.getpid()
-    me = sys.modules[__name__]
+    mine = [sys.modules[__name__]]  # type: list[object]
     state = []  # type: list[bool]
 
     def write(*_signal):
@@ -60,25 +60,12 @@ def _begin():
         if state or os.getpid() != pid:
             return
         state.append(True)
-        import gc
+        if len(sys._current_frames()) == 1:
+            _write(here, folder, mine)
+        else:
+            _apart(here, folder, mine)
 
-        enabled = gc.isenabled()
-        gc.disable()
-        try:
-            # Before anything else is loaded: what comes now is ours. What gc.freeze() has put aside is in no list.
-            gc.unfreeze()
-            held, names = [gc.get_objects()], set(sys.modules)
-            with open(os.path.join(here, "walk.py"), encoding="utf-8") as file:
-                source = file.read()
-            scope = {"__name__": "walk"}
-            exec(compile(source, "walk.py", "exec"), scope)
-            scope["write"](held, names, me, os.path.join(folder, "heap"))  # type: ignore[operator]
-        except BaseException as problem:
-            _fail(folder, problem)
-        finally:
-            if enabled:
-                gc.enable()
-
+    mine.append(write)
     kind, _, number = moment.partition(" ")
     if kind == "after":
         import _thread
@@ -88,6 +75,7 @@ def _begin():
             time.sleep(float(number))
             write()
 
+        mine.append(later)
         _thread.start_new_thread(later, ())
     elif kind == "signal":
         import _signal  # type: ignore[import-not-found]
@@ -98,6 +86,65 @@ def _begin():
 
         # What is registered first is called last: after all that the program has registered.
         atexit.register(write)
+
+
+def _write(here, folder, mine):
+    import gc
+
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        # Before anything else is loaded: what comes now is ours. What gc.freeze() has put aside is in no list.
+        gc.unfreeze()
+        held = [gc.get_objects()]
+        with open(os.path.join(here, "walk.py"), encoding="utf-8") as file:
+            source = file.read()
+        scope = {"__name__": "walk"}
+        exec(compile(source, "walk.py", "exec"), scope)
+        scope["write"](held, mine, os.path.join(folder, "heap"))  # type: ignore[operator]
+    except BaseException as problem:
+        _fail(folder, problem)
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _apart(here, folder, mine):
+    """In a fork, which no other thread comes along to: there is no holding the others still while they have work.
+
+    It is nobody's child (whoever waits for children never hears of it) and keeps nothing open but what says that it
+    is still there.
+    """
+    try:
+        alive = os.open(os.path.join(folder, "alive"), os.O_WRONLY | os.O_NONBLOCK)
+        warnings = sys.modules.get("warnings")
+        if warnings is None:
+            child = os.fork()
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the other threads, as we know
+                child = os.fork()
+    except Exception as problem:
+        _fail(folder, problem)
+        return
+    if child:
+        os.close(alive)
+        try:
+            os.waitpid(child, 0)
+        except OSError:
+            pass  # the program waits for all there are, or ignores them
+        return
+    try:
+        if os.fork() == 0:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            for number in range(3):
+                os.dup2(nowhere, number)
+            for number in map(int, os.listdir("/proc/self/fd")):
+                if number > 2 and number != alive:
+                    os.closerange(number, number + 1)  # which does not mind that the list's own is closed
+            _write(here, folder, mine)
+    finally:
+        os._exit(0)
 
 
 def _fail(folder, problem):

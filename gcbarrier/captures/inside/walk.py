@@ -1,4 +1,4 @@
-"""Write all objects of this interpreter down, from within it, holding the interpreter's lock from end to end.
+"""Write all objects of this interpreter down, from within it: no other thread of it runs meanwhile.
 
 Objects that the collector tracks are its own list's; what it does not (texts, numbers, tuples of those, code) is found
 from them. An object is walked once: a bit for each 8 bytes of address space tells, 1 KiB for each 64 KiB that has
@@ -40,28 +40,6 @@ _flags = type.__dict__["__flags__"].__get__
 _basic = type.__dict__["__basicsize__"].__get__
 _dict = type.__dict__["__dict__"].__get__
 _descriptor = type(object.__sizeof__)
-
-
-class Output:
-    """A file that is written without giving the interpreter's lock away, as ``os.write`` would."""
-
-    def __init__(self, path):
-        self.file = open(path, "wb", buffering=0)
-        self.write_c = ctypes.PyDLL(None, use_errno=True).write
-        self.write_c.restype = ctypes.c_ssize_t
-        self.write_c.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
-
-    def write(self, numbers):
-        start, items = numbers.buffer_info()
-        done, length = 0, items * numbers.itemsize
-        while done < length:
-            count = self.write_c(self.file.fileno(), start + done, length - done)
-            if count < 0:
-                number = ctypes.get_errno()
-                if number != 4:  # EINTR
-                    raise OSError(number, "the heap can't be written to a file")
-            else:
-                done += count
 
 
 class Shapes:
@@ -109,37 +87,19 @@ class Bits:
         bits[byte] |= bit
         return True
 
-    def __contains__(self, address):
-        bits = self.pages.get(address >> 16)
-        return bits is not None and bool(bits[address >> 6 & 1023] & 1 << (address >> 3 & 7))
 
-
-def _own(module):
-    """The ids of the tracked objects that the loading module consists of."""
+def _own(mine):
+    """The ids of the tracked objects that the loading module, and what of it waits elsewhere, consists of."""
     shared = {id(sys.modules), id(sys.modules["builtins"].__dict__), id(sys.__dict__)}
-    own, todo = set(), [module]
+    own, todo = set(), list(mine)
     while todo:
         each = todo.pop()
         if id(each) in own or id(each) in shared or not gc.is_tracked(each):
             continue
-        if type in _mro(type(each)) or (type(each) is ModuleType and each is not module):
+        if type in _mro(type(each)) or (type(each) is ModuleType and each is not mine[0]):
             continue
         own.add(id(each))
         todo.extend(gc.get_referents(each))
-    return own
-
-
-def _loaded(before, names):
-    """The ids of what loading this module, and what it imports, has made since the objects ``before``."""
-    there = Bits()
-    for each in before:
-        there.add(id(each))
-    own, todo = set(), [globals(), *(module for name, module in sys.modules.items() if name not in names)]
-    while todo:
-        each = todo.pop()
-        if id(each) not in own and id(each) not in there and gc.is_tracked(each):
-            own.add(id(each))
-            todo.extend(gc.get_referents(each))
     return own
 
 
@@ -170,31 +130,18 @@ def _elsewhere(key, pointer):
     return word(key + pointer).value
 
 
-def write(held, names, module, path):
-    """Write all objects: those that were ``held`` before this was loaded, or what other threads have made of them.
-
-    ``names``: the modules that there were then.
-    """
-    own, age = _own(module), _age_s()
+def write(held, mine, path):
+    """Write all objects: those that were ``held`` before this was loaded, and what is found from them."""
+    own, age = _own(mine), _age_s()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, set(range(1, 32)) - {9, 19})
-    interval = sys.getswitchinterval()
-    # A thread that waits for the lock asks for it after so long.
-    sys.setswitchinterval(1e6)
     try:
-        objects = held.pop()
-        if len(sys._current_frames()) > 1:
-            own |= _loaded(objects, names)
-            objects = None
-            objects = gc.get_objects()
-        out = Output(path + ".part")
         text = "version {}\nage {:.2f}\n".format(sys.version.split()[0], age).encode()
         text += b" " * (-len(text) % 8)
-        out.write(array("B", MAGIC + len(text).to_bytes(8, "little") + text))
-        out.write(array("Q", _walk(objects, own, out)))
-        out.file.close()
+        with open(path + ".part", "wb") as out:
+            out.write(MAGIC + len(text).to_bytes(8, "little") + text)
+            array("Q", _walk(held.pop(), own, out)).tofile(out)
         os.rename(path + ".part", path)
     finally:
-        sys.setswitchinterval(interval)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
@@ -273,7 +220,6 @@ def _walk(objects, own, out):
 
 
 def _piece(out, columns, targets):
-    out.write(array("Q", (len(columns[0]), len(targets))))
-    for numbers in (*columns, targets):
-        out.write(numbers)
+    for numbers in (array("Q", (len(columns[0]), len(targets))), *columns, targets):
+        numbers.tofile(out)
         del numbers[:]

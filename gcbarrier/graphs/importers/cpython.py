@@ -122,6 +122,8 @@ def _pieces(file: IO[bytes], progress: Progress) -> tuple[str, list[_Piece]]:
     words = file.read(int(length)).decode("utf-8", "replace").split()
     said = dict(zip(words[::2], words[1::2], strict=False))
     made = f"CPython {said.get('version', '?')[:20]}, after {said.get('age', '?')[:20]} s"
+    if not made.isprintable():
+        raise _Unfit("its text is none")
     pieces: list[_Piece] = []
     objects = references = 0
     while True:
