@@ -30,5 +30,11 @@ def find(graph: str) -> Path:
     )
 
 
+def recording_of(graph: str) -> Path | None:
+    """The recording of the same process that came along with a graph of that name; None where there is none."""
+    beside = _folder() / f"{graph}.pages"
+    return beside if graph in names() and beside.is_file() else None
+
+
 def _folder() -> Path:
     return shipped("heaps") / "snapshot"
