@@ -19,9 +19,9 @@ def of_graph(_bench: Bench, *, graph: str, recording: str = "", until_s: float =
     """What lies where in the program that ``graph`` (a shipped one's name, or a path) is of.
 
     ``recording``: one of the same process, a name in the corpus or a path, whose ticks up to ``until_s`` seconds after
-    its beginning count (0: all of them); "": the one that came along with a shipped graph, if any. Where the graph has no addresses, objects lie breadth first from the roots,
-    and the reading ``placed`` is 0. Raises GcBarrierError where a file is not what it should be, or the recording of
-    another process.
+    its beginning count (0: all of them); "": the one that came along with a shipped graph, if any. Where the graph has
+    no addresses, objects lie breadth first from the roots, and the reading ``placed`` is 0. Raises GcBarrierError where
+    a file is not what it should be, or the recording of another process.
     """
     read = graphfile.read(shipped.find(graph))
     recording = recording or str(shipped.recording_of(graph) or "")
