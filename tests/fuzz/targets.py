@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from attrs import frozen
+from python_heaps import SMALL, stream
 
 from gcbarrier.campaign import settings, sweeps
 from gcbarrier.campaign.plans import Plan
@@ -122,6 +123,12 @@ def _read_hprof(data: bytes, folder: Path) -> None:
 
 def _read_hwgc(data: bytes, folder: Path) -> None:
     path = folder / "x.binpb"
+    path.write_bytes(data)
+    importers.import_graph(path)
+
+
+def _read_python_heap(data: bytes, folder: Path) -> None:
+    path = folder / "x.pyheap"
     path.write_bytes(data)
     importers.import_graph(path)
 
@@ -356,6 +363,11 @@ TARGETS = {
         read=_read_hwgc,
         seeds=lambda: [hwgc.small(), gzip.compress(hwgc.small())],
         words=("\x0a\x7f", "\x3a\x0e", "\x12\x02", "\x08\x01\x10\x02"),
+    ),
+    "python heap": Target(
+        read=_read_python_heap,
+        seeds=lambda: [stream([SMALL]), stream([SMALL, [(99, 0x9000, 24, 1, [16])]])],
+        words=("\x00" * 8, "\xff" * 8, "\x01" + "\x00" * 7, "gcbarrier python heap 1\n"),
     ),
     "run": Target(
         read=_read_run,
