@@ -46,6 +46,27 @@ def operations(bench: Bench, *, densities: str, budget_s: float, least: int = 5)
             yield timed("collect", taken, x=100 * dirty / pages, note=f"{barrier.granules} of {dirty} pages")
 
 
+def last_collects(bench: Bench, *, densities: str, budget_s: float, least: int = 5) -> Iterator[Reading]:
+    """Collecting without arming again, as the last time in a cycle, with the world stopped.
+
+    Readings: ``collect-last`` at ``x`` per cent of the pages, in ns for all of the memory, as ``collect`` of
+    :func:`operations`. None of a barrier that does not track.
+    """
+    if not bench.tracks:
+        return
+    pages = bench.probe.heap_bytes // PAGE_BYTES
+    with bench.open() as barrier:
+        barrier.lay(PAGE_BYTES)
+        for density in map(float, densities.split()):
+            dirty = max(1, round(pages * density / 100))
+            taken = sampled(
+                lambda dirty=dirty: _collect(barrier, pages, dirty, rearm=False),  # type: ignore[misc]
+                budget_s=budget_s,
+                least=least,
+            )
+            yield timed("collect-last", taken, x=100 * dirty / pages, note=f"{barrier.granules} of {dirty} pages")
+
+
 def store_rates(bench: Bench, *, rates: str, budget_s: float, most_stores: int) -> Iterator[Reading]:
     """Arm, then ``x`` stores to each of some pages: ns a store, for each of ``rates`` (separated by spaces).
 
@@ -131,10 +152,10 @@ def _arm(barrier: Opened, pages: int) -> int:
     return barrier.arm()
 
 
-def _collect(barrier: Opened, pages: int, dirty: int) -> int:
+def _collect(barrier: Opened, pages: int, dirty: int, *, rearm: bool = True) -> int:
     barrier.arm()
     barrier.store(stride=PAGE_BYTES * (pages // dirty), places=dirty)
-    return barrier.collect()
+    return barrier.collect(rearm=rearm)
 
 
 def measurable() -> tuple[str, ...]:
@@ -152,4 +173,4 @@ def is_software(name: str) -> bool:
     return barriers.choose(name).store_header is not None
 
 
-__all__ = ["framework", "is_software", "measurable", "operations", "store_rates"]
+__all__ = ["framework", "is_software", "last_collects", "measurable", "operations", "store_rates"]
