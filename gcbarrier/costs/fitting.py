@@ -7,6 +7,7 @@ far they lie apart.
 """
 
 from collections.abc import Sequence
+from zlib import crc32
 
 import numpy as np
 from attrs import frozen
@@ -49,9 +50,10 @@ def scalar(samples: Sequence[Sample], *, least: float | None = None) -> Constant
     if len(values) == 1:
         one = samples[0]
         deviation = abs(one.high - one.low) / _QUARTILES
-        draws = one.value + deviation * np.random.default_rng(_SEED).standard_normal(DRAWS)
+        draws = one.value + deviation * _luck(values).standard_normal(DRAWS)
     else:
-        draws = _widened(float(np.median(values)), np.median(values[_drawn(len(values))], axis=1), len(values))
+        drawn = values[_drawn(values, len(values))]
+        draws = _widened(float(np.median(values)), np.median(drawn, axis=1), len(values))
     return _constant(float(np.median(values)), draws, least)
 
 
@@ -59,8 +61,7 @@ def difference(one: Constant, other: Constant, *, least: float | None = 0.0) -> 
     """What ``one`` is more than ``other``; both were measured apart from each other.
 
     ``least``: a barrier makes nothing cheaper, so that what is below it is noise."""
-    shuffled = np.random.default_rng(_SEED).permutation(other.array[1:])
-    return _constant(one.value - other.value, one.array[1:] - shuffled, least)
+    return _constant(one.value - other.value, one.array[1:] - other.array[1:], least)
 
 
 def per(constant: Constant, count: float) -> Constant:
@@ -78,14 +79,15 @@ def line(invocations: Sequence[Sequence[Row]]) -> Linear:
     rows = [row for rows in invocations for row in rows]
     sized = len({row.pages for row in rows}) > 1
     centre, misfit = _fit(rows, sized)
-    drawn = []
+    drawn, ns = [], np.array([row.ns for row in rows])
     if len(invocations) > 1:
-        drawn = [_fit([row for at in some for row in invocations[at]], sized)[0] for some in _drawn(len(invocations))]
+        picked = _drawn(ns, len(invocations))
+        drawn = [_fit([row for at in some for row in invocations[at]], sized)[0] for some in picked]
     # One invocation's rows: what they lie off the line is all that there is to know.
     draws = np.array(drawn) if drawn else np.tile(centre, (DRAWS, 1))
     wide = _widened(centre, draws, len(invocations)) if drawn else draws
     fixed, page, dirty = (_constant(float(centre[at]), wide[:, at], 0.0) for at in range(3))
-    noise = np.random.default_rng(_SEED).standard_normal(DRAWS)
+    noise = _luck(ns).standard_normal(DRAWS)
     return Linear(fixed=fixed, page=page, dirty=dirty, misfit=_constant(1.0, np.exp(misfit * noise), 0.0))
 
 
@@ -107,9 +109,14 @@ def _fit(rows: Sequence[Row], sized: bool) -> tuple[Floats, float]:
     return found, float(np.median(np.abs(logs))) / 0.6745
 
 
-def _drawn(count: int) -> NDArray[np.int64]:
+def _luck(values: Floats) -> np.random.Generator:
+    """The same for the same readings, and another for any others: what is measured apart is wrong apart."""
+    return np.random.default_rng([_SEED, crc32(values.tobytes())])
+
+
+def _drawn(values: Floats, count: int) -> NDArray[np.int64]:
     """Which invocations are drawn, each time."""
-    return np.random.default_rng(_SEED).integers(count, size=(DRAWS, count))
+    return _luck(values).integers(count, size=(DRAWS, count))
 
 
 def _widened(centre: Floats | float, draws: Floats, count: int) -> Floats:

@@ -9,7 +9,7 @@ that each takes a fault for each page that is written in it. With
 - ``S``: references that it stores in a unit of time, ``H``: pages of its heap, ``m``: mutators,
 - ``σ, φ``: what a store, and the first store to a granule, takes longer than without a barrier,
 - ``a``: arming a page, ``ρ``: looking again at a granule, ``h``: stopping a mutator and letting it go,
-- ``C(d) = c_0 + c_1·H + c_2·d``: collecting ``d`` granules and arming them again, ``L(d)``: the last time, in the pause,
+- ``C(d) = c_0 + c_1·H + c_2·d``: collecting ``d`` granules and arming them again, ``L(d)``: for the last time,
 
 a cycle costs
 
@@ -63,12 +63,13 @@ class Prediction:
     rounds: Floats
     left: Floats
     """Granules that the remark finds."""
-    mutators: int
+    processors: float
+    """That the mutators keep busy without a barrier."""
 
     @property
     def mutator_share(self) -> Floats:
         """Of the mutators' processor time what they lose, over what they need without a barrier."""
-        return np.asarray(self.mutator_ns / (self.program_ns * self.mutators))
+        return np.asarray(self.mutator_ns / (self.program_ns * self.processors))
 
     @property
     def collector_share(self) -> Floats:
@@ -141,7 +142,7 @@ def _cycle(
         faults=faults,
         rounds=seen.rounds,
         left=seen.left,
-        mutators=workload.mutators,
+        processors=workload.busy,
     )
 
 
@@ -190,9 +191,8 @@ def crossing(
 ) -> Floats:
     """From how many stores to a written page in a cycle on a page barrier is the cheaper one.
 
-    ``N* = (φ_page·F + K_page − K_software − φ_software·F') / (σ·W(P))``: what the page barrier costs more, over what the
-    software one takes at each store, in each of the ``written_pages``. ``F'`` are as many as ``F``: where the same
-    windows are gone through. 0 where the page barrier is cheaper at once.
+    ``N* = ((φ_page − φ_software)·F + K_page − K_software) / (σ·W(P))``: what the page barrier costs more, over what the
+    software one takes at each store, for each of the ``written_pages``. 0 where the page barrier is cheaper at once.
     """
     first = software.first_store.array * page.faults
     more = page.mutator_ns + page.collector_ns - software_collector_ns - first

@@ -25,11 +25,18 @@ class Workload:
     pages: float
     """Of its heap: those that are watched."""
     mutators: int = 1
+    processors: float = 0.0
+    """Processor time that all mutators use in a unit of time; 0: one each."""
     paced: bool = False
     """It waits for its next request or tick, and so writes as much in a second whatever a store costs; otherwise it has
     always more to do, and what a barrier takes it does later."""
     least_stores: bool = False
     """``stores_per_ns`` is only known to be no less: of pages one can see that they were written, and not how often."""
+
+    @property
+    def busy(self) -> float:
+        """Processors that the mutators keep busy."""
+        return self.processors or float(self.mutators)
 
     def granules(self, barrier: BarrierConstants, window_ns: Floats) -> Floats:
         """What the barrier would report after a window: pages, or the smaller granules of a software barrier.
