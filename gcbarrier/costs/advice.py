@@ -10,7 +10,7 @@ from gcbarrier.costs.constants import BarrierConstants, Constants, Floats, inter
 from gcbarrier.costs.curves import Curve
 from gcbarrier.costs.formula import Prediction, predict
 from gcbarrier.costs.traces import Program
-from gcbarrier.model import evolve
+from gcbarrier.model import PAGE_BYTES, evolve
 
 SURE = 0.95
 """Of the draws, in which one must be ahead to be called so."""
@@ -96,7 +96,9 @@ class Length:
     rewrites: float
     """Ticks of a cycle in which a page is written that is written in it: it gets as many stores at least."""
     offers: tuple[Offer, ...]
-    lowest_bill: Best
+    lowest_bill: Best | None
+    """Among those whose bill is known: software barriers only where the stores to a page are. None, as with the next
+    one, where what it takes was not measured."""
     shortest_remark: Best | None
     crossings: tuple[Crossing, ...]
     """Of the page barrier with the lowest bill, with each software barrier."""
@@ -171,7 +173,6 @@ def _length(program: Program, machine: Constants, period_ns: float, asked: Mappi
             for other in machine.barriers
             if other.software
         )
-    assert bill is not None
     return Length(
         period_ns=period_ns,
         marking_ns=marking_ns(program, machine, period_ns, asked),
@@ -191,7 +192,7 @@ def marking_ns(program: Program, machine: Constants, period_ns: float, asked: Ma
     """How long marking takes: all of the heap's pages, but no longer than the cycle; all of it where not measured."""
     if machine.mark_page is None:
         return period_ns
-    pages = asked["heap_bytes"] / 4096 if asked["heap_bytes"] else program.pages
+    pages = asked["heap_bytes"] / PAGE_BYTES if asked["heap_bytes"] else program.pages
     return min(machine.mark_page.value * pages, period_ns)
 
 
@@ -222,7 +223,9 @@ def _offers(
             remark_ns=_range(found[one.name].remark_ns),
             faults=_range(found[one.name].faults),
             at_least=least and one.software,
-            in_front=one.name in places and not _beaten(places[one.name], list(places.values())),
+            in_front=one.name in places
+            and not np.isnan(places[one.name]).any()
+            and not _beaten(places[one.name], list(places.values())),
         )
         for one in barriers
     )
@@ -235,13 +238,13 @@ def _beaten(place: tuple[float, float], places: Sequence[tuple[float, float]]) -
 
 def _best(found: Mapping[str, Floats], certain: Mapping[str, Floats]) -> Best | None:
     """Who has the least of something; None where nothing of it is known."""
-    table = np.array([each for each in found.values()])
+    table = np.array(list(found.values()))
     if np.isnan(table[:, 0]).any():
         return None
     names = list(found)
     ahead = int(np.argmin(table[:, 0]))
     wins = np.bincount(np.argmin(table[:, 1:], axis=0), minlength=len(names)) / (table.shape[1] - 1)
-    surely = np.argmin(np.array([each for each in certain.values()])[:, 1:], axis=0)
+    surely = np.argmin(np.array(list(certain.values()))[:, 1:], axis=0)
     others = [at for at in np.argsort(-wins) if at != ahead and wins[at] > 0]
     return Best(
         barrier=names[ahead],

@@ -7,6 +7,7 @@ import numpy as np
 from attrs import frozen
 from scipy.stats import norm, t
 
+from gcbarrier.costs.constants import Floats
 from gcbarrier.costs.curves import Curve, curve
 from gcbarrier.costs.workload import Workload
 from gcbarrier.errors import GcBarrierError
@@ -66,7 +67,7 @@ def program(recording: Recording, trace: PageTrace | None = None) -> Program:
     scale = trace.page_bytes / PAGE_BYTES
     windows = [1 << power for power in range(trace.ticks.bit_length()) if 2 << power <= trace.ticks]
     means = working_set(trace, windows) * scale
-    errors = np.array([_error(first_writes(trace, window) * scale) for window in windows])
+    errors = np.array([_error(np.asarray(first_writes(trace, window) * scale, np.float64)) for window in windows])
     watched_ns = float(trace.duration_ns)
     return Program(
         written=curve(np.array(windows) * tick_ns, means, errors),
@@ -82,7 +83,7 @@ def program(recording: Recording, trace: PageTrace | None = None) -> Program:
 _LEAST = 4
 
 
-def _error(counts: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
+def _error(counts: Floats) -> float:
     """The standard error of the mean, wider by Student's t: of few windows little is known."""
     n = len(counts)
     factor = t.ppf(0.975, n - 1) / norm.ppf(0.975)
