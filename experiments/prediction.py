@@ -90,7 +90,7 @@ def plan(*, machine: Machine, quick: bool) -> Plan:
     )
     return Plan(
         configs=(*configs, handshakes(duration_s=at(full=0.5, quick=0.2))),
-        probes=probes(budget_s=at(full=0.03, quick=0.005, emulated=0.005)),
+        probes=probes(names=(*BARRIERS, REFERENCE), budget_s=at(full=0.03, quick=0.005, emulated=0.005)),
         invocations=at(full=5, quick=1, emulated=2, emulated_quick=1),
     )
 
@@ -152,7 +152,7 @@ def compared(run: Run, machine: str) -> Sequence[Compared]:
 
 def _of(work: Workload, constants: Constants) -> Iterator[Compared]:
     plain = next((cell for cell in work.cells if cell.config.barrier == "none" and cell.good), None)
-    about = _described(work, plain) if plain is not None else None
+    about = _described(work, plain, constants) if plain is not None else None
     if plain is None or about is None:
         return
     known = {one.name for one in constants.barriers}
@@ -196,12 +196,13 @@ def program_name(cell: Any) -> str:
     return f"{config.heap} {more}".strip()
 
 
-def _described(work: Workload, plain: Cell) -> Described | None:
+def _described(work: Workload, plain: Cell, constants: Constants) -> Described | None:
     config = plain.config
     references = [cell for cell in work.cells if cell.config.barrier == REFERENCE and cell.good]
     every_s = float(config.collector_params["every_s"])
     marking_ns = plain.medians("full", "mark_ns").centre
     period_ns, rounds = every_s * 1e9 + marking_ns, ROUNDS
+    paced = config.heap == "trace" or bool(config.heap_params.get("rate_per_s"))
     written: Curve | None
     if config.heap == "trace":
         written = _replayed(config)
@@ -209,7 +210,8 @@ def _described(work: Workload, plain: Cell) -> Described | None:
         pages = float(config.heap_params["pages"])
         written, rounds = curve(np.array([1.0, 1e12]), np.array([pages, pages])), 0
     else:
-        written = written_under(references, plain)
+        first_ns = constants.of(REFERENCE).first_store.value
+        written = written_under(references, plain, first_ns=first_ns, paced=paced)
         same = [cell for cell in references if float(cell.config.collector_params["every_s"]) == every_s]
         period_ns = period_of(same[0]) if same else period_ns
     if written is None or period_ns != period_ns:
@@ -219,7 +221,7 @@ def _described(work: Workload, plain: Cell) -> Described | None:
         period_ns,
         written,
         stores_per_operation=stores_per_operation(config),
-        paced=config.heap == "trace" or bool(config.heap_params.get("rate_per_s")),
+        paced=paced,
         rounds=rounds,
     )
 
@@ -370,11 +372,8 @@ def worst(found: Sequence[Any]) -> Iterator[str]:
         mine = [one for one in mine if one.off == one.off]
         if mine:
             one = max(mine, key=lambda each: abs(np.log(max(each.predicted.centre / each.measured.centre, 1e-9))))
-            yield (
-                f"{what}: furthest off is {one.program} under {one.barrier}, predicted " 
-                f"{_pair(one).split(" / ")[0]} and "
-                f"measured {_pair(one).split(' / ')[1]}."
-            )
+            said, seen = _pair(one).split(" / ")
+            yield f"{what}: furthest off is {one.program} under {one.barrier}: predicted {said}, measured {seen}."
 
 
 REPORT = Report(

@@ -1,6 +1,6 @@
 """The constants of the cost model: measured on this machine, or taken from a run that has them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,9 @@ _SEED = 1
 
 
 def probes(
-    *, budget_s: float, sizes: tuple[int, ...] = SIZES, densities: str = DENSITIES, rounds: int = 3
+    *, budget_s: float, names: Collection[str] = (), densities: str = DENSITIES, rounds: int = 3
 ) -> tuple[Probe, ...]:
-    """Everything but the handshake: every barrier that is here, and the marker."""
+    """Everything but the handshake: of every barrier there is, unless some are named, and the marker."""
     arguments: dict[str, Scalar] = {"densities": densities, "budget_s": budget_s, "least": 3, "last": True}
     costs = [
         Probe(
@@ -42,8 +42,8 @@ def probes(
             arguments=arguments,
             estimate_s=0.3 + 10 * budget_s,
         )
-        for name in measurable()
-        for size in sizes
+        for name in (("none", *names) if names else measurable())
+        for size in SIZES
     ]
     marker = Probe(
         function="gcbarrier.bench.marker:marking",

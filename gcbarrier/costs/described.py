@@ -20,6 +20,8 @@ from gcbarrier.results import Cell, percentile, running_ns_per_operation
 
 _LEAST_PAGES = 1e-3
 """In place of none at all: a curve is drawn on logarithmic paper."""
+_LEAST_OWN = 0.01
+"""Of a window, what is left to the program at least."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -82,20 +84,20 @@ def period_of(reference: Cell) -> float:
     return _middle(reference, lambda one: one.wall_ns / len(one.cycles) if one.cycles else np.nan)
 
 
-def written_under(references: Sequence[Cell], plain: Cell) -> Curve | None:
+def written_under(references: Sequence[Cell], plain: Cell, *, first_ns: float, paced: bool) -> Curve | None:
     """Pages by the length of a window, from cycles of several lengths under the reference barrier.
 
     Each cycle has two windows: its marking, after which the first report tells what was written, and what is left of it
-    after its remark, in which mutators took the rest of their faults. Windows are by the program's own clock: what it
-    got done in them, at the pace that it has without a barrier. None where there was no cycle.
+    after the last round, in which mutators took the rest of their faults. Windows are by the program's own clock: of
+    one that is not ``paced``, without the ``first_ns`` that the reference takes for each page. None where there was no
+    cycle.
     """
-    own_ns = plain.each(running_ns_per_operation).centre
-    seen: dict[float, list[tuple[float, float]]] = {}
+    seen: dict[tuple[float, int], list[tuple[float, float]]] = {}
     for cell in references:
         every = float(cell.config.collector_params.get("every_s", 0.0))
         for outcome in cell.good:
-            for at, window in enumerate(_windows(outcome, own_ns, plain)):
-                seen.setdefault(every + at * 1e6, []).append(window)
+            for at, window in enumerate(_windows(outcome, plain, 0.0 if paced else first_ns)):
+                seen.setdefault((every, at), []).append(window)
     points = sorted(_point(windows) for windows in seen.values())
     # Two windows of one length would have no line between them.
     kept = [point for at, point in enumerate(points) if not at or point[0] > points[at - 1][0] * 1.01]
@@ -106,22 +108,27 @@ def written_under(references: Sequence[Cell], plain: Cell) -> Curve | None:
     return curve(windows, np.maximum.accumulate(pages), errors)
 
 
-def _windows(outcome: Outcome, own_ns: float, plain: Cell) -> list[tuple[float, float]]:
+def _windows(outcome: Outcome, plain: Cell, first_ns: float) -> list[tuple[float, float]]:
     """Length and pages of the typical marking, and of the typical rest of a cycle."""
     cycles = [cycle for cycle in outcome.cycles if cycle.round_dirty]
     if not cycles or not outcome.operations:
         return []
-    speed = own_ns * outcome.operations / outcome.wall_ns
+    each = len(outcome.cycles)
+    mutators = plain.config.mutators
     marking = percentile([cycle.mark_ns for cycle in cycles], 50)
     found = percentile([cycle.round_dirty[0] for cycle in cycles], 50)
     rounds = percentile([sum(cycle.round_dirty) for cycle in cycles], 50)
-    left = percentile([pause.dirty_granules for pause in outcome.pauses if pause.kind == "remark"] or [0], 50)
     # Faults that come without a barrier, too, are none of its.
     usual = plain.each(lambda one: one.minor_faults / one.operations).centre * outcome.operations
-    faults = (outcome.minor_faults - usual) / len(outcome.cycles)
-    rest = outcome.wall_ns / len(outcome.cycles) - percentile([cycle.duration_ns for cycle in cycles], 50)
-    windows = [(marking, found), (rest, faults - rounds - left)]
-    return [(length * speed, max(pages, _LEAST_PAGES)) for length, pages in windows if length > 0]
+    # What the remark reports was written in the same window as the rest: it is not armed again.
+    faults = (outcome.minor_faults - usual) / each - rounds
+    own_marking = max(marking - first_ns * found / mutators, marking * _LEAST_OWN)
+    if first_ns:
+        rest = plain.each(running_ns_per_operation).centre * outcome.operations / each - own_marking
+    else:
+        rest = outcome.wall_ns / each - percentile([cycle.duration_ns for cycle in cycles], 50)
+    windows = [(own_marking, found), (rest, faults)]
+    return [(length, max(pages, _LEAST_PAGES)) for length, pages in windows if length > 0]
 
 
 def _point(windows: Sequence[tuple[float, float]]) -> tuple[float, float, float]:

@@ -2,8 +2,9 @@
 
 A cycle of length ``P`` under a mostly-concurrent collector (Boehm, Demers and Shenker 1991) arms everything, marks for
 ``M``, looks again at what was written meanwhile in rounds, stops the world for the last look, and waits for the next
-cycle. Each of these is a **window** ``w_0 = M, w_1, w_2, ..., w_k, w_rest`` at whose beginning all pages are armed, so
-that each takes a fault for each page that is written in it. With
+cycle. Marking and the rounds are **windows** ``w_0 = M, w_1, ..., w_k``, at whose beginning all pages are armed, so
+that each takes a fault for each page that is written in it. What the remark reports stays open: to the last window
+belongs all that is left of the cycle, ``w_r``. With
 
 - ``W(t)``: granules that the program writes within ``t`` of its own time (:mod:`gcbarrier.costs.curves`),
 - ``S``: references that it stores in a unit of time, ``H``: pages of its heap, ``m``: mutators,
@@ -13,14 +14,15 @@ that each takes a fault for each page that is written in it. With
 
 a cycle costs
 
-    mutators   T = σ·S·P' + φ·Σ W(w_i)
+    mutators   T = σ·S·P' + φ·(Σ_{i<k} W(w_i) + W(w_k + w_r))
     collector  K = a·H + Σ_{i<k} (C(d_i) + ρ·d_i) + L(d_k) + ρ·d_k          d_i = W(w_i)
     remark     R = h·m + L(d_k) + ρ·d_k
 
 A round lasts as long as it takes, and what is written meanwhile is the next one's: ``w_{i+1} = C(d_i) + ρ·d_i``; there
 are rounds until another would not find less, as in ``collectors/mostly_concurrent``. ``P'`` is the program's own time
-in a cycle: all of ``P`` where it waits for its next request anyway, else what the barrier leaves of it, ``P' + T/m =
-P``. All of it is computed for each draw of constants and curve, so that what comes out is as uncertain as these.
+in a cycle: all of ``P`` where it waits for its next request anyway. Otherwise it is what the barrier leaves of each
+window ``w``, the ``p`` with ``p + (σ·S·p + φ·W(p))/m = w``, and ``W(p)`` is what is written in that. All of it is
+computed for each draw of constants and curve, so that what comes out is as uncertain as these.
 
 What is not in it: the memory that marking and scanning drive out of the mutators' caches, what a write-protection
 flushes of their TLBs beyond the faults themselves, and objects that were allocated since the cycle began.
@@ -40,7 +42,7 @@ from gcbarrier.model import PAGE_BYTES
 
 ROUNDS = 32
 """At most, as the collector has it by default."""
-_STEPS = 12
+_STEPS = 24
 
 
 @frozen(kw_only=True, eq=False)
@@ -84,12 +86,17 @@ class Prediction:
 
 @frozen(kw_only=True, eq=False)
 class _Windows:
-    windows_ns: tuple[Floats, ...]
-    """By the clock on the wall: marking, then rounds (0 where one was not taken)."""
-    found: tuple[Floats, ...]
-    """Granules that were written in each."""
+    windows_ns: Floats
+    """Marking and all rounds, by the clock on the wall."""
+    program_ns: Floats
+    """Of the program's own time, in all of these but the last."""
+    faults: Floats
+    """In all but the last."""
     rounds: Floats
     left: Floats
+    """Granules that were written in the last one."""
+    last_ns: Floats
+    """Its length."""
     collector_ns: Floats
     remark_ns: Floats
 
@@ -104,39 +111,18 @@ def predict(
     rounds: int = ROUNDS,
 ) -> Prediction:
     """What ``barrier`` costs ``workload`` in cycles of ``period_ns``, of which marking takes ``marking_ns``."""
-    full = np.full(1 + DRAWS, 1.0)
-    if workload.paced:
-        return _cycle(workload, barrier, machine, full, period_ns, marking_ns, rounds)
-    # How fast the program goes: the faster, the more windows hold and the less of each is lost. The step half way, on
-    # logarithmic paper, to what one guess says of the next: they lie on both sides of where it ends.
-    speed = full
-    for _ in range(_STEPS):
-        found = _cycle(workload, barrier, machine, speed, period_ns, marking_ns, rounds)
-        speed = np.sqrt(speed / (1 + found.mutator_share))
-    return found
-
-
-def _cycle(
-    workload: Workload,
-    barrier: BarrierConstants,
-    machine: Constants,
-    speed: Floats,
-    period_ns: float,
-    marking_ns: float,
-    rounds: int,
-) -> Prediction:
-    seen = _windows(workload, barrier, machine, speed, marking_ns, rounds)
-    busy = sum(seen.windows_ns) + np.nan_to_num(seen.remark_ns)
+    seen = _windows(workload, barrier, machine, marking_ns, rounds)
+    busy = seen.windows_ns + np.nan_to_num(seen.remark_ns)
     period = np.maximum(busy, period_ns)
-    program = speed * period
-    rest = np.maximum(period - busy, 0)
-    faults = sum(seen.found) + workload.granules(barrier, speed * rest)
-    mutator = barrier.store.array * workload.stores_per_ns * program + barrier.first_store.array * faults
+    last = seen.last_ns + np.maximum(period - busy, 0)
+    own = _own_ns(workload, barrier, last)
+    program = seen.program_ns + own
+    faults = seen.faults + workload.granules(barrier, own)
     return Prediction(
         barrier=barrier.name,
         period_ns=period,
         program_ns=program,
-        mutator_ns=mutator,
+        mutator_ns=barrier.store.array * workload.stores_per_ns * program + barrier.first_store.array * faults,
         collector_ns=barrier.arm_page.array * workload.pages + seen.collector_ns,
         remark_ns=seen.remark_ns,
         faults=faults,
@@ -146,33 +132,50 @@ def _cycle(
     )
 
 
+def _own_ns(workload: Workload, barrier: BarrierConstants, window_ns: Floats) -> Floats:
+    """Of the program's own time what goes by in a window at whose beginning everything is armed: bisected."""
+    if workload.paced:
+        return window_ns
+    low, high = np.zeros_like(window_ns), window_ns
+    for _ in range(_STEPS):
+        own = (low + high) / 2
+        lost = barrier.store.array * workload.stores_per_ns * own
+        lost = lost + barrier.first_store.array * workload.granules(barrier, own)
+        fits = own + lost / workload.mutators <= window_ns
+        low, high = np.where(fits, own, low), np.where(fits, high, own)
+    return np.asarray((low + high) / 2)
+
+
 def _windows(
-    workload: Workload, barrier: BarrierConstants, machine: Constants, speed: Floats, marking_ns: float, rounds: int
+    workload: Workload, barrier: BarrierConstants, machine: Constants, marking_ns: float, rounds: int
 ) -> _Windows:
     """Marking, and rounds until another would not find less: each draw has as many as it has."""
     look = rescan_ns(barrier, machine)
-    window = np.full(1 + DRAWS, float(marking_ns))
-    found = workload.granules(barrier, speed * window)
-    windows, all_found = [window], [found]
-    taken, collector = np.zeros(1 + DRAWS), np.zeros(1 + DRAWS)
+    last_ns = np.full(1 + DRAWS, float(marking_ns))
+    own_ns = _own_ns(workload, barrier, last_ns)
+    found = workload.granules(barrier, own_ns)
+    taken, collector, windows, program, faults = (np.zeros(1 + DRAWS) for _ in range(5))
+    windows = windows + last_ns
     going = np.full(1 + DRAWS, rounds > 0)
     while going.any():
         round_ns = barrier.collect.ns(workload.pages, found) + np.nan_to_num(look) * found
-        next_found = workload.granules(barrier, speed * round_ns)
-        collector += np.where(going, round_ns, 0)
-        taken += going
-        windows.append(np.where(going, round_ns, 0))
-        all_found.append(np.where(going, next_found, 0))
-        shrinks = going & (found - next_found >= 1)
-        found = np.where(going, next_found, found)
-        going = shrinks & (taken < rounds)
+        next_own_ns = _own_ns(workload, barrier, round_ns)
+        next_found = workload.granules(barrier, next_own_ns)
+        for total, more in ((collector, round_ns), (windows, round_ns), (program, own_ns), (faults, found), (taken, 1)):
+            total += np.where(going, more, 0)
+        before = found
+        found, own_ns = np.where(going, next_found, found), np.where(going, next_own_ns, own_ns)
+        last_ns = np.where(going, round_ns, last_ns)
+        going = going & (before - found >= 1) & (taken < rounds)
     last = barrier.last.ns(workload.pages, found)
     stop = machine.handshake.array * workload.mutators if machine.handshake else np.nan
     return _Windows(
-        windows_ns=tuple(windows),
-        found=tuple(all_found),
+        windows_ns=windows,
+        program_ns=program,
+        faults=faults,
         rounds=taken,
         left=found,
+        last_ns=last_ns,
         # Without a rescan's cost it is not known, rather than nothing.
         collector_ns=collector + last + look * found,
         remark_ns=stop + last + look * found,

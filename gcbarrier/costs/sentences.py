@@ -15,7 +15,7 @@ def said_ns(value: float) -> str:
 
 def said_share(value: float) -> str:
     """A share in per cent, two digits."""
-    return f"{100 * value:.2g} %"
+    return f"{100 * value:.2g} %" if value < 0.995 else f"{100 * value:.0f} %"
 
 
 def said_count(value: float) -> str:

@@ -1,6 +1,7 @@
 """An advice as a figure: what each barrier costs over the length of a cycle, with its band."""
 
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 
 from attrs import evolve, frozen
 from matplotlib.axes import Axes
@@ -14,7 +15,6 @@ from gcbarrier.report.layout import place
 from gcbarrier.report.looks import barrier_look
 from gcbarrier.report.page import MARGIN, plain_page
 from gcbarrier.report.style import FAINT, INK, TITLE, styled
-from gcbarrier.report.text import fold
 from gcbarrier.report.units import NS, PERCENT, Unit
 
 _WIDTH, _HEIGHT, _LEFT, _GAP, _HEADING, _BELOW = 2.6, 2.5, 0.55, 0.65, 0.3, 0.45
@@ -43,7 +43,7 @@ def figure(advice: Advice, name: str, said: Sequence[str]) -> Figure:
     with styled():
         drawn, top = plain_page(
             f"What each barrier would cost {name}, by the length of a cycle: predicted.",
-            lambda letters: "\n".join(fold([line.rstrip(".") for line in said], letters)),
+            lambda letters: "\n".join(line for each in said for line in wrap(each, letters)),
             width=2 * MARGIN + len(_PANELS) * (_LEFT + _WIDTH) + (len(_PANELS) - 1) * (_GAP - _LEFT) + 0.3,
             height=_HEADING + _HEIGHT + _BELOW,
             handles=[[_key(barrier) for barrier in barriers]],

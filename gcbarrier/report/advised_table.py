@@ -38,7 +38,7 @@ KEY = (
 def _title(length: Length) -> str:
     written = said_ranged(length.written, said_count)
     return (
-        f"cycles of {said_ns(length.period_ns)}: {written} pages written in each, each in "
+        f"cycles of {said_ns(length.period_ns)}: {written} pages written in each, a page in "
         f"{said_count(length.rewrites)} ticks; marking takes {said_ns(length.marking_ns)}"
     )
 
