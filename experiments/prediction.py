@@ -274,8 +274,8 @@ _STORES: Mapping[str, Callable[[Mapping[str, Any]], float]] = {
 def _scatter(what: str, unit: Unit) -> Drawn:
     """Measured over predicted, and the line on which they would be the same."""
 
-    def draw(axes: Axes, found: Sequence[Compared]) -> None:
-        mine = [one for one in found if one.what == what and one.measured]
+    def draw(axes: Axes, found: Sequence[Any]) -> None:
+        mine = [one for one in found if isinstance(one, Compared) and one.what == what and one.measured]
         axes.set_title(TITLES[what], loc="left", fontsize=TITLE)
         for one in mine:
             x, y, look = _place(one.predicted), _place(one.measured), barrier_look(one.barrier)
@@ -288,7 +288,8 @@ def _scatter(what: str, unit: Unit) -> Drawn:
         for which in "xy":
             scale(axes, which, unit, ends, most=4)
         if ends:
-            axes.axline((ends[0], ends[0]), slope=1, color=FAINT, linewidth=0.8, zorder=1)
+            line = [min(ends), max(ends)]
+            axes.plot(line, line, color=FAINT, linewidth=0.8, zorder=1)
         axes.set_xlabel("predicted")
         axes.set_ylabel("measured")
         axes.grid()
@@ -298,7 +299,8 @@ def _scatter(what: str, unit: Unit) -> Drawn:
 
 
 def _place(value: Spread) -> tuple[float, float, float]:
-    return value.low, value.centre, value.high
+    """Rounding may leave the ends of what is one number on its wrong side."""
+    return min(value.low, value.centre), value.centre, max(value.centre, value.high)
 
 
 TITLES = {

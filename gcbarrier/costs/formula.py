@@ -42,7 +42,7 @@ from gcbarrier.model import PAGE_BYTES
 
 ROUNDS = 32
 """At most, as the collector has it by default."""
-_STEPS = 24
+_STEPS = 16
 
 
 @frozen(kw_only=True, eq=False)

@@ -1,5 +1,6 @@
 """Where a machine's constants lie once they were measured: by kernel, processor and version, in the cache folder."""
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -36,7 +37,8 @@ def keep(constants: Constants) -> Path:
             "write to"
         ) from problem
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
     return path
 
 

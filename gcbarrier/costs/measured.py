@@ -51,9 +51,7 @@ def constants(
         else:
             found.append(one)
     if not found:
-        raise GcBarrierError(
-            "no barrier that tracks was measured: run barrier_costs, or `gcbarrier advise --calibrate`"
-        )
+        raise GcBarrierError("no barrier was measured collecting: run barrier_costs, or `gcbarrier advise --calibrate`")
     rescans, marks = _samples(good, "rescan"), _samples(good, "marker", x=1)
     stops = _stops(outcomes)
     return Constants(
