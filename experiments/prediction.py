@@ -3,7 +3,7 @@
 Constants are measured by probes in the same run, of each barrier by itself; the formula
 (:mod:`gcbarrier.costs.formula`) puts them together with what a program does, and the same program then runs under each
 barrier. Three numbers of each are compared: the mutators' processor time for an operation, over that without a barrier;
-the collector's for a cycle; and the remark.
+the collector's for a cycle; and the remark, of those pauses around which no thread lost its processor.
 
 What a program does is never seen under the barrier that is predicted. Its pace, its marking and the sweeping are those
 of ``stop-the-world`` without a barrier; how many pages it writes within how long comes of ``trace`` from the recording
@@ -22,25 +22,28 @@ from typing import Any
 import numpy as np
 from attrs import asdict, frozen
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from gcbarrier.campaign.calibration import handshakes, of_run, probes
 from gcbarrier.campaign.plans import Plan, choose, product
-from gcbarrier.costs.constants import Constants, interval
+from gcbarrier.costs.constants import Constants
 from gcbarrier.costs.curves import Curve, curve
 from gcbarrier.costs.described import Described, described, period_of, written_under
-from gcbarrier.costs.formula import ROUNDS, Prediction
+from gcbarrier.costs.formula import ROUNDS
+from gcbarrier.costs.judged import COLLECTOR, MUTATORS, REMARK, Compared, Off, errors, judged
 from gcbarrier.costs.traces import program
 from gcbarrier.graphs import graphfile
 from gcbarrier.model import PAGE_BYTES, Config, Machine
 from gcbarrier.page_traces import corpus, pagesfile
 from gcbarrier.plugins import discovery
-from gcbarrier.report import BARRIER, PERCENT, Across, Column, Lines, Measure, Names, Report
+from gcbarrier.report import BARRIER, PERCENT, Across, Column, Lines, Names, Report
 from gcbarrier.report.axes import scale
+from gcbarrier.report.grammar import bracketed
 from gcbarrier.report.looks import barrier_look
-from gcbarrier.report.panels import Drawn
+from gcbarrier.report.panels import Drawn, View, style_of
 from gcbarrier.report.style import FAINT, TITLE
-from gcbarrier.report.units import NS, RATIO, Unit
-from gcbarrier.results import Cell, Spread, Workload, cpu_ns_per_operation, relative, spread, workloads
+from gcbarrier.report.units import DASH, NS, RATIO, Unit
+from gcbarrier.results import Cell, Spread, Workload, workloads
 from gcbarrier.results.run import Run
 from gcbarrier.session.program import resolved
 
@@ -111,37 +114,6 @@ def _sized(heap: str, params: Mapping[str, Any], common: Mapping[str, Any]) -> d
     return {**common, "heap_bytes": min(max(wanted, 32 * MIB), 4 * common["heap_bytes"])}
 
 
-@frozen(kw_only=True)
-class Compared:
-    """One number of one program under one barrier: predicted and measured."""
-
-    what: str
-    program: str
-    barrier: str
-    predicted: Spread
-    measured: Spread
-    baseline: float
-    """Of both, what is there without a barrier: 1 of a ratio, 0 of a pause."""
-    noise: float = 0.0
-    """How far the program's own invocations lie apart without a barrier, as a share."""
-
-    @property
-    def off(self) -> float:
-        """Of the whole, in per cent of what was measured; positive where too much was predicted."""
-        return 100 * (self.predicted.centre / self.measured.centre - 1)
-
-    @property
-    def added_off(self) -> float:
-        """Of what the barrier adds, in per cent of that; nan where it adds less than the program's own noise."""
-        added = self.measured.centre - self.baseline
-        if added <= self.noise * self.measured.centre:
-            return float("nan")
-        return 100 * ((self.predicted.centre - self.baseline) / added - 1)
-
-
-MUTATORS, COLLECTOR, REMARK = "mutators", "collector", "remark"
-
-
 def compared(run: Run, machine: str) -> Sequence[Compared]:
     """Everything that was predicted and measured on a machine; none where there are no probes to predict from."""
     if not run.found(machine) or not run.on(machine):
@@ -158,34 +130,10 @@ def _of(work: Workload, constants: Constants) -> Iterator[Compared]:
     known = {one.name for one in constants.barriers}
     for cell in work.cells:
         if cell.config.barrier in known - {REFERENCE} and cell.good:
-            yield from _numbers(cell, plain, about, about.predicted(cell.config.barrier, constants))
-
-
-def _numbers(cell: Cell, plain: Cell, about: Described, said: Prediction) -> Iterator[Compared]:
-    own = {"program": program_name(cell), "barrier": cell.config.barrier}
-    if cell.config.heap != "bursts":  # what it does between two cycles is wait for the next
-        noise = plain.each(cpu_ns_per_operation).half_width
-        yield Compared(
-            what=MUTATORS,
-            predicted=_spread(1 + said.mutator_share),
-            measured=relative(cell, plain, cpu_ns_per_operation),
-            baseline=1.0,
-            noise=noise if noise == noise else 0.0,
-            **own,
-        )
-    yield Compared(
-        what=COLLECTOR,
-        predicted=_spread(about.collector_ns + said.collector_ns),
-        measured=cell.each(lambda one: one.collector_cpu_ns / len(one.cycles) if one.cycles else np.nan),
-        baseline=about.collector_ns,
-        **own,
-    )
-    yield Compared(what=REMARK, predicted=_spread(said.remark_ns), measured=cell.medians("remark"), baseline=0.0, **own)
-
-
-def _spread(values: Any) -> Spread:
-    low, centre, high = interval(values)
-    return Spread(centre=centre, low=low, high=high, each=(centre,), kind="interval")
+            said = about.predicted(cell.config.barrier, constants)
+            # What the mutators of bursts do between two cycles is wait for the next.
+            busy = cell.config.heap != BURSTS[0]
+            yield from judged(cell, plain, about, said, program=program_name(cell), busy=busy)
 
 
 def program_name(cell: Any) -> str:
@@ -257,11 +205,16 @@ def _degrees(path: str) -> tuple[float, float]:
     return float(degrees[plan.movable].mean()), float(degrees[1:][small[1:]].mean())
 
 
+def _trees(p: Mapping[str, Any]) -> float:
+    """Every node but the root is stored once, whichever end its tree is built from; all depths have as many nodes."""
+    depths = np.arange(p["min_depth"], p["max_depth"] + 1, 2)
+    return float(p["nodes_per_operation"] * (1 - np.mean(1 / (2.0 ** (depths + 1) - 1))))
+
+
 _STORES: Mapping[str, Callable[[Mapping[str, Any]], float]] = {
     "graph_edits": lambda p: _edits(p, p["references"], p["references"]),
     "snapshot": lambda p: _edits(p, *_degrees(p["graph"])),
-    # Every node but a root is stored once, whichever end its tree is built from.
-    "gcbench": lambda p: float(p["nodes_per_operation"]),
+    "gcbench": _trees,
     "requests": lambda p: 2 * p["objects"] - 1 + p["reads"] + p["update_share"] + 3,
     "bursts": lambda _: 1.0,
     "allocate": lambda _: 0.0,
@@ -271,7 +224,17 @@ _STORES: Mapping[str, Callable[[Mapping[str, Any]], float]] = {
 }
 
 
-def _scatter(what: str, unit: Unit) -> Drawn:
+@frozen
+class Scatter(Drawn):
+    """A panel by hand whose marks are the barriers'."""
+
+    def handles(self, view: View) -> Sequence[Any]:
+        """A sample of each."""
+        names = dict.fromkeys(one.barrier for one in view.cells if isinstance(one, Compared))
+        return [Line2D([], [], label=name, **style_of(barrier_look(name), joined=False)) for name in names]
+
+
+def _scatter(what: str, unit: Unit) -> Scatter:
     """Measured over predicted, and the line on which they would be the same."""
 
     def draw(axes: Axes, found: Sequence[Any]) -> None:
@@ -295,7 +258,7 @@ def _scatter(what: str, unit: Unit) -> Drawn:
         axes.grid()
 
     draw.__name__ = what
-    return Drawn(draw, width=2.7, left=0.75, least_height=2.7)
+    return Scatter(draw, width=2.7, left=0.75, least_height=2.7)
 
 
 def _place(value: Spread) -> tuple[float, float, float]:
@@ -310,41 +273,6 @@ TITLES = {
 }
 
 
-@frozen(kw_only=True)
-class Off:
-    """How far off the formula is for one barrier: over all programs."""
-
-    what: str
-    barrier: str
-    whole: Spread
-    """Absolute errors in per cent, one of each program."""
-    added: Spread
-    bias: Spread
-    """With their signs."""
-
-
-def errors(found: Sequence[Compared]) -> list[Off]:
-    """Of each number and barrier, and of all barriers together (``""``)."""
-    groups: dict[tuple[str, str], list[Compared]] = {}
-    for one in found:
-        if one.measured and one.predicted.centre == one.predicted.centre:
-            for barrier in (one.barrier, ALL):
-                groups.setdefault((one.what, barrier), []).append(one)
-    return [
-        Off(
-            what=what,
-            barrier=barrier,
-            whole=spread([abs(one.off) for one in mine]),
-            added=spread([abs(one.added_off) for one in mine]),
-            bias=spread([one.off for one in mine]),
-        )
-        for (what, barrier), mine in groups.items()
-    ]
-
-
-ALL = "all of them"
-
-
 def everything(run: Run, machine: str) -> list[Any]:
     """What was compared, and how far off it is."""
     found = compared(run, machine)
@@ -357,9 +285,19 @@ def _is(kind: type) -> Callable[[Any], bool]:
 
 WHAT = Names("", "what", order=(MUTATORS, COLLECTOR, REMARK))
 PROGRAM = Names("program", "program")
-WHOLE = Measure("median absolute error of the whole", PERCENT, lambda one: one.whole)
-ADDED = Measure("of what the barrier adds", PERCENT, lambda one: one.added)
-BIAS = Measure("with its sign", PERCENT, lambda one: one.bias)
+
+
+def _error(head: str, number: Callable[[Off], Spread]) -> Column:
+    """Its interval is over programs, where all others' are over invocations."""
+    return Column(head=head, words=lambda one: bracketed(number(one), PERCENT.words) if number(one) else DASH)
+
+
+WHOLE = _error("median absolute error of the whole", lambda one: one.whole)
+ADDED = _error("of what the barrier adds", lambda one: one.added)
+BIAS = _error("of the whole, with its sign", lambda one: one.bias)
+
+
+OVER = "In brackets: the interval of the median over programs (their range where they are fewer than five)."
 
 
 def _pair(one: Any) -> str:
@@ -382,7 +320,7 @@ REPORT = Report(
     title="What a barrier costs: predicted from constants, and measured.",
     figure=[[_scatter(MUTATORS, RATIO), _scatter(COLLECTOR, NS), _scatter(REMARK, NS)]],
     table=[
-        Lines(WHAT, WHOLE.ranged, ADDED.ranged, BIAS.ranged, keep=_is(Off)),
+        Lines(WHAT, WHOLE, ADDED, BIAS, keep=_is(Off), after=OVER),
         Across(
             rows=PROGRAM, columns=BARRIER, value=Column(head="", words=_pair), per=WHAT,
             title="predicted / measured", keep=_is(Compared),

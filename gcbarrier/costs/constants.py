@@ -7,9 +7,13 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.model import PAGE_BYTES
 
 DRAWS = 200
 """So many times a constant is measured anew in thought: :mod:`gcbarrier.costs.fitting` says how."""
+
+OBJECTS_PER_PAGE = PAGE_BYTES // 64
+"""Of the graph that the marker's probe marks."""
 
 Floats = NDArray[np.float64]
 
@@ -76,8 +80,8 @@ class BarrierConstants:
     which run the same code."""
     first_store: Constant
     """What the first one to a granule since it was armed takes longer."""
-    arm_page: Constant
-    """Arming, for each page that is watched."""
+    arm: Linear
+    """Arming at the beginning of a cycle, with so many granules that were written since the cycle before."""
     collect: Linear
     """Collecting and arming again, with mutators running or not."""
     last: Linear
@@ -128,4 +132,14 @@ def interval(values: Sequence[float] | Floats) -> tuple[float, float, float]:
     return min(float(low), centre), centre, max(float(high), centre)
 
 
-__all__ = ["DRAWS", "BarrierConstants", "Constant", "Constants", "Floats", "Linear", "exactly", "interval"]
+__all__ = [
+    "DRAWS",
+    "OBJECTS_PER_PAGE",
+    "BarrierConstants",
+    "Constant",
+    "Constants",
+    "Floats",
+    "Linear",
+    "exactly",
+    "interval",
+]

@@ -76,13 +76,19 @@ def line(invocations: Sequence[Sequence[Row]]) -> Linear:
     as a ms at 100 %. Where all rows are of memories of one size, what is fixed and what a page costs can't be told
     apart: all of it is then the pages'.
     """
-    rows = [row for rows in invocations for row in rows]
-    sized = len({row.pages for row in rows}) > 1
-    centre, misfit = _fit(rows, sized)
-    drawn, ns = [], np.array([row.ns for row in rows])
+    table = np.array([(1.0, row.pages, row.dirty, max(row.ns, 1.0)) for rows in invocations for row in rows])
+    design, ns = table[:, :3] / table[:, 3:], table[:, 3]
+    if len({*table[:, 1]}) == 1:
+        design[:, 0] = 0.0
+    centre, weights, misfit = _fit(design)
+    owner = np.repeat(np.arange(len(invocations)), [len(rows) for rows in invocations])
+    drawn = []
     if len(invocations) > 1:
-        picked = _drawn(ns, len(invocations))
-        drawn = [_fit([row for at in some for row in invocations[at]], sized)[0] for some in picked]
+        # What is far off is far off in all draws: weights are not found anew.
+        places = [np.flatnonzero(owner == at) for at in range(len(invocations))]
+        for picked in _drawn(ns, len(invocations)):
+            rows = np.concatenate([places[at] for at in picked])
+            drawn.append(nnls(design[rows] * weights[rows, None], weights[rows])[0])
     # One invocation's rows: what they lie off the line is all that there is to know.
     draws = np.array(drawn) if drawn else np.tile(centre, (DRAWS, 1))
     wide = _widened(centre, draws, len(invocations)) if drawn else draws
@@ -91,22 +97,18 @@ def line(invocations: Sequence[Sequence[Row]]) -> Linear:
     return Linear(fixed=fixed, page=page, dirty=dirty, misfit=_constant(1.0, np.exp(misfit * noise), 0.0))
 
 
-def _fit(rows: Sequence[Row], sized: bool) -> tuple[Floats, float]:
-    """Coefficients, and how far rows lie off the line: the standard deviation of the logarithm, robustly."""
-    table = np.array([(1.0, row.pages, row.dirty, max(row.ns, 1.0)) for row in rows])
-    design, ns = table[:, :3] / table[:, 3:], table[:, 3]
-    if not sized:
-        design[:, 0] = 0.0
-    weights = np.ones(len(ns))
-    found = np.zeros(3)
+def _fit(design: Floats) -> tuple[Floats, Floats, float]:
+    """Coefficients with which all rows are 1, weights, and how far rows lie off: the deviation of the logarithm."""
+    weights = np.ones(len(design))
+    found = np.zeros(design.shape[1])
     for _ in range(_ROUNDS):
         found, _norm = nnls(design * weights[:, None], weights)
-        off = design @ found - 1
+        off = np.abs(design @ found - 1)
         # Off by so much is usual; weights go in squared.
-        usual = max(float(np.median(np.abs(off))) / 0.6745, 1e-9)
-        weights = np.sqrt(np.minimum(1.0, _TUNING * usual / np.maximum(np.abs(off), 1e-12)))
+        usual = max(float(np.median(off)) / 0.6745, 1e-9)
+        weights = np.sqrt(np.minimum(1.0, _TUNING * usual / np.maximum(off, 1e-12)))
     logs = np.log(np.maximum(design @ found, 1e-9))
-    return found, float(np.median(np.abs(logs))) / 0.6745
+    return found, weights, float(np.median(np.abs(logs))) / 0.6745
 
 
 def _luck(values: Floats) -> np.random.Generator:

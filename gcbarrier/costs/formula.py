@@ -9,13 +9,14 @@ belongs all that is left of the cycle, ``w_r``. With
 - ``W(t)``: granules that the program writes within ``t`` of its own time (:mod:`gcbarrier.costs.curves`),
 - ``S``: references that it stores in a unit of time, ``H``: pages of its heap, ``m``: mutators,
 - ``σ, φ``: what a store, and the first store to a granule, takes longer than without a barrier,
-- ``a``: arming a page, ``ρ``: looking again at a granule, ``h``: stopping a mutator and letting it go,
-- ``C(d) = c_0 + c_1·H + c_2·d``: collecting ``d`` granules and arming them again, ``L(d)``: for the last time,
+- ``ρ``: looking again at a granule, ``h``: stopping a mutator and letting it go, its roots included,
+- ``C(d) = c_0 + c_1·H + c_2·d``: collecting ``d`` granules and arming them again, ``L(d)``: for the last time without
+  that, ``A(d)``: arming everything, ``d`` of it written since it was armed,
 
 a cycle costs
 
     mutators   T = σ·S·P' + φ·(Σ_{i<k} W(w_i) + W(w_k + w_r))
-    collector  K = a·H + Σ_{i<k} (C(d_i) + ρ·d_i) + L(d_k) + ρ·d_k          d_i = W(w_i)
+    collector  K = A(W(w_k + w_r)) + Σ_{i<k} (C(d_i) + ρ·d_i) + L(d_k) + ρ·d_k          d_i = W(w_i)
     remark     R = h·m + L(d_k) + ρ·d_k
 
 A round lasts as long as it takes, and what is written meanwhile is the next one's: ``w_{i+1} = C(d_i) + ρ·d_i``; there
@@ -36,7 +37,7 @@ what is tracked and for who tracks. It has neither rounds nor a pause, and says 
 import numpy as np
 from attrs import frozen
 
-from gcbarrier.costs.constants import DRAWS, BarrierConstants, Constants, Floats
+from gcbarrier.costs.constants import DRAWS, OBJECTS_PER_PAGE, BarrierConstants, Constants, Floats
 from gcbarrier.costs.workload import Workload
 from gcbarrier.model import PAGE_BYTES
 
@@ -117,13 +118,14 @@ def predict(
     last = seen.last_ns + np.maximum(period - busy, 0)
     own = _own_ns(workload, barrier, last)
     program = seen.program_ns + own
-    faults = seen.faults + workload.granules(barrier, own)
+    open_again = workload.granules(barrier, own)
+    faults = seen.faults + open_again
     return Prediction(
         barrier=barrier.name,
         period_ns=period,
         program_ns=program,
         mutator_ns=barrier.store.array * workload.stores_per_ns * program + barrier.first_store.array * faults,
-        collector_ns=barrier.arm_page.array * workload.pages + seen.collector_ns,
+        collector_ns=barrier.arm.ns(workload.pages, open_again) + seen.collector_ns,
         remark_ns=seen.remark_ns,
         faults=faults,
         rounds=seen.rounds,
@@ -183,10 +185,15 @@ def _windows(
 
 
 def rescan_ns(barrier: BarrierConstants, machine: Constants) -> Floats:
-    """Looking again at what one report covers: of a page in proportion; nan where that was not measured."""
+    """Looking again at what one report covers; nan where that was not measured.
+
+    Of a page its share, and of less than a page the miss besides with which it begins: about what marking an object is.
+    """
     if machine.rescan_page is None:
         return np.full(1 + DRAWS, np.nan)
-    return np.asarray(machine.rescan_page.array * min(barrier.granule_bytes / PAGE_BYTES, 1.0))
+    page, share = machine.rescan_page.array, barrier.granule_bytes / PAGE_BYTES
+    miss = machine.mark_page.array / OBJECTS_PER_PAGE if machine.mark_page else 0.0
+    return np.asarray(page if share >= 1 else np.minimum(page * share + miss, page))
 
 
 def crossing(

@@ -2,14 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from gcbarrier.costs.constants import BarrierConstants, Constant, Constants, exactly
+from gcbarrier.costs.constants import OBJECTS_PER_PAGE, BarrierConstants, Constant, Constants, Linear, exactly
 from gcbarrier.costs.fitting import Row, Sample, difference, line, per, scalar
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import PAGE_BYTES, Finding, Outcome, Reading
 from gcbarrier.results.spread import quartiles
-
-OBJECTS_PER_PAGE = PAGE_BYTES // 64
-"""Of the graph that the marker's probe marks."""
 
 STOPPED = "full"
 """The pause that handshakes are taken from: the world is stopped as for any, and no barrier has a part in it."""
@@ -77,20 +74,26 @@ def _barrier(
     collect = line(collects)
     # Measured apart only since the formula is there.
     last = line(rows) if (rows := _rows(mine, "collect-last")) else collect
-    arms = [
-        Sample(reading.value / pages, _low(reading) / pages, _high(reading) / pages)
-        for reading, pages, _ in _readings(mine, "arm")
-    ]
     return BarrierConstants(
         name=name,
         software=software,
         granule_bytes=granule_bytes,
         store=difference(scalar(_samples(mine, "store")), plain[0]) if software else exactly(0.0),
         first_store=difference(scalar(_samples(mine, "first-store")), plain[1]),
-        arm_page=scalar(arms, least=0.0),
+        arm=line(rows) if (rows := _rows(mine, "arm-again")) else _arming(mine),
         collect=collect,
         last=last,
     )
+
+
+def _arming(mine: Sequence[Finding]) -> Linear:
+    """Of one measured with an eighth of the pages written: all of it the pages'."""
+    arms = [
+        Sample(reading.value / pages, _low(reading) / pages, _high(reading) / pages)
+        for reading, pages, _ in _readings(mine, "arm")
+    ]
+    nothing = exactly(0.0)
+    return Linear(fixed=nothing, page=scalar(arms, least=0.0), dirty=nothing, misfit=exactly(1.0))
 
 
 def _readings(findings: Iterable[Finding], what: str) -> list[tuple[Reading, float, int]]:

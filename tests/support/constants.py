@@ -30,7 +30,7 @@ def barrier(name: str, *, spread: float = 0.0, **given: Any) -> BarrierConstants
         granule_bytes=given.get("granule_bytes", 4096),
         store=about(given.get("store", 0.0), spread),
         first_store=about(given.get("first_store", 0.0), spread),
-        arm_page=about(given.get("arm_page", 0.0), spread),
+        arm=linear(0.0, given.get("arm_page", 0.0), given.get("arm_dirty", 0.0), spread),
         collect=linear(*given.get("collect", (0.0, 0.0, 0.0)), spread),
         last=linear(*given.get("last", given.get("collect", (0.0, 0.0, 0.0))), spread),
     )

@@ -19,7 +19,7 @@ def finding(barrier: str, index: int, size: int, **readings: float) -> Finding:
     made = []
     for what, value in readings.items():
         name = what.replace("_", "-")
-        if name.startswith("collect"):
+        if name.startswith("collect") or name == "arm-again":
             made += [Reading(what=name, x=x, value=100 + pages + value * x / 100 * pages, unit="ns") for x in (1, 100)]
         else:
             made.append(Reading(what=name, value=value * (pages if name == "arm" else 1), unit="ns"))
@@ -59,11 +59,18 @@ def test_costs_are_over_those_of_no_barrier() -> None:
     assert page.first_store.value == pytest.approx(1000)
     assert page.store.value == 0, "its stores are the same instructions as without a barrier"
     assert cards.store.value == pytest.approx(0.3)
-    assert page.arm_page.value == pytest.approx(9)
+    assert page.arm.page.value == pytest.approx(9)
+    assert page.arm.dirty.value == 0, "one reading does not tell them apart"
     assert (page.collect.fixed.value, page.collect.page.value) == pytest.approx((100, 1), rel=1e-3)
     assert page.collect.dirty.value == pytest.approx(40, rel=1e-3)
     assert page.last.dirty.value == pytest.approx(10, rel=1e-3)
     assert cards.last == cards.collect, "where the last one was not measured it is like any"
+
+
+def test_arming_is_a_line_where_it_was_measured_as_one() -> None:
+    made = [finding("page", index, size, arm_again=7.0) for index in range(3) for size in (16 * MIB, 64 * MIB)]
+    page = told([*findings(), *made]).of("page")
+    assert (page.arm.page.value, page.arm.dirty.value) == pytest.approx((1, 7), rel=1e-3)
 
 
 def test_what_was_not_measured_is_none_and_named() -> None:
