@@ -42,8 +42,7 @@ class Curve:
         left = right - 1
         low, high = np.maximum(pages[rows, left], 1e-12), np.maximum(pages[rows, right], 1e-12)
         slope = np.log(high / low) / np.log(windows[right] / windows[left])
-        with np.errstate(divide="ignore"):
-            far = np.log(np.maximum(window, 1e-12) / windows[left])
+        far = np.log(np.maximum(window, windows[0]) / windows[left])
         # A window twice as long holds at most twice as many: extrapolated, too.
         slope = np.where(window > windows[-1], np.clip(slope, 0, 1), slope)
         found = low * np.exp(slope * far)

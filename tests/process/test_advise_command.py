@@ -1,6 +1,7 @@
 """``gcbarrier advise`` as a user types it."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def test_a_table_for_each_length_and_sentences(recording: Path, capsys: pytest.C
     assert "cycles of 50 ms" in out
     assert "cycles of 2 s" in out
     for name in ("uffd-wp-log", "uffd-wp-async", "mprotect", "cards"):
-        assert out.count(f"\n{name} ") == 2
+        assert len(re.findall(rf"^{name}  ", out, re.MULTILINE)) == 2
     assert "In cycles of 2 s nothing is known for certain" in out
     assert "at least" in out
 

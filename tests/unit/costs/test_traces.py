@@ -83,6 +83,9 @@ def test_a_curve_between_and_beyond_what_was_seen() -> None:
     assert seen.at(0.5)[0] == pytest.approx(5)
     assert seen.at(400.0)[0] == pytest.approx(200)
     assert seen.at(0.0)[0] == 0
+    # Draws in which a longer window holds much fewer: nothing of that is for windows below the shortest.
+    steep = Curve(windows_ns=np.array([1.0, 1.0001]), pages=np.tile([10.0, 0.0], (201, 1)))
+    assert steep.at(1e-9)[0] == pytest.approx(1e-8)
     assert seen.times(2.0).at(0.5)[0] == pytest.approx(10)
     shrinking = Curve(windows_ns=np.array([1.0, 2.0]), pages=np.tile([10.0, 5.0], (201, 1)))
     assert shrinking.at(100.0)[0] == pytest.approx(10 * 0.5**0), "a longer window never holds fewer"
