@@ -122,7 +122,7 @@ def _program(advice: Advice) -> Iterator[str]:
     elif not advice.stretch_known:
         yield (
             "How much recording has slowed the program was not measured: it may write more in a second than was seen "
-            "(`gcbarrier record` can measure it)."
+            "(`gcbarrier record --slow-down 3` measures it)."
         )
 
 
