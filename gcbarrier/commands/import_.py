@@ -28,7 +28,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs="*",
         metavar="SNAPSHOT | -- COMMAND...",
-        help="a snapshot, for example a V8 .heapsnapshot or a Java .hprof; with --python a Python program and its arguments",
+        help="a V8 .heapsnapshot, a Java .hprof or the like; with --python a Python program and its arguments",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help=f"default: its name with {graphfile.SUFFIX}")
     parser.add_argument(
