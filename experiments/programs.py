@@ -257,7 +257,7 @@ REPORT = Report(
     title="Which real programs suit page barriers? Recordings of page writes, replayed in {heap_bytes}.",
     figure=[[Rows(rows=PROGRAM, x=(REMARK, MUTATORS, TAX, COLLECTOR, TAIL), row=1.0, width=1.7)]],
     table=Lines(
-        *(REMARK.ranged, STOPPED, MUTATORS.ranged, TOGETHER, TAX, COLLECTOR, TAIL.ranged, FAULTS, PACE),
+        *(REMARK.ranged, STOPPED, MUTATORS.ranged, TOGETHER, TAX.ranged, COLLECTOR, TAIL.ranged, FAULTS, PACE),
         per=PROGRAM,
         title="{heap_bytes}",
     ),

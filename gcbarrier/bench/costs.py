@@ -5,6 +5,7 @@ over. Readings are in ns (instructions, on a machine that counts those).
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 from gcbarrier import barriers
 from gcbarrier.bench.probes import Bench, Opened, sampled, timed
@@ -22,13 +23,16 @@ _ARMED_STRIDE = 8
 """Before a timed arming every eighth page is written: it finds clean ones and dirty ones."""
 
 
-def operations(bench: Bench, *, densities: str, budget_s: float, least: int = 5) -> Iterator[Reading]:
+def operations(
+    bench: Bench, *, densities: str, budget_s: float, least: int = 5, last: bool = False
+) -> Iterator[Reading]:
     """A store, the first store to a page, arming, and collecting with re-arming, each by itself.
 
     ``densities``: per cent of the pages that were written once before a collect, separated by spaces. Readings:
     ``store`` and ``first-store`` in ns a store; ``arm`` and, at ``x`` per cent, ``collect`` in ns for all of the
     memory. A collect's note is how many granules it reported. Without a barrier that tracks there are only the stores.
-    A collect is repeated ``least`` times, budget or not.
+    A collect is repeated ``least`` times, budget or not. With ``last`` there is also ``collect-last``, the same without
+    arming again, as in the pause that ends a cycle, and ``arm-again``, arming all of it where so much was written.
     """
     pages = bench.probe.heap_bytes // PAGE_BYTES
     with bench.open() as barrier:
@@ -38,12 +42,17 @@ def operations(bench: Bench, *, densities: str, budget_s: float, least: int = 5)
         yield timed("store", sampled(lambda: _hot_stores(bench, barrier), budget_s=budget_s), each=_HOT)
         if not bench.tracks:
             return
-        yield timed("arm", sampled(lambda: _arm(barrier, pages), budget_s=budget_s))
+        some = max(pages // _ARMED_STRIDE, 1)
+        yield timed("arm", sampled(lambda: _arm(barrier, pages, some), budget_s=budget_s))
         for density in map(float, densities.split()):
             dirty = max(1, round(pages * density / 100))
-            # What the table says is what was written.
-            taken = sampled(lambda dirty=dirty: _collect(barrier, pages, dirty), budget_s=budget_s, least=least)  # type: ignore[misc]
-            yield timed("collect", taken, x=100 * dirty / pages, note=f"{barrier.granules} of {dirty} pages")
+            for what, rearm in (("collect", True), ("collect-last", False))[: 1 + last]:
+                taken = sampled(partial(_collect, barrier, pages, dirty, rearm=rearm), budget_s=budget_s, least=least)
+                # What the table says is what was written.
+                yield timed(what, taken, x=100 * dirty / pages, note=f"{barrier.granules} of {dirty} pages")
+            if last:
+                taken = sampled(partial(_arm, barrier, pages, dirty), budget_s=budget_s, least=least)
+                yield timed("arm-again", taken, x=100 * dirty / pages)
 
 
 def store_rates(bench: Bench, *, rates: str, budget_s: float, most_stores: int) -> Iterator[Reading]:
@@ -126,15 +135,15 @@ def _hot_stores(bench: Bench, barrier: Opened) -> int:
     return barrier.store(stride=PAGE_BYTES, places=_HOT_PAGES, each=_HOT_STORES, slots=_SLOTS)
 
 
-def _arm(barrier: Opened, pages: int) -> int:
-    barrier.store(stride=_ARMED_STRIDE * PAGE_BYTES, places=pages // _ARMED_STRIDE)
+def _arm(barrier: Opened, pages: int, dirty: int) -> int:
+    barrier.store(stride=PAGE_BYTES * (pages // dirty), places=dirty)
     return barrier.arm()
 
 
-def _collect(barrier: Opened, pages: int, dirty: int) -> int:
+def _collect(barrier: Opened, pages: int, dirty: int, *, rearm: bool) -> int:
     barrier.arm()
     barrier.store(stride=PAGE_BYTES * (pages // dirty), places=dirty)
-    return barrier.collect()
+    return barrier.collect(rearm=rearm)
 
 
 def measurable() -> tuple[str, ...]:

@@ -21,6 +21,9 @@ FIELDS = ("heap_bytes", "duration_s", "operations", "mutators", "memory", "pin",
 ONCE = ("invocations", "seed", "machine")
 """What a run has one of."""
 
+PROBE = "probe"
+"""Whose parameters are the arguments of a plan's probes."""
+
 _LONGEST_S = 86_400.0
 _COMMA = re.compile(r"(?<!\\),")
 _SIZE = re.compile(r"[\d.]")
@@ -81,7 +84,7 @@ def value(key: str, word: str) -> Scalar:
     known = (*CHOICES, *FIELDS, *ONCE)
     raise GcBarrierError(
         f"{key!r} can't be set; {nearest(key, known)}there are {', '.join(known)}, "
-        "and parameters as HEAP.NAME, BARRIER.NAME or COLLECTOR.NAME"
+        "parameters as HEAP.NAME, BARRIER.NAME or COLLECTOR.NAME, and arguments of probes as probe.NAME"
     )
 
 
@@ -109,6 +112,8 @@ def times(word: str) -> float:
 def _parameter(owner: str, name: str, word: str) -> Scalar:
     """Of a heap, a barrier or a collector, of the type that it has there."""
     kinds = [kind for kind in CHOICES.values() if owner in discovery.names(kind)]
+    if owner == PROBE and not kinds:
+        return word  # of the type that it has in the plan
     if not kinds:
         everyone: Sequence[str] = [name for kind in CHOICES.values() for name in discovery.names(kind)]
         raise GcBarrierError(
@@ -169,4 +174,4 @@ def _whole(key: str, word: str) -> int:
     return int(word)
 
 
-__all__ = ["CHOICES", "FIELDS", "MACHINES", "ONCE", "is_size", "split", "times", "value", "values"]
+__all__ = ["CHOICES", "FIELDS", "MACHINES", "ONCE", "PROBE", "is_size", "split", "times", "value", "values"]

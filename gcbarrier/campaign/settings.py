@@ -12,6 +12,7 @@
                                the collector's and the mutators'
 ``timed=true``                 time each operation, for ``gcbarrier latency``
 ``graph_edits.rate_per_s=0``   a parameter of a heap, a barrier or a collector
+``probe.graph=app.graph.npz``  an argument of the plan's probes that have it
 ``mutators=1,2,4``             a sweep, of any of those: the plan once for each value; several sweeps are a grid,
                                each value with each; a comma that is part of a text is written ``\\,``
 ``invocations=5``              fresh processes for each configuration
@@ -40,6 +41,7 @@ from gcbarrier.campaign.plans import Plan
 from gcbarrier.campaign.replacing import chosen
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.model import Config, Probe, Scalar, evolve
+from gcbarrier.plugins.params import parse, typed
 
 T = TypeVar("T")
 
@@ -163,8 +165,18 @@ class Settings:
                 changes: dict[str, Any] = {key: self.fields[key] for key in _PROBED if key in self.fields}
                 params = {**changed.barrier_params, **self.params.get(name, {})}
                 barriers.choose(name, params)
+                changes["arguments"] = {**probe.arguments, **self._arguments(probe)}
                 probes.append(evolve(changed, barrier_params=params, **changes))
         return _unique(probes)
+
+    def _arguments(self, probe: Probe) -> dict[str, Scalar]:
+        """What is set of a probe's arguments, as it takes them."""
+        given = ((name, str(word)) for name, word in self.params.get(words.PROBE, {}).items())
+        return {
+            name: word if (kind := type(probe.arguments[name])) is str else typed(name, parse(word), kind, "the probe")
+            for name, word in given
+            if name in probe.arguments
+        }
 
     def _refuse_ignored(self, verify: bool) -> None:
         """What would be set without effect on a plan that has no sessions."""
@@ -180,10 +192,15 @@ class Settings:
     def _refuse_idle(self, configs: Sequence[Config], probes: Sequence[Probe]) -> None:
         """A parameter of something that is not run would be set without effect."""
         run = {name for config in configs for name in (config.heap, config.barrier, config.collector)}
+        known = {name for probe in probes for name in probe.arguments}
+        for key in self.keys:
+            if key.startswith(f"{words.PROBE}.") and key.partition(".")[2] not in known:
+                has = f"they have {', '.join(sorted(known))}" if known else "there is nothing to set"
+                raise GcBarrierError(f"no probe of this plan has an argument {key.partition('.')[2]!r}: {has}")
         # Beside sessions, what is set of a barrier must concern one of these.
         run |= {probe.barrier for probe in probes} if not configs else set()
         for owner in dict.fromkeys(key.partition(".")[0] for key in self.keys if "." in key):
-            if owner not in run:
+            if owner not in run and owner != words.PROBE:
                 raise GcBarrierError(
                     f"{owner} is not part of this plan, so its parameters can't be set: leave them out"
                 )

@@ -10,7 +10,19 @@ end of type-checking one small file: 172,558 objects and 806,045 references, cap
     gcbarrier import tsc.heapsnapshot
 
 The same ``--import`` captures any other Node.js program as it exits; hand the file that ``gcbarrier import`` makes of it
-to this heap as ``graph``.
+to this heap as ``graph``. Two more are shipped, with the addresses of their objects; ``graph=cpython`` and ``graph=jvm``
+name them. Their programs are those of the recordings in ``heaps/trace/corpus/programs``:
+
+- cpython.graph.npz, 188,684 objects and 389,185 references of CPython 3.11.2 at its end, and cpython.pages, the page
+  writes of the same process up to then (what ``locality`` holds the two against each other with)::
+
+    gcbarrier record --every 20ms --out cpython.pages -- \
+        gcbarrier import --python -- python3 cpython.py documents rewriting tree
+
+- jvm.graph.npz, 382,173 objects and 494,752 references under HotSpot's serial collector (OpenJDK 17.0.15), after a second::
+
+    javac -d . Work.java && java -XX:+UseSerialGC -Xms128m -Xmx128m -cp . Work 400 &
+    jcmd PID GC.heap_dump work.hprof && gcbarrier import work.hprof
 
 An object has the program's references and at least its size there; a word more where the program's object has no room
 for the number that tells a verifying run which one it is. The heap is filled with copies of the graph; each copy is
@@ -43,7 +55,7 @@ from gcbarrier.graphs import graphfile
 from gcbarrier.graphs.graphfile import Graph
 from gcbarrier.model import PAGE_BYTES, format_bytes
 
-_SHIPPED = Path(__file__).with_name("typescript.graph.npz")
+_HERE = Path(__file__).parent
 
 SMALL_BYTES = 4096
 """Larger objects are neither moved nor replaced nor made as garbage: one would outweigh thousands of edits."""
@@ -59,7 +71,7 @@ class Params:
     """Which graph, how often, and what is done to it."""
 
     graph: str = field(default="", validator=validators.instance_of(str))
-    """Path of a .graph.npz that `gcbarrier import` made; empty: the shipped one of the TypeScript compiler."""
+    """Path of a .graph.npz that `gcbarrier import` made, or `cpython`, `jvm` or `typescript`; empty: the last."""
     live_share: float = field(default=0.4, validator=[validators.gt(0), validators.le(0.8)])
     """Share of the heap that the copies of the graph take, where ``copies`` is automatic."""
     live_bytes: int = field(default=0, validator=[validators.ge(0), validators.lt(1 << 40)])
@@ -255,7 +267,9 @@ def _mib(count: float) -> int:
 
 
 def _plan(params: Params) -> Plan:
-    path = Path(params.graph).expanduser() if params.graph else _SHIPPED
+    graph = params.graph or "typescript"
+    named = _HERE / f"{graph}{graphfile.SUFFIX}"
+    path = named if "/" not in graph and named.is_file() else Path(graph).expanduser()
     try:
         status = path.stat()
         return _load(path, status.st_mtime_ns, status.st_size)

@@ -21,6 +21,7 @@ from gcbarrier.results.run import load
 
 MIB = 1 << 20
 EXPERIMENTS = ("accuracy", "barrier_costs", "crossover", "marking", "overhead", "soft_dirty")
+WAYS = ("soft_dirty", "soft_dirty_time")
 MACHINES = [
     Machine(name="native"),
     Machine(name="lab", accelerator="kvm"),
@@ -69,6 +70,34 @@ def test_plans_hold_what_can_be_run_and_survive_the_manifest(name: str, machine:
     assert converter.structure(converter.unstructure(plan), Plan) == plan
 
 
+@pytest.mark.parametrize("machine", MACHINES[:3], ids=lambda machine: machine.accelerator)
+@pytest.mark.parametrize("quick", [True, False])
+def test_tracking_plans_arrays_and_programs(machine: Machine, quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = campaign.script_of("tracking")
+    plan = script.plan(machine=machine, quick=quick)
+    assert discovery.summary("experiments", "tracking").endswith("?")
+    assert {each.barrier for each in plan.probes} == set(page_barriers())
+    assert {each.arguments["random"] for each in plan.probes} == {True, False}
+    assert {config.barrier for config in plan.configs} == {"none", *page_barriers()}
+    for config in plan.configs:
+        settings.check(config)
+    assert from_json(to_json(plan), Plan) == plan
+    monkeypatch.setattr(script.corpus, "names", lambda: ("app", "server"))
+    programs = {
+        str(config.heap_params.get("recording", config.heap))
+        for config in script.plan(machine=machine, quick=quick).configs
+    }
+    assert programs == {"gcbench", "app", "server"}
+
+
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.accelerator)
+def test_both_ways_are_counted_and_timed_alike(machine: Machine) -> None:
+    counted, timed = (campaign.script_of(name).plan(machine=machine, quick=False) for name in WAYS)
+    assert (counted.counted, timed.counted) == (True, False)
+    assert counted.probes == timed.probes
+    assert discovery.summary("experiments", WAYS[1]).endswith("?")
+
+
 def test_what_is_compared_is_found_by_what_it_promises() -> None:
     assert {"none", "uffd-wp-async", "uffd-wp-pagemap", "soft-dirty", "cards"} <= set(measurable())
     assert measurable()[0] == "none"
@@ -80,7 +109,8 @@ def test_what_is_compared_is_found_by_what_it_promises() -> None:
 def test_from_the_plan_to_the_figure_and_back(name: str, shrunk, tmp_path: Path, needs) -> None:
     needs("async-uffd-wp", "pagemap-scan")
     shrunk(name)
-    chosen = settings.read([*NATIVE, "invocations=2", "barrier=uffd-wp-async" + ",cards" * (name == "crossover")])
+    fewer = {"crossover": ["barrier=uffd-wp-async,cards"], "soft_dirty": ["barrier=uffd-wp-async", "memory=shmem"]}
+    chosen = settings.read([*NATIVE, "invocations=2", *fewer.get(name, ["barrier=uffd-wp-async"])])
     run = campaign.run(name, out=tmp_path / "run", quick=True, settings=chosen)
     assert not campaign.failures(run)
     assert run.machines == ("native",)

@@ -1,5 +1,7 @@
 """Inputs that once broke a reader, or were made to: by target and name. A new crash becomes an entry here."""
 
+import hprof
+import hwgc
 import numpy as np
 from targets import SEPARATOR, archive, graph_members, packed, run_text, snapshot_text, stamps_file
 
@@ -33,6 +35,21 @@ def _run(old: str, new: str) -> bytes:
     return text.replace(old, new, 1).encode()
 
 
+def heap_of(data: bytes) -> bytes:
+    """A Java heap dump whose heap is these bytes."""
+    dump = hprof.Dump()
+    dump.piece(data)
+    return dump.bytes()
+
+
+def _classes(*parents: tuple[int, int], instance_of: int | None = None) -> bytes:
+    dump = hprof.Dump()
+    for number, parent in parents:
+        dump.a_class(number, parent=parent)
+    dump.instance(0x50_0000, parents[0][0] if instance_of is None else instance_of)
+    return dump.bytes()
+
+
 REGRESSIONS: dict[str, dict[str, bytes]] = {
     "archive": {
         "sizes of 8 TB": _graph(sizes_bytes=_npy("'<u8'", "(1000000000000,)")),
@@ -41,6 +58,8 @@ REGRESSIONS: dict[str, dict[str, bytes]] = {
         "roots of nothing, 10^11 times": _graph(roots=_npy("'<U0'", "(100000000000,)")),
         "an array of arrays of arrays": _graph(roots=_npy("('<u4', (30000, 30000))", "(3,)")),
         "a header of Python 2": _graph(roots=_npy("'<u4'", "(1L,)", bytes(4))),
+        "addresses of 8 TB": _graph(address_steps=_npy("'|u1'", "(8, 1000000000000)")),
+        "addresses of nothing": _graph(address_steps=_npy("'|u1'", "(0, 100000000000)")),
         "another array that promises 8 TB": _graph(notes=_npy("'<u8'", "(1000000000000,)")),
         "degrees that wrap round": archive(graph_members(out_degrees=np.array([2**32 - 1] * 3, dtype=np.uint32))),
     },
@@ -53,6 +72,25 @@ REGRESSIONS: dict[str, dict[str, bytes]] = {
         "a header of Python 2": stamps_file() + _npy("'<u4'", "(1L,)", bytes(4)),
         "a header that does not end": stamps_file() + b"\x93NUMPY\x01\x00",
         "half of it": stamps_file(np.array([(0, 1)], FIRST), np.array([(0, 5)], STAMP))[:-5],
+    },
+    "hprof": {
+        "an instance of 4 GiB": heap_of(b"\x21" + bytes(7) + b"\x08" + bytes(12) + b"\xff" * 4),
+        "2^32 references": heap_of(b"\x22" + bytes(7) + b"\x08" + bytes(4) + b"\xff" * 4 + bytes(8)),
+        "2^32 numbers of 8 bytes": heap_of(b"\x23" + bytes(7) + b"\x08" + bytes(4) + b"\xff" * 4 + b"\x0b"),
+        "a segment of 4 GiB": hprof.small().bytes() + b"\x1c" + bytes(4) + b"\xff" * 4,
+        "a text of 4 GiB": hprof.small().bytes() + b"\x01" + bytes(4) + b"\xff" * 4,
+        "fields without an end": heap_of(b"\x20" + bytes(7) + b"\x08" + bytes(60) + b"\xff\xff"),
+        "a class below itself": _classes((0x10, 0x20), (0x20, 0x10)),
+        "1100 superclasses": _classes(*((8 * i, 8 * i + 8) for i in range(1, 1_100))),
+        "objects of class 0": _classes((0x10, 0), instance_of=0),
+        "an object of a class that is not there": _classes((0x10, 0), instance_of=0x90),
+    },
+    "hwgc": {
+        "an object of 2^63 bytes": b"\x0a" + b"\xff" * 8 + b"\x7f",
+        "a root of 2^35 bytes": b"\x12" + b"\xff" * 4 + b"\x7f",
+        "a number without an end": b"\x0a" + b"\xff" * 100_000,
+        "an object that is one number without an end": hwgc.field(1, b"\x08" + b"\xff" * 100_000),
+        "an edge into the next object": hwgc.field(1, hwgc.field(1, 8) + b"\x3a\x7f") + hwgc.small(),
     },
     "members": {"nothing": b"", "no format": packed(graph_members()[1:])},
     "snapshot": {

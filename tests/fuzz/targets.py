@@ -4,9 +4,11 @@ The contract of all of them: whatever the bytes are, there is a result or a GcBa
 functions are driven by coverage (``explore.py``) and by the test suite (``test_readers.py``).
 """
 
+import gzip
 import io
 import json
 import struct
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +17,14 @@ from typing import Any
 
 import numpy as np
 from attrs import frozen
+from python_heaps import SMALL, stream
 
 from gcbarrier.campaign import settings, sweeps
 from gcbarrier.campaign.plans import Plan
 from gcbarrier.core.events import EVENT
 from gcbarrier.core.times import FIRST, STAMP
 from gcbarrier.errors import GcBarrierError
+from gcbarrier.graphs import addresses as placed
 from gcbarrier.graphs import graphfile, importers
 from gcbarrier.model import Config, Cycle, Invocation, Outcome, Pause, Verification, converter, to_json
 from gcbarrier.page_traces import pagesfile
@@ -30,6 +34,10 @@ from gcbarrier.results.latency import kept_in
 from gcbarrier.results.run import FORMAT, load
 from gcbarrier.results.summary import Entry, Numbers, Place, Summary
 from gcbarrier.results.tables import PAUSES
+
+sys.path.append(str(Path(__file__).parents[1] / "support"))  # for explore.py, which is no test
+import hprof
+import hwgc
 
 SEPARATOR = b"\n---\n"
 """Between the two files of a run directory."""
@@ -103,6 +111,24 @@ def _recorded_members() -> list[tuple[str, bytes]]:
 
 def _read_snapshot(data: bytes, folder: Path) -> None:
     path = folder / "x.heapsnapshot"
+    path.write_bytes(data)
+    importers.import_graph(path)
+
+
+def _read_hprof(data: bytes, folder: Path) -> None:
+    path = folder / "x.hprof"
+    path.write_bytes(data)
+    importers.import_graph(path)
+
+
+def _read_hwgc(data: bytes, folder: Path) -> None:
+    path = folder / "x.binpb"
+    path.write_bytes(data)
+    importers.import_graph(path)
+
+
+def _read_python_heap(data: bytes, folder: Path) -> None:
+    path = folder / "x.pyheap"
     path.write_bytes(data)
     importers.import_graph(path)
 
@@ -199,6 +225,11 @@ def graph_members(**change: Any) -> list[tuple[str, bytes]]:
     return members
 
 
+def addresses() -> dict[str, Any]:
+    """The array for addresses of those three objects."""
+    return {"address_steps": placed.packed(np.array([0x7000_0010, 0x7000_0000, 0x9_0000_0000], dtype=np.uint64))}
+
+
 def snapshot_text() -> str:
     """A small V8 heap snapshot: three nodes, four edges, one of them weak."""
     return json.dumps(
@@ -280,11 +311,14 @@ SETTINGS = (
 TARGETS = {
     "archive": Target(
         read=_read_graph,
-        seeds=lambda: [archive(graph_members(), kind) for kind in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)],
+        seeds=lambda: [
+            *(archive(graph_members(), kind) for kind in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)),
+            archive(graph_members(**addresses())),
+        ],
     ),
     "members": Target(
         read=_read_members,
-        seeds=lambda: [packed(graph_members())],
+        seeds=lambda: [packed(graph_members()), packed(graph_members(**addresses()))],
         words=("'descr': '<u8'", "'descr': '|O'", "'fortran_order': True", "'shape': ()", "'shape': (1000000000000,)"),
     ),
     "pages": Target(read=_read_pages, seeds=lambda: [_recording()]),
@@ -312,6 +346,28 @@ TARGETS = {
             "1000000000000",
             "[[",
         ),
+    ),
+    "hprof": Target(
+        read=_read_hprof,
+        seeds=lambda: [hprof.small(8).bytes(), hprof.small(4).bytes(), gzip.compress(hprof.small().bytes())],
+        words=(
+            "JAVA PROFILE 1.0.1\0",
+            "JAVA PROFILE 1.0.3\0",
+            "\x1c\0\0\0\0\x7f",
+            "\x21\0",
+            "\x22\0",
+            "java/lang/Class",
+        ),
+    ),
+    "hwgc": Target(
+        read=_read_hwgc,
+        seeds=lambda: [hwgc.small(), gzip.compress(hwgc.small())],
+        words=("\x0a\x7f", "\x3a\x0e", "\x12\x02", "\x08\x01\x10\x02"),
+    ),
+    "python heap": Target(
+        read=_read_python_heap,
+        seeds=lambda: [stream([SMALL]), stream([SMALL, [(99, 0x9000, 24, 1, [16])]])],
+        words=("\x00" * 8, "\xff" * 8, "\x01" + "\x00" * 7, "gcbarrier python heap 1\n"),
     ),
     "run": Target(
         read=_read_run,

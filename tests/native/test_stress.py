@@ -28,6 +28,7 @@ POLICIES = {
     "uffd_wp_async": "concurrent",
     "uffd_wp_pagemap": "rearm",
     "uffd_wp_log": "helped",
+    "uffd_wp_sigbus": "concurrent",
     "cards": "concurrent",
     "cards_conditional": "rearm",
     "log": "concurrent",
@@ -136,14 +137,15 @@ def test_nothing_is_lost(needs: Needs, workshop: Workshop, barrier: str, sanitiz
     assert numbers["checked"] > 5_000
     assert numbers["lost"] == 0
     if promises.tracks and not promises.snapshot:
-        assert numbers["written"] > 1000
+        # A signal for each first store: a busy machine comes to few.
+        assert numbers["written"] > (10 if barrier == "uffd_wp_sigbus" else 1000)
     if not promises.overreports:
         # Only stores under way while arming begins may be called false: a TLAB (2 or 3 pages) for each mutator.
         assert numbers["false"] <= 3 * MUTATORS * numbers["cycles"]
 
 
-STICKY = [barrier for barrier in POLICIES if barrier not in ("none", "satb")]
-"""Barriers over which marks may stick."""
+STICKY = [barrier for barrier in POLICIES if barrier not in ("none", "satb", "uffd_wp_sigbus")]
+"""Barriers over which marks may stick; one that tells pages as another does is left out."""
 
 
 def _sticky_policy(barrier: str, survivals: int) -> str:

@@ -82,6 +82,8 @@ class _Heap:
             raise Unfit(f"it has {len(starts)} objects, and at least one and fewer than 2^32 - 1 are needed")
         order = np.argsort(starts)
         links = Links(starts[order], counts[order].astype(np.uint64))
+        if links.addresses[0] == 0:
+            raise Unfit("it has an object at address 0")
         if (links.addresses[1:] == links.addresses[:-1]).any():
             raise Unfit("two of its objects start at the same address")
         sizes = sizes[order]

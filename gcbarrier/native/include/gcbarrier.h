@@ -69,7 +69,7 @@ typedef struct gcb_mutator {
   uint64_t pace_next;
   void *local; /* the mutator program's own */
   uint32_t armings_seen;
-  uint64_t slept_ns; /* of its own will: gcb_pace(), gcb_await_armed() */
+  uint64_t slept_ns; /* of its own will: gcb_pace(), gcb_pace_at(), gcb_await_armed() */
   /* The core's: where its slow paths go on. */
   struct gcb_allocator *allocator;
   struct gcb_timing *timing; /* null: nobody asked for it */

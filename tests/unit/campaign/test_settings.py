@@ -7,7 +7,7 @@ import pytest
 from gcbarrier.campaign.plans import Plan, product
 from gcbarrier.campaign.settings import Settings, read
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.model import Config, converter, evolve
+from gcbarrier.model import Config, Probe, converter, evolve
 
 GIB = 1 << 30
 PLAN = Plan(
@@ -148,3 +148,36 @@ def test_operations_are_timed_where_it_is_asked_for() -> None:
     assert again.apply(PLAN) == chosen.apply(PLAN)
     with pytest.raises(GcBarrierError, match="timed=1: it takes true or false"):
         read(["timed=1"])
+
+
+PROBED = Plan(
+    probes=[
+        Probe(function="f:f", barrier="none", arguments={"graph": name, "until_s": 0.0, "rounds": 3}) for name in "ab"
+    ]
+)
+
+
+def test_arguments_of_probes_are_set_as_the_plan_has_them() -> None:
+    plan = read(["probe.graph=007,x.npz", "probe.until_s=2"]).apply(PROBED)
+    assert [dict(probe.arguments) for probe in plan.probes] == [
+        {"graph": name, "until_s": 2.0, "rounds": 3} for name in ("007", "x.npz")
+    ]
+    assert all(type(probe.arguments["until_s"]) is float for probe in plan.probes)
+
+
+@pytest.mark.parametrize(
+    ("pair", "sentence"),
+    [
+        ("probe.graphs=x", "no probe of this plan has an argument 'graphs': they have graph, rounds, until_s"),
+        ("probe.rounds=many", "rounds"),
+        ("probe.until_s=soon", "until_s"),
+    ],
+)
+def test_an_argument_that_no_probe_can_have(pair: str, sentence: str) -> None:
+    with pytest.raises(GcBarrierError, match=sentence):
+        read([pair]).apply(PROBED)
+
+
+def test_without_probes_there_is_nothing_of_theirs_to_set() -> None:
+    with pytest.raises(GcBarrierError, match="no probe of this plan has an argument 'graph': there is nothing to set"):
+        read(["probe.graph=x"]).apply(PLAN)

@@ -121,7 +121,7 @@ LONG = b"\xff" * 10 + b"\x01"
         (field(1, field(1, 8) + b"\x3a\x80\x01" + bytes(128)), "key 58 where 58"),
         (field(1, field(1, 8) + field(7, field(1, 9) + field(3, 8))), "more than a slot and an object"),
         (dump([an_object(AT, 16)] * 2, [AT]), "the same address"),
-        (dump([an_object(0, 16)], [0]), "no roots"),
+        (dump([an_object(0, 16), an_object(AT, 16)], [AT]), "an object at address 0"),
         (dump([an_object(AT, 16)], []), "no roots"),
         (dump([an_object(AT, 16)], [AT + 8]), "no roots"),
         (dump([an_object(AT, 1 << 60)], [AT]), "an object of"),

@@ -254,7 +254,7 @@ def test_one_more_file_is_one_more_format(tmp_path: Path, monkeypatch: pytest.Mo
         "                 targets=np.zeros(0, np.uint32), roots=np.arange(n, dtype=np.uint32))\n"
     )
     monkeypatch.setattr(importers, "__path__", [*importers.__path__, str(tmp_path)])
-    assert sorted(importers.importers()) == ["hprof", "hwgc", "plain-list", "v8"]
+    assert sorted(importers.importers()) == ["cpython", "hprof", "hwgc", "plain-list", "v8"]
     assert importers.import_graph(written(tmp_path, "a b c", "x.plain")).graph.node_count == 3
     (tmp_path / "broken.py").write_text("NAME = 1 +\n")
     with pytest.raises(GcBarrierError, match=r"broken\.py"):

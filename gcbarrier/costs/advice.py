@@ -1,0 +1,266 @@
+"""What the constants and a recording come to: every barrier's cost, in cycles of several lengths."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from attrs import frozen
+
+from gcbarrier.costs import formula
+from gcbarrier.costs.constants import BarrierConstants, Constants, Floats, interval
+from gcbarrier.costs.curves import Curve
+from gcbarrier.costs.formula import Prediction, predict
+from gcbarrier.costs.traces import Program
+from gcbarrier.model import PAGE_BYTES, evolve
+
+SURE = 0.95
+"""Of the draws, in which one must be ahead to be called so."""
+
+
+@frozen(kw_only=True)
+class Range:
+    """A predicted number and its interval."""
+
+    low: float
+    centre: float
+    high: float
+
+
+@frozen(kw_only=True)
+class Offer:
+    """What one barrier would cost in cycles of one length."""
+
+    barrier: str
+    software: bool
+    mutators: Range
+    """What mutators lose, of the processor time that they need without it."""
+    collector: Range
+    """What the collector does for its sake, of the time of one processor."""
+    bill: Range
+    """Both, of the time of one processor."""
+    remark_ns: Range
+    faults: Range
+    """First stores to granules in a cycle."""
+    at_least: bool
+    """The mutators' loss is no less: how many stores there are isn't known, and each costs."""
+    in_front: bool
+    """No other has both a lower bill and a shorter remark, by the centres."""
+
+
+@frozen(kw_only=True)
+class Crossing:
+    """From how many stores to a written page in a cycle on a page barrier's bill is the lower one."""
+
+    page: str
+    software: str
+    stores: Range
+
+
+@frozen(kw_only=True)
+class Best:
+    """Who is ahead in something, and whether that is more than luck."""
+
+    barrier: str
+    sure: float
+    """The share of the draws in which it is."""
+    sure_of_constants: float
+    """The same were the recording all that there is to know of the program: what is missing is then the constants'."""
+    rival: str
+    """Who is ahead most often otherwise; "" where nobody is."""
+
+    @property
+    def told(self) -> bool:
+        """Whether it is ahead of all others in nearly all draws."""
+        return self.sure >= SURE
+
+    @property
+    def short(self) -> bool:
+        """Whether a longer recording would tell."""
+        return not self.told and self.sure_of_constants >= SURE
+
+
+@frozen(kw_only=True)
+class Length:
+    """Cycles of one length."""
+
+    period_ns: float
+    """As asked for."""
+    marking_ns: float
+    busy_ns: float
+    """What a cycle takes at least, with the barrier that needs least: it can't be shorter."""
+    windows: float
+    """So many such cycles are in the recording."""
+    beyond: bool
+    """Two of them are not: what is said is extrapolated."""
+    written: Range
+    """Pages that are written in a cycle."""
+    rewrites: float
+    """Ticks of a cycle in which a page is written that is written in it: it gets as many stores at least."""
+    offers: tuple[Offer, ...]
+    lowest_bill: Best | None
+    """Among those whose bill is known: software barriers only where the stores to a page are. None, as with the next
+    one, where what it takes was not measured."""
+    shortest_remark: Best | None
+    crossings: tuple[Crossing, ...]
+    """Of the page barrier with the lowest bill, with each software barrier."""
+
+
+@frozen(kw_only=True)
+class Advice:
+    """All of it."""
+
+    lengths: tuple[Length, ...]
+    mutators: int
+    pages: float
+    stores_per_page: float
+    """As given; 0: not known."""
+    stretch: float
+    stretch_known: bool
+    duration_ns: float
+    lacking: tuple[str, ...]
+    left_out: Mapping[str, str]
+    facts: Mapping[str, str]
+    """Of the constants: where and when they were measured."""
+
+
+def advise(
+    program: Program,
+    machine: Constants,
+    periods_ns: Sequence[float],
+    *,
+    heap_bytes: int = 0,
+    mutators: int = 1,
+    stores_per_page: float = 0.0,
+) -> Advice:
+    """What each barrier of ``machine`` would cost ``program`` in cycles of each length."""
+    asked = {"heap_bytes": heap_bytes, "mutators": mutators, "stores_per_page": stores_per_page}
+    workload = program.workload(period_ns=periods_ns[0], **asked)  # type: ignore[arg-type]
+    return Advice(
+        lengths=tuple(_length(program, machine, period, asked) for period in periods_ns),
+        mutators=mutators,
+        pages=workload.pages,
+        stores_per_page=stores_per_page,
+        stretch=program.stretch,
+        stretch_known=program.stretch_known,
+        duration_ns=program.duration_ns,
+        lacking=machine.lacking,
+        left_out=machine.left_out,
+        facts=machine.facts,
+    )
+
+
+def _length(program: Program, machine: Constants, period_ns: float, asked: Mapping[str, float]) -> Length:
+    found = _predictions(program, machine, period_ns, asked)
+    exact = evolve(program, written=_centre(program.written))
+    certain = _predictions(exact, machine, period_ns, asked)
+    comparable = [one for one in machine.barriers if asked["stores_per_page"] or not one.software]
+    names = [one.name for one in comparable] or [one.name for one in machine.barriers]
+    bill = _best({n: found[n].bill for n in names}, {n: certain[n].bill for n in names})
+    remark = _best(
+        {one.name: found[one.name].remark_ns for one in machine.barriers},
+        {one.name: certain[one.name].remark_ns for one in machine.barriers},
+    )
+    written = program.written.at(period_ns)
+    pages = [one for one in machine.barriers if not one.software]
+    crossings: tuple[Crossing, ...] = ()
+    if pages and bill is not None:
+        cheapest = min(pages, key=lambda one: _centre_of(found[one.name].bill))
+        crossings = tuple(
+            Crossing(
+                page=cheapest.name,
+                software=other.name,
+                stores=_range(formula.crossing(found[cheapest.name], other, found[other.name].collector_ns, written)),
+            )
+            for other in machine.barriers
+            if other.software
+        )
+    return Length(
+        period_ns=period_ns,
+        marking_ns=marking_ns(program, machine, period_ns, asked),
+        busy_ns=min(float(one.period_ns[0]) for one in found.values()),
+        windows=program.duration_ns / period_ns,
+        beyond=period_ns > program.written.longest_ns,
+        written=_range(written),
+        rewrites=program.writes_per_ns * period_ns / max(float(written[0]), 1e-9),
+        offers=_offers(machine.barriers, found, least=not asked["stores_per_page"], judged=names),
+        lowest_bill=bill,
+        shortest_remark=remark,
+        crossings=crossings,
+    )
+
+
+def marking_ns(program: Program, machine: Constants, period_ns: float, asked: Mapping[str, float]) -> float:
+    """How long marking takes: all of the heap's pages, but no longer than the cycle; all of it where not measured."""
+    if machine.mark_page is None:
+        return period_ns
+    pages = asked["heap_bytes"] / PAGE_BYTES if asked["heap_bytes"] else program.pages
+    return min(machine.mark_page.value * pages, period_ns)
+
+
+def _predictions(
+    program: Program, machine: Constants, period_ns: float, asked: Mapping[str, float]
+) -> dict[str, Prediction]:
+    workload = program.workload(period_ns=period_ns, **asked)  # type: ignore[arg-type]
+    mark = marking_ns(program, machine, period_ns, asked)
+    return {one.name: predict(workload, one, machine, period_ns=period_ns, marking_ns=mark) for one in machine.barriers}
+
+
+def _centre(written: Curve) -> Curve:
+    """What was seen, as if there were no doubt."""
+    return Curve(windows_ns=written.windows_ns, pages=np.tile(written.pages[:1], (len(written.pages), 1)))
+
+
+def _offers(
+    barriers: Sequence[BarrierConstants], found: Mapping[str, Prediction], *, least: bool, judged: Sequence[str]
+) -> tuple[Offer, ...]:
+    places = {name: (_centre_of(found[name].bill), _centre_of(found[name].remark_ns)) for name in judged}
+    return tuple(
+        Offer(
+            barrier=one.name,
+            software=one.software,
+            mutators=_range(found[one.name].mutator_share),
+            collector=_range(found[one.name].collector_share),
+            bill=_range(found[one.name].bill),
+            remark_ns=_range(found[one.name].remark_ns),
+            faults=_range(found[one.name].faults),
+            at_least=least and one.software,
+            in_front=one.name in places
+            and not np.isnan(places[one.name]).any()
+            and not _beaten(places[one.name], list(places.values())),
+        )
+        for one in barriers
+    )
+
+
+def _beaten(place: tuple[float, float], places: Sequence[tuple[float, float]]) -> bool:
+    """By one that is no worse in either and better in one."""
+    return any(all(a <= b for a, b in zip(other, place, strict=True)) and other != place for other in places)
+
+
+def _best(found: Mapping[str, Floats], certain: Mapping[str, Floats]) -> Best | None:
+    """Who has the least of something; None where nothing of it is known."""
+    table = np.array(list(found.values()))
+    if np.isnan(table[:, 0]).any():
+        return None
+    names = list(found)
+    ahead = int(np.argmin(table[:, 0]))
+    wins = np.bincount(np.argmin(table[:, 1:], axis=0), minlength=len(names)) / (table.shape[1] - 1)
+    surely = np.argmin(np.array(list(certain.values()))[:, 1:], axis=0)
+    others = [at for at in np.argsort(-wins) if at != ahead and wins[at] > 0]
+    return Best(
+        barrier=names[ahead],
+        sure=float(wins[ahead]),
+        sure_of_constants=float(np.mean(surely == ahead)),
+        rival=names[others[0]] if others else "",
+    )
+
+
+def _centre_of(values: Floats) -> float:
+    return float(values[0])
+
+
+def _range(values: Floats) -> Range:
+    low, centre, high = interval(values)
+    return Range(low=low, centre=centre, high=high)
+
+
+__all__ = ["SURE", "Advice", "Best", "Crossing", "Length", "Offer", "Range", "advise"]

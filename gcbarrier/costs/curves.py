@@ -1,0 +1,70 @@
+"""How many different pages a program writes within a window of its time: Denning's working set, of writes.
+
+P. J. Denning, "The working set model for program behavior" (Communications of the ACM 11(5), 1968).
+"""
+
+import numpy as np
+from attrs import field, frozen
+
+from gcbarrier.costs.constants import DRAWS, Floats
+
+
+def _array(values: object) -> Floats:
+    return np.asarray(values, np.float64)
+
+
+@frozen(kw_only=True, eq=False)
+class Curve:
+    """Pages by the length of a window, as far as that was seen, for each draw.
+
+    Between two lengths it is a straight line on logarithmic paper; below the shortest, pages are in proportion to the
+    length; beyond the longest they go on as they did last, and :attr:`longest_ns` says where that begins.
+    """
+
+    windows_ns: Floats = field(converter=_array)
+    """Ascending, all above 0; shape ``(n,)``."""
+    pages: Floats = field(converter=_array)
+    """Shape ``(1 + DRAWS, n)``: the first row is what was seen."""
+
+    @property
+    def longest_ns(self) -> float:
+        """The longest window that was seen."""
+        return float(self.windows_ns[-1])
+
+    def at(self, window_ns: Floats | float) -> Floats:
+        """Pages within a window, which may be another one for each draw; shape ``(1 + DRAWS,)``."""
+        window = np.broadcast_to(_array(window_ns), (len(self.pages),))
+        windows, pages = self.windows_ns, self.pages
+        rows = np.arange(len(pages))
+        if len(windows) == 1:
+            return np.asarray(pages[:, 0] * window / windows[0])
+        right = np.clip(np.searchsorted(windows, window), 1, len(windows) - 1)
+        left = right - 1
+        low, high = np.maximum(pages[rows, left], 1e-12), np.maximum(pages[rows, right], 1e-12)
+        slope = np.log(high / low) / np.log(windows[right] / windows[left])
+        far = np.log(np.maximum(window, windows[0]) / windows[left])
+        # A window twice as long holds at most twice as many: extrapolated, too.
+        slope = np.where(window > windows[-1], np.clip(slope, 0, 1), slope)
+        found = low * np.exp(slope * far)
+        short = pages[:, 0] * window / windows[0]
+        return np.asarray(np.where(window < windows[0], short, found))
+
+    def times(self, factor: float) -> "Curve":
+        """The same of a program that goes through its time ``factor`` times as fast."""
+        return Curve(windows_ns=self.windows_ns / factor, pages=self.pages)
+
+
+def curve(windows_ns: Floats, pages: Floats, errors: Floats | None = None) -> Curve:
+    """A curve of what was seen, and the standard error of each number; none: known exactly.
+
+    All numbers are too large together, or too small: windows of several lengths lie over the same time.
+    """
+    seen = _array(pages)
+    deviation = np.zeros_like(seen) if errors is None else _array(errors)
+    luck = np.concatenate([[0.0], np.random.default_rng(_SEED).standard_normal(DRAWS)])
+    return Curve(windows_ns=windows_ns, pages=np.maximum(seen + luck[:, None] * deviation, 0.0))
+
+
+_SEED = 1968
+
+__all__ = ["Curve", "curve"]

@@ -1,0 +1,91 @@
+"""What a recording tells of a program's windows, and how sure it is."""
+
+import numpy as np
+import pytest
+from constants import recorded
+
+from gcbarrier.costs.constants import interval
+from gcbarrier.costs.curves import Curve, curve
+from gcbarrier.costs.traces import program, stretch
+from gcbarrier.errors import GcBarrierError
+from gcbarrier.page_traces.records import Slowdown
+
+MS = 1e6
+
+
+def test_windows_hold_what_was_written_in_them() -> None:
+    """The same hundred pages in each tick, and ten that nobody has written before."""
+    seen = program(recorded([[*range(100), *range(1000 + 10 * tick, 1010 + 10 * tick)] for tick in range(64)]))
+    assert seen.written.at(10 * MS)[0] == pytest.approx(110)
+    assert seen.written.at(80 * MS)[0] == pytest.approx(180)
+    assert seen.written.longest_ns == 320 * MS, "of a longer window there are not two"
+    assert seen.writes_per_ns == pytest.approx(110 / (10 * MS))
+    assert seen.pages == 100 + 64 * 10
+
+
+def test_what_every_window_has_alike_is_certain_and_what_one_has_is_not() -> None:
+    steady = program(recorded([list(range(100))] * 64))
+    changing = program(recorded([list(range(100 if tick % 16 < 8 else 300)) for tick in range(64)]))
+    low, centre, high = interval(steady.written.at(20 * MS))
+    assert low == centre == high
+    low, centre, high = interval(changing.written.at(20 * MS))
+    assert low < centre < high
+
+
+def test_the_interval_of_a_window_holds_the_truth() -> None:
+    """Pages at random: of so many drawn from so many, so many are different."""
+    every, each = 1000, 200
+    truth = every * (1 - (1 - 1 / every) ** (each * 4))
+    held = []
+    for seed in range(40):
+        luck = np.random.default_rng(seed)
+        seen = program(recorded([luck.integers(0, every, each) for _ in range(64)]))
+        low, _, high = interval(seen.written.at(40 * MS))
+        held.append(low <= truth <= high)
+    assert np.mean(held) > 33 / 40
+
+
+def test_a_program_that_recording_slowed_is_reckoned_by_its_own_clock() -> None:
+    plain = program(recorded([list(range(100))] * 64))
+    slowed = program(recorded([list(range(100))] * 64, walls=(100, 125)))
+    assert (plain.stretch, plain.stretch_known) == (1.0, False)
+    assert (slowed.stretch, slowed.stretch_known) == (1.25, True)
+    assert slowed.duration_ns == pytest.approx(plain.duration_ns / 1.25)
+    assert slowed.writes_per_ns == pytest.approx(plain.writes_per_ns * 1.25)
+
+
+def test_it_is_known_only_at_the_interval_that_it_was_measured_at() -> None:
+    measured = [Slowdown(every_ns=0, wall_ns=(100, 90, 110), cpu_ns=(1, 1, 1))]
+    assert stretch(measured, 10) is None
+    assert stretch([*measured, Slowdown(every_ns=10, wall_ns=(150,), cpu_ns=(1,))], 10) == 1.5
+    assert stretch([*measured, Slowdown(every_ns=10, wall_ns=(80,), cpu_ns=(1,))], 10) == 1.0
+
+
+@pytest.mark.parametrize("writes", [[[1]] * 3, [[]] * 64])
+def test_nothing_is_said_of_next_to_nothing(writes: list[list[int]]) -> None:
+    with pytest.raises(GcBarrierError, match="record for longer"):
+        program(recorded(writes))
+
+
+def test_stores_are_as_many_as_are_given_for_each_page_that_is_written_in_a_cycle() -> None:
+    seen = program(recorded([list(range(100))] * 64))
+    told = seen.workload(period_ns=20 * MS, stores_per_page=50.0)
+    assert told.stores_per_ns[0] * 20 * MS == pytest.approx(100 * 50)
+    assert not told.least_stores
+    unknown = seen.workload(period_ns=20 * MS)
+    assert unknown.least_stores
+    assert float(unknown.stores_per_ns) * 20 * MS == pytest.approx(200), "a page in a tick, once"
+
+
+def test_a_curve_between_and_beyond_what_was_seen() -> None:
+    seen = curve(np.array([1.0, 100.0]), np.array([10.0, 100.0]))
+    assert seen.at(10.0)[0] == pytest.approx(100**0.75)
+    assert seen.at(0.5)[0] == pytest.approx(5)
+    assert seen.at(400.0)[0] == pytest.approx(200)
+    assert seen.at(0.0)[0] == 0
+    # Draws in which a longer window holds much fewer: nothing of that is for windows below the shortest.
+    steep = Curve(windows_ns=np.array([1.0, 1.0001]), pages=np.tile([10.0, 0.0], (201, 1)))
+    assert steep.at(1e-9)[0] == pytest.approx(1e-8)
+    assert seen.times(2.0).at(0.5)[0] == pytest.approx(10)
+    shrinking = Curve(windows_ns=np.array([1.0, 2.0]), pages=np.tile([10.0, 5.0], (201, 1)))
+    assert shrinking.at(100.0)[0] == pytest.approx(10 * 0.5**0), "a longer window never holds fewer"
