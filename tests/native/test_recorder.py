@@ -4,6 +4,7 @@ import os
 import random
 import signal
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from staged import PAGE, Kept, Stage, compiled, within
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.recorder.descriptors import Signals
 from gcbarrier.recorder.family import Family
-from gcbarrier.recorder.launch import Child
-from gcbarrier.recorder.run import unwatched, watched
+from gcbarrier.recorder.launch import Child, preload
+from gcbarrier.recorder.run import Way, unwatched, watched
+from gcbarrier.recorder.trackers import track
 
 READ, WRITE, NONE = 1, 3, 0
 SHARED, PRIVATE = "s", "p"
@@ -291,7 +293,8 @@ def test_the_program_goes_on_where_its_ticks_can_not_be_kept() -> None:
         return Child(Path("/bin/sh"), ["sh", "-c", "sleep 0.3; exit 5"], surroundings, (), quiet=True)
 
     with Signals(()) as signals:
-        ran = watched(start, sink=Failing(), signals=signals, tracker="uffd-wp-async", every_ns=10_000_000)
+        way = Way(track=partial(track, "uffd-wp-async"), library=preload())
+        ran = watched(start, sink=Failing(), signals=signals, way=way, every_ns=10_000_000)
         assert ran.problem == "no space is left"
         assert not ran.child.has_ended()
         unwatched(ran.child, signals)
