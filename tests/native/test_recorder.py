@@ -11,12 +11,11 @@ import pytest
 from staged import PAGE, Kept, Stage, compiled, within
 
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.page_traces.records import UFFD
-from gcbarrier.recorder import trackers
 from gcbarrier.recorder.descriptors import Signals
 from gcbarrier.recorder.family import Family
 from gcbarrier.recorder.launch import Child, preload
 from gcbarrier.recorder.run import Way, unwatched, watched
+from gcbarrier.recorder.trackers import track
 
 READ, WRITE, NONE = 1, 3, 0
 SHARED, PRIVATE = "s", "p"
@@ -293,8 +292,8 @@ def test_the_program_goes_on_where_its_ticks_can_not_be_kept() -> None:
     def start(surroundings: Mapping[str, str]) -> Child:
         return Child(Path("/bin/sh"), ["sh", "-c", "sleep 0.3; exit 5"], surroundings, (), quiet=True)
 
-    way = Way(track=partial(trackers.track, UFFD), library=preload())
     with Signals(()) as signals:
+        way = Way(track=partial(track, "uffd-wp-async"), library=preload())
         ran = watched(start, sink=Failing(), signals=signals, way=way, every_ns=10_000_000)
         assert ran.problem == "no space is left"
         assert not ran.child.has_ended()
