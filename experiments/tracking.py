@@ -116,7 +116,7 @@ def _programs(run: Run, machine: str) -> Iterator[Point]:
     for work in workloads(run.on(machine)):
         for cell in work.cells:
             times = relative(cell, work.baseline, cpu_ns_per_operation)
-            if cell.config.barrier != "none" and times:
+            if times:
                 name = str(cell.config.heap_params.get("recording") or cell.config.heap)
                 yield Point(
                     barrier=cell.config.barrier,

@@ -81,7 +81,10 @@ def array(
             for share in map(float, shares.split()) if bench.tracks else ():
                 bench.core.check(lib.gcb_writer_track(writer))
                 lib.gcb_writer_write(writer, round(pages * share / 100))
-                mappings.append((share, _mappings(address, bench.probe.heap_bytes)))
+                count = _mappings(address, bench.probe.heap_bytes)
+                # A barrier that has had to give up has one mapping again, and says so when it is asked.
+                bench.core.check(lib.gcb_watch_collect(space.handle, False))
+                mappings.append((share, count))
                 lib.gcb_writer_untrack(writer)
         except GcBarrierError as problem:
             yield Reading(what=f"{order}/refused", value=1, unit="answers", note=str(problem))

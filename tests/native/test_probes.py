@@ -148,19 +148,23 @@ GIVES_UP = """
 #include "barrier.h"
 static int fine(gcb_barrier *barrier) { return (void)barrier, 0; }
 static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
-  (void)barrier, (void)rearm, (void)dirty;
-  return gcb_set_error("it had enough");
+  (void)barrier, (void)dirty;
+  return rearm == FAILS_WHILE_TRACKING ? gcb_set_error("it had enough") : 0;
 }
 static void close_nothing(gcb_barrier *barrier) { (void)barrier; }
 GCB_BARRIER = {.open = fine, .arm = fine, .collect = collect, .close = close_nothing, .tracks = true};
 """
 
 
-def test_a_tracker_that_gives_up_is_a_reading_with_its_reason(tmp_path: Path) -> None:
+@pytest.mark.parametrize("while_tracking", [True, False], ids=["while tracking", "with too many mappings"])
+def test_a_tracker_that_gives_up_is_a_reading_with_its_reason(while_tracking: bool, tmp_path: Path) -> None:
     source = tmp_path / "gives_up.c"
-    source.write_text(GIVES_UP)
+    source.write_text(GIVES_UP.replace("FAILS_WHILE_TRACKING", str(while_tracking).lower()))
     job = probes.job(probe("tracking:array", "mprotect", random=True, **WRITING), index=0)
     finding = probes.run(evolve(job, barrier=build.barrier(source)))
     assert finding.error == ""
     (refused,) = (reading for reading in finding.readings if reading.what.endswith("/refused"))
     assert refused.note == "it had enough"
+    kinds = {reading.what.rpartition("/")[2] for reading in finding.readings}
+    assert "mappings" not in kinds, "what it has after that is no answer"
+    assert ("wall" in kinds) == (not while_tracking)
