@@ -113,6 +113,8 @@ class Advice:
     pages: float
     stores_per_page: float
     """As given; 0: not known."""
+    processors: float
+    """That the program used while it was recorded; 0: not known."""
     stretch: float
     stretch_known: bool
     duration_ns: float
@@ -139,6 +141,7 @@ def advise(
         mutators=mutators,
         pages=workload.pages,
         stores_per_page=stores_per_page,
+        processors=program.processors,
         stretch=program.stretch,
         stretch_known=program.stretch_known,
         duration_ns=program.duration_ns,

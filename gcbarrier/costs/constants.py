@@ -127,7 +127,8 @@ def interval(values: Sequence[float] | Floats) -> tuple[float, float, float]:
     array = np.asarray(values, np.float64)
     if not len(array) or np.isnan(array[0]):
         return float("nan"), float("nan"), float("nan")
-    low, high = np.nanpercentile(array, [2.5, 97.5])
+    # Of draws themselves: some may be infinite.
+    low, high = np.nanpercentile(array, [2.5, 97.5], method="nearest")
     centre = float(array[0])
     return min(float(low), centre), centre, max(float(high), centre)
 

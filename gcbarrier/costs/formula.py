@@ -206,8 +206,10 @@ def crossing(
     """
     first = software.first_store.array * page.faults
     more = page.mutator_ns + page.collector_ns - software_collector_ns - first
-    each = np.maximum(software.store.array, 1e-6) * np.maximum(written_pages, 1e-9)
-    return np.asarray(np.maximum(more / each, 0.0))
+    each = software.store.array * np.maximum(written_pages, 1e-9)
+    # A store that costs nothing in some draw: no number of them makes up for a fault.
+    never = np.where(more > 0, np.inf, 0.0)
+    return np.asarray(np.where(each > 0, np.maximum(more, 0.0) / np.where(each > 0, each, 1.0), never))
 
 
 __all__ = ["ROUNDS", "Prediction", "crossing", "predict", "rescan_ns"]

@@ -1,5 +1,6 @@
 """What an advice comes to in words: what is best at which cycle length, and what can't be told."""
 
+import math
 from collections.abc import Iterator
 
 from gcbarrier.costs.advice import Advice, Best, Crossing, Length, Offer
@@ -99,10 +100,12 @@ def _crossing(advice: Advice, length: Length, crossing: Crossing) -> str:
     who = f"{crossing.page} is cheaper than {crossing.software}"
     if stores.high <= 1:
         return f"{who} {at} however often a written page is stored to."
-    said = (
-        f"{who} where a page that is written gets more than {said_count(stores.centre)} stores {at} "
-        f"({said_count(stores.low)} to {said_count(stores.high)})"
-    )
+    if stores.centre == math.inf:
+        return f"{who} {at} for no number of stores that could be told: they can't be told from plain ones."
+    ends = f"{said_count(stores.low)} to {said_count(stores.high)}"
+    if stores.high == math.inf:
+        ends = f"from {said_count(stores.low)} on: its stores can't be told from plain ones for certain"
+    said = f"{who} where a page that is written gets more than {said_count(stores.centre)} stores {at} ({ends})"
     if advice.stores_per_page:
         given = advice.stores_per_page
         place = "more" if given > stores.high else "fewer" if given < stores.low else "about as many"
@@ -114,6 +117,11 @@ def _crossing(advice: Advice, length: Length, crossing: Crossing) -> str:
 
 
 def _program(advice: Advice) -> Iterator[str]:
+    if 0 < advice.processors < advice.mutators:
+        yield (
+            f"While it was recorded the program used {advice.processors:.2g} processors: if it waited for one, and not "
+            "for its own requests, it writes more pages in a cycle where it need not."
+        )
     if advice.stretch_known and advice.stretch > 1:
         yield (
             f"While it was recorded the program took {advice.stretch:.3g} times as long; its own time is reckoned by "

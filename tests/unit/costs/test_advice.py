@@ -138,6 +138,25 @@ def test_a_larger_heap_costs_more_where_all_of_it_is_scanned_and_more_mutators_t
     assert by[many]["uffd-wp-log"].remark_ns.centre > 15_000
 
 
+def test_stores_that_may_cost_nothing_have_a_crossing_without_an_upper_end() -> None:
+    page = barrier("page", first_store=1000)
+    doubtful = machine(page, barrier("cards", store=0.1, granule_bytes=512, spread=2.0))
+    (crossing,) = advised(hot(), doubtful).lengths[0].crossings
+    assert crossing.stores.high == float("inf")
+    assert "can't be told from plain ones for certain" in said(advised(hot(), doubtful))
+    free = machine(page, barrier("cards", store=0.0, granule_bytes=512))
+    assert "for no number of stores" in said(advised(hot(), free))
+
+
+def test_a_program_that_waited_while_it_was_recorded_is_said_to_have() -> None:
+    busy, waited = (
+        program(recorded([list(range(100))] * 64, cpu_ns=np.full(64, share * 10_000_000, np.int64)))
+        for share in (1.0, 0.25)
+    )
+    assert "used 0.25 processors" in said(advised(waited, usual()))
+    assert "processors:" not in said(advised(busy, usual()))
+
+
 def test_words() -> None:
     assert [said_ns(value) for value in (5.0, 1.5e3, 2e6, 1e9)] == ["5 ns", "1.5 µs", "2 ms", "1 s"]
     assert [said_share(value) for value in (0.001, 0.5, 1.234)] == ["0.1 %", "50 %", "123 %"]
