@@ -1,8 +1,11 @@
 """Inputs that once broke a reader, or were made to: by target and name. A new crash becomes an entry here."""
 
+import struct
+
 import hprof
 import hwgc
 import numpy as np
+from python_heaps import stream
 from targets import SEPARATOR, archive, graph_members, packed, run_text, snapshot_text, stamps_file
 
 from gcbarrier.core.times import FIRST, STAMP
@@ -93,6 +96,13 @@ REGRESSIONS: dict[str, dict[str, bytes]] = {
         "an edge into the next object": hwgc.field(1, hwgc.field(1, 8) + b"\x3a\x7f") + hwgc.small(),
     },
     "members": {"nothing": b"", "no format": packed(graph_members()[1:])},
+    "python heap": {
+        "10^18 objects": stream([])[:-24] + struct.pack("<QQ", 1 << 60, 1 << 60),
+        "degrees that wrap round": stream([])[:-24]
+        + struct.pack("<14Q", 2, 1, 1, 2, 8, 16, 8, 8, 1, 1, (1 << 64) - 1, 2, 1, 0)
+        + struct.pack("<2Q", 2, 1),
+        "a text of 2^60 bytes": b"gcbarrier python heap 1\n" + struct.pack("<Q", 1 << 60),
+    },
     "snapshot": {
         "10^12 nodes": _snapshot('"node_count": 3', '"node_count": 1000000000000'),
         "10^12 edges": _snapshot('"edge_count": 4', '"edge_count": 1000000000000'),

@@ -174,6 +174,17 @@ def test_snapshot_fills_its_share_with_copies() -> None:
     assert made("snapshot", heap_mib=64).copies == 1
 
 
+def test_graphs_that_come_along_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert made("snapshot", heap_mib=1024, graph="typescript") == attrs.evolve(
+        made("snapshot", heap_mib=1024), graph="typescript"
+    )
+    copies = {name: made("snapshot", heap_mib=1024, graph=name).copies for name in ("cpython", "jvm", "typescript")}
+    assert len(set(copies.values())) > 1
+    with pytest.raises(GcBarrierError, match="nobody can't be read: No such file or directory"):
+        made("snapshot", heap_mib=64, graph="nobody")
+
+
 @pytest.mark.parametrize(
     ("name", "heap_mib", "mutators", "params", "remedy"),
     [
