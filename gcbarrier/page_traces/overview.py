@@ -36,6 +36,15 @@ class Overview:
         """How long a tick was: the median, which may lie above what was asked for; nan where there is none."""
         return float(np.median(self.trace.end_ns - self.trace.begin_ns)) if self.trace.ticks else float("nan")
 
+    @property
+    def processors(self) -> float:
+        """How many processors it used, on average: its processor time over the time; nan where there was none.
+
+        Far below 1 in a program that does not wait says that others had them.
+        """
+        spent = int(self.trace.cpu_ns.sum())
+        return spent / self.trace.duration_ns if self.trace.duration_ns else float("nan")
+
     @cached_property
     def rewrites(self) -> Rewrites:
         """How often pages are written again."""
