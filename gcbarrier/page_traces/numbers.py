@@ -95,16 +95,21 @@ def first_writes(trace: Writes, window: int) -> Counts:
     So many pages fault in a cycle that begins by arming all of them and lasts so long. What is left over at the end
     is no whole window, and not among them. Raises ValueError for a window of no ticks.
     """
-    if window < 1:
-        raise ValueError(f"a window has at least 1 tick, not {window}")
-    found = np.zeros(trace.ticks // window, dtype=np.int64)
-    latest = np.full(len(trace.pages), -1, dtype=np.int32)
+    return first_writes_of_each(trace, [window])[0]
+
+
+def first_writes_of_each(trace: Writes, windows: Sequence[int]) -> list[Counts]:
+    """The same for several lengths, in one pass for all."""
+    if wrong := [window for window in windows if window < 1]:
+        raise ValueError(f"a window has at least 1 tick, not {wrong[0]}")
+    found = [np.zeros(trace.ticks // window, dtype=np.int64) for window in windows]
+    latest = [np.full(len(trace.pages), -1, dtype=np.int32) for _ in windows]
     for tick, written in enumerate(trace.writes()):
-        at = tick // window
-        if at >= len(found):
-            break
-        found[at] += np.count_nonzero(latest[written] != at)
-        latest[written] = at
+        for window, counts, last in zip(windows, found, latest, strict=True):
+            at = tick // window
+            if at < len(counts):
+                counts[at] += np.count_nonzero(last[written] != at)
+                last[written] = at
     return found
 
 
@@ -153,4 +158,13 @@ def _add(counts: Counts, more: NDArray[np.intp]) -> None:
     counts[: len(more)] += more
 
 
-__all__ = ["Counts", "Rewrites", "Writes", "first_writes", "per_tick", "rewrites", "working_set"]
+__all__ = [
+    "Counts",
+    "Rewrites",
+    "Writes",
+    "first_writes",
+    "first_writes_of_each",
+    "per_tick",
+    "rewrites",
+    "working_set",
+]

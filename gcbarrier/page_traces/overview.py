@@ -6,7 +6,7 @@ import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
-from gcbarrier.page_traces.numbers import Rewrites, first_writes, rewrites, working_set
+from gcbarrier.page_traces.numbers import Rewrites, first_writes_of_each, rewrites, working_set
 from gcbarrier.page_traces.records import PageTrace, Recording
 
 
@@ -35,6 +35,15 @@ class Overview:
     def tick_ns(self) -> float:
         """How long a tick was: the median, which may lie above what was asked for; nan where there is none."""
         return float(np.median(self.trace.end_ns - self.trace.begin_ns)) if self.trace.ticks else float("nan")
+
+    @property
+    def processors(self) -> float:
+        """How many processors it used, on average: its processor time over the time; nan where there was none.
+
+        Far below 1 in a program that does not wait says that others had them.
+        """
+        spent = int(self.trace.cpu_ns.sum())
+        return spent / self.trace.duration_ns if self.trace.duration_ns else float("nan")
 
     @cached_property
     def rewrites(self) -> Rewrites:
@@ -65,8 +74,8 @@ class Overview:
     @cached_property
     def spread(self) -> NDArray[np.float64]:
         """float64[windows, 2]: the 10th and 90th percentile of the pages written in consecutive windows."""
-        each = [np.percentile(first_writes(self.trace, window), (10, 90)) for window in self.windows]
-        return np.array(each).reshape(-1, 2)
+        each = first_writes_of_each(self.trace, self.windows)
+        return np.array([np.percentile(counts, (10, 90)) for counts in each]).reshape(-1, 2)
 
     def pages_within(self, ns: float) -> float:
         """Distinct pages written within so long, on average, to the nearest whole number of ticks.

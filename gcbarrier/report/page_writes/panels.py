@@ -8,7 +8,6 @@ from attrs import frozen
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from gcbarrier.page_traces.numbers import per_tick
 from gcbarrier.page_traces.overview import Overview
 from gcbarrier.report.axes import named_ticks, placed, scale
 from gcbarrier.report.distribution import say_empty
@@ -70,7 +69,7 @@ def _all(arrays: Iterable[NDArray[np.float64]]) -> list[float]:
 
 
 def _per_tick(overview: Overview) -> Line:
-    counts = per_tick(overview.trace)
+    counts = np.sort(overview.trace.counts)
     return counts.astype(np.float64), _shares(len(counts))
 
 

@@ -45,6 +45,7 @@ def _rows(every: Sequence[Overview]) -> Iterator[tuple[str, list[str]]]:
 
 _ROWS: Mapping[str, Callable[[Overview], str]] = {
     "watched for": lambda own: seconds(own),
+    "processors in use": lambda own: format_number(own.processors, 2),
     "a tick": lambda own: NS.words(own.tick_ns),
     "pages written": lambda own: _pages(len(own.written)),
     "in half of the ticks, at most": lambda own: _pages(_percentile(own, 50)),

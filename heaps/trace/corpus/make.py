@@ -64,7 +64,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="where the recordings go")
     parser.add_argument("--every", default="10ms", help="how long a tick is")
-    parser.add_argument("--slow-down", default="3", metavar="TIMES", help="repetitions of each arming interval")
+    parser.add_argument(
+        "--slow-down", default="3", metavar="TIMES", help="repetitions of each arming interval; 0: none"
+    )
     parser.add_argument("--at", default="10ms,100ms", help="the arming intervals whose slow-down is measured")
     return parser.parse_args()
 
@@ -116,7 +118,8 @@ def _run_bare(recipe: Recipe, scratch: Path) -> None:
 def _record(recipe: Recipe, scratch: Path, path: Path, given: argparse.Namespace) -> None:
     command: Sequence[str] = [
         *(sys.executable, "-m", "gcbarrier", "record", "--every", given.every, "--out", str(path)),
-        *("--slow-down", given.slow_down, "--at", given.at, "--", *recipe.command),
+        *(("--slow-down", given.slow_down, "--at", given.at) if given.slow_down != "0" else ()),
+        *("--", *recipe.command),
     ]
     subprocess.run(command, cwd=scratch, env={**os.environ, **recipe.environment}, check=True)
 

@@ -9,7 +9,7 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcbarrier.page_traces.numbers import first_writes, per_tick, rewrites, working_set
+from gcbarrier.page_traces.numbers import first_writes, first_writes_of_each, per_tick, rewrites, working_set
 
 
 @frozen
@@ -73,6 +73,12 @@ def test_longer_windows_hold_no_fewer_pages_and_the_longest_holds_all(trace: Mad
 def test_first_writes_are_the_pages_of_whole_windows(trace: Made, window: int) -> None:
     starts = range(0, trace.ticks - window + 1, window)
     assert first_writes(trace, window).tolist() == [distinct(trace, at, window) for at in starts]
+
+
+@given(MADE, st.lists(st.integers(1, 14), max_size=4))
+def test_several_lengths_at_once_are_each_by_itself(trace: Made, windows: list[int]) -> None:
+    each = [first_writes(trace, window).tolist() for window in windows]
+    assert [counts.tolist() for counts in first_writes_of_each(trace, windows)] == each
 
 
 def test_a_window_has_ticks() -> None:

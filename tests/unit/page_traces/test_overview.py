@@ -44,12 +44,18 @@ def test_ticks_are_as_long_as_they_were() -> None:
     assert evolve(overview([[1]]), trace=late).tick_ns == 30
 
 
+def test_processors_in_use_are_those_of_its_time() -> None:
+    own = overview([[1]] * 4, every_ns=10)
+    own = evolve(own, trace=evolve(own.trace, cpu_ns=np.array([10, 0, 20, 0])))
+    assert own.processors == 0.75
+
+
 @pytest.mark.parametrize("writes", [[], [[]], [[], []]])
 def test_nothing_recorded_has_no_numbers(writes: list[list[int]]) -> None:
     own = overview(writes)
     assert len(own.written) == len(own.slowdowns) == own.rewrites.writes == 0
     assert len(own.windows) == len(own.working_set) == len(own.spread) == min(len(writes), 1)
-    assert math.isnan(own.tick_ns) == (not writes)
+    assert math.isnan(own.tick_ns) == math.isnan(own.processors) == (not writes)
     assert math.isnan(own.pages_within(1e6)) or own.pages_within(1e6) == 0
 
 

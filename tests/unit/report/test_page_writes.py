@@ -192,7 +192,7 @@ def test_numbers_in_a_table() -> None:
 def test_the_same_numbers_for_a_text() -> None:
     head, rule, *rows = markdown([OWN, OTHER]).splitlines()
     assert (head, rule) == ("|  | program | other |", "| --- | ---: | ---: |")
-    assert rows[2] == "| pages written | 5 | 2 |"
+    assert rows[3] == "| pages written | 5 | 2 |"
     assert len(rows) == len(told(page_table([OWN, OTHER]))) - 1
 
 
