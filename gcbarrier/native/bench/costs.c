@@ -109,12 +109,13 @@ static int bare_collect(gcb_bench *bench, bool rearm) {
                             .category_mask = GCB_PAGE_IS_WRITTEN,
                             .return_mask = GCB_PAGE_IS_WRITTEN};
   bench->bare_granules = 0;
-  for (; scan.start < scan.end; scan.start = scan.walk_end) {
+  while (scan.start < scan.end) {
     int found = ioctl(bench->pagemap, GCB_PAGEMAP_SCAN, &scan);
     if (found < 0)
       return -1;
     for (int i = 0; i < found; i++)
       bench->bare_granules += (bench->regions[i].end - bench->regions[i].start) >> GCB_PAGE_SHIFT;
+    scan.start = gcb_scan_next(&scan, found);
   }
   return 0;
 }

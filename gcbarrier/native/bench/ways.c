@@ -157,12 +157,13 @@ static int scan(gcb_ways *ways, bool again) {
                             .vec_len = GCB_REGIONS,
                             .category_mask = category,
                             .return_mask = category};
-  for (; scan.start < scan.end; scan.start = scan.walk_end) {
+  while (scan.start < scan.end) {
     int found = ioctl(ways->pagemap, GCB_PAGEMAP_SCAN, &scan);
     if (found < 0)
       return failed("PAGEMAP_SCAN");
     for (int i = 0; i < found; i++)
       ways->found += (ways->regions[i].end - ways->regions[i].start) >> GCB_PAGE_SHIFT;
+    scan.start = gcb_scan_next(&scan, found);
   }
   return again && !uffd ? protect(ways) : 0;
 }

@@ -37,6 +37,14 @@ enum { GCB_SCAN_WP_MATCHING = 1, GCB_SCAN_CHECK_WPASYNC = 2 };
 #define GCB_PAGE_IS_WRITTEN ((uint64_t)1 << 1)
 #define GCB_PAGE_IS_SOFT_DIRTY ((uint64_t)1 << 7)
 
+/* Where a scan goes on after a call that told of `found` regions; `scan->end`: it is done. A vector that is
+ * not full ends a walk at its end, whatever walk_end says: the kernel gathers 512 regions at a time, and
+ * leaves walk_end where it last stopped to hand them over (pagemap_scan in fs/proc/task_mmu.c, 6.7 to 6.18).
+ * Going on there would walk the rest once more, and in a pause. */
+static inline uint64_t gcb_scan_next(const gcb_scan_argument *scan, int found) {
+  return (uint64_t)found < scan->vec_len ? scan->end : scan->walk_end;
+}
+
 enum { GCB_REGIONS = 4096, GCB_FEW_REGIONS = 64, GCB_ENTRIES = 8192 };
 
 typedef struct gcb_pagetables {
@@ -160,11 +168,12 @@ static inline int gcb_pagemap_scan_run(gcb_barrier *barrier, size_t first_page, 
     for (int i = 0; dirty && i < found; i++)
       gcb_dirty_add_armed(dirty, barrier->armed, (size_t)(p->regions[i].start - base) >> GCB_PAGE_SHIFT,
                           (size_t)(p->regions[i].end - p->regions[i].start) >> GCB_PAGE_SHIFT);
-    if (scan.walk_end <= scan.start)
+    uint64_t next = gcb_scan_next(&scan, found);
+    if (next <= scan.start)
       return gcb_set_error("PAGEMAP_SCAN makes no progress");
     if (waited_for)
       barrier->rearmed(barrier);
-    scan.start = scan.walk_end; /* a full vector ends the walk early */
+    scan.start = next;
   }
   return 0;
 }
