@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -131,6 +132,7 @@ def _say(wish: "Wish", done: "Done") -> int:
         show(recording_table(read(wish.out), str(wish.out), wall_ns=done.wall_ns, cpu_ns=done.cpu_ns), stderr=True)
         if done.agreement is not None:
             print(*table(done.agreement), sep="\n", file=sys.stderr)
+        print(f"`gcbarrier pages {shlex.quote(str(wish.out))}` draws it", file=sys.stderr)
     return done.status
 
 

@@ -1,6 +1,7 @@
 """What a program has mapped, read again and again: ``/proc/PID/maps``, and how what is watched of it comes and goes."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
@@ -12,6 +13,9 @@ _CHUNK_BYTES = 1 << 16
 # The kernel's own, which no userfaultfd may watch.
 _SPECIAL = ("[vvar", "[vdso", "[vsyscall", "[uprobes")
 HUGETLB = "/anon_hugepage"
+OURS = "gcbarrier"
+"""The mapping of the preloaded object: a recording that is handed on need not name the cache folder it was built in."""
+_OURS = re.compile(r"/preload-[0-9a-f]{8,}/plugin\.so$")
 
 
 @frozen
@@ -72,6 +76,8 @@ class AddressSpace:
 def _area(line: bytes) -> Area:
     addresses, rights, _offset, _device, inode, *rest = line.split(None, 5)
     name = rest[0].decode(errors="replace") if rest else ""
+    if _OURS.search(name):
+        name = OURS
     start, _, end = addresses.partition(b"-")
     own = rights[3:4] == b"p" and (rights[1:2] == b"w" or inode == b"0") and not name.startswith(_SPECIAL)
     return Area(int(start, 16), int(end, 16), own, name)
