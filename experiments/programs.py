@@ -9,7 +9,8 @@ writes one page).
 Page tables tell that a page was written, and not how often. So each program is replayed twice: with one store to a page
 each time that it is written, which is the worst that can be said of page barriers, since they pay for the first store
 alone, and with a hundred, for which software barriers pay a hundred times. The truth of a program lies between, or
-beyond. Where a machine can't keep up, the table says at which share of the recorded pace it went.
+beyond. The table says at which share of the recording's mean rate pages were written: less where a machine can't
+keep up, and less or more where the seconds that were replayed are not like the rest of a program.
 
 As fast as it can, in place of the recorded pace: ``--set trace.pace=0``. Your own program: ``--set
 trace.recording=app.pages``.
@@ -212,7 +213,7 @@ TAX = Measure(
 COLLECTOR = Measure("collector, of a processor", PERCENT, lambda one: one.cell.each(_collector), head="collector")
 TAIL = Measure("slowest of 10,000\noperations", NS, lambda one: one.cell.each(_tail), head="99.99th")
 FAULTS = Measure("faults a page", COUNT, lambda one: one.cell.each(faults_per_operation))
-PACE = Measure("of the pace", PERCENT, _pace)
+PACE = Measure("of the mean rate", PERCENT, _pace)
 
 
 def verdict(run: Run) -> str:

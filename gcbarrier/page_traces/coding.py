@@ -13,6 +13,8 @@ import numpy.typing as npt
 Runs = npt.NDArray[np.uint64]
 """uint64[n, 2]: first page and number of pages, ascending; runs neither overlap nor are empty."""
 
+MOST_RUNS = 1 << 23
+"""Of a chunk: more than a recorder writes into one, where a page is 4 KiB and memory below 64 GiB."""
 _MOST_BYTES = 9  # of a number: 63 bits, so that sums of two don't wrap unseen
 
 
@@ -60,6 +62,9 @@ def decoded(gaps: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint8], counts:
 
     Raises ``CodingFault`` where the bytes don't say that.
     """
+    # Before anything is made of them that takes a hundred times their room in a compressed file.
+    if max(int(np.count_nonzero(each < 0x80)) for each in (gaps, lengths)) > MOST_RUNS:
+        raise CodingFault(f"a part of it has more than {MOST_RUNS} runs of pages")
     between, long = _numbers(gaps), _numbers(lengths)
     if len(between) != len(long) or len(long) != counts.sum():
         raise CodingFault(f"{len(between)} gaps and {len(long)} lengths are no {int(counts.sum())} runs")

@@ -14,6 +14,7 @@ A million pages of which a tenth is written at random in each of 1,000 ticks tak
 in runs and write the same pages again, take a hundredth of that.
 """
 
+import array as packed
 import contextlib
 import io
 import json
@@ -47,7 +48,7 @@ _REMEDY = "make one with `gcbarrier record -- COMMAND`"
 
 
 class Writer:
-    """Writes a recording while it is made: what it holds in memory does not grow with the recording's length.
+    """Writes a recording while it is made: pages go to the file as they come, 56 bytes a tick stay in memory.
 
     The file appears whole when ``close`` is called; a context that is left by an exception leaves none behind.
     Raises ``GcBarrierError`` where it can't be written.
@@ -110,8 +111,8 @@ class Writer:
         self._flush(number)
         trace = self._traces[number]
         trace.head |= {"ended": ended, "mappings": [attrs.astuple(each) for each in mappings]}
-        self._add(f"{number}.ticks", np.array(trace.rows, dtype=np.int64).reshape(-1, len(COLUMNS) + 2))
-        trace.rows = []
+        self._add(f"{number}.ticks", np.frombuffer(trace.rows, dtype=np.int64).reshape(-1, len(COLUMNS) + 2))
+        trace.rows = packed.array("q")
 
     def close(self, *, notes: Sequence[str] = (), slowdowns: Sequence[Slowdown] = ()) -> None:
         """Write what is left, and give the file its name. Traces that have not ended are ``still running``."""
@@ -172,7 +173,7 @@ class _Trace:
 
     def __init__(self, head: dict[str, Any]) -> None:
         self.head = head
-        self.rows: list[tuple[int, ...]] = []
+        self.rows = packed.array("q")  # COLUMNS and two more each, as ``ticks`` in the file has them
         self.chunk = 0
         self.next_chunk(0)
 
@@ -183,7 +184,7 @@ class _Trace:
         self._bytes = 0
 
     def add(self, row: tuple[int, ...], pages: Runs) -> None:
-        self.rows.append((*row, self.chunk))
+        self.rows.extend((*row, self.chunk))
         for parts, array in zip((self.gaps, self.lengths), encoded(pages), strict=True):
             parts.append(array)
             self._bytes += len(array)

@@ -12,7 +12,8 @@ from attrs import field, frozen, validators
 from gcbarrier.page_traces.coding import Runs, collapsed, encoded, expanded, merged
 from gcbarrier.page_traces.kept import KeptRuns
 
-_whole = [validators.instance_of(int), validators.ge(0)]
+_whole = [validators.instance_of(int), validators.ge(0), validators.lt(1 << 63)]  # as nanoseconds are kept
+_address = [validators.instance_of(int), validators.ge(0), validators.lt(1 << 64)]
 _wholes = validators.deep_iterable(validators.and_(*_whole), validators.instance_of(tuple))
 _words = validators.deep_iterable(validators.instance_of(str), validators.instance_of(tuple))
 
@@ -31,9 +32,9 @@ _Array = TypeVar("_Array", bound=npt.NDArray[Any])
 class Mapping:
     """A private mapping of a program, while it was there; one that changes its ends is another."""
 
-    start: int = field(validator=_whole)
+    start: int = field(validator=_address)
     """First address, in bytes."""
-    end: int = field(validator=_whole)
+    end: int = field(validator=_address)
     """The address behind the last byte."""
     name: str = field(default="", validator=validators.instance_of(str))
     """As ``/proc/PID/maps`` has it: ``[heap]``, ``[stack]``, a file's path; anonymous ones have none."""

@@ -61,8 +61,8 @@ class Params:
 
     recording: str = field(default="", validator=validators.instance_of(str))
     """A recording by its name in the corpus, or the path of a .pages that `gcbarrier record` made; empty: cpython."""
-    process: int = field(default=0, validator=[validators.ge(0), validators.lt(1 << 31)])
-    """The process id, in the recording, of the one to replay; 0: the one that wrote most pages."""
+    process: int = field(default=-1, validator=[validators.ge(-1), validators.lt(1 << 31)])
+    """The one to replay, by its number in the recording as `gcbarrier pages` lists them; -1: that wrote most pages."""
     ticks: int = field(default=0, validator=[validators.ge(0), validators.lt(1 << 31)])
     """Ticks from its beginning that are replayed; 0: all."""
     scale: float = field(default=0.0, validator=[validators.ge(0), validators.le(1)])
@@ -204,13 +204,14 @@ def _file(params: Params) -> tuple[Path, tuple[int, int], int]:
 def _load(path: Path, _stamp: tuple[int, int], process: int) -> PageTrace:
     """Once per file, since resolve(), check() and blob() all need it. What was written stays compressed in it."""
     found = pagesfile.read(path)
-    if not process:
+    if process < 0:
         return found.main
-    of = [trace for trace in found.traces if trace.pid == process]
-    if not of:
-        known = ", ".join(dict.fromkeys(str(trace.pid) for trace in found.traces))
-        raise GcBarrierError(f"the recording {path.stem} has no process {process}: it has {known}")
-    return max(of, key=lambda trace: int(trace.counts.sum()))
+    if process >= len(found.traces):
+        raise GcBarrierError(
+            f"the recording {path.stem} has no process {process}: the last of its {len(found.traces)} is number "
+            f"{len(found.traces) - 1} (`gcbarrier pages` lists them)"
+        )
+    return found.traces[process]
 
 
 @functools.lru_cache(maxsize=2)

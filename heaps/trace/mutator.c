@@ -136,6 +136,10 @@ static void store(gcb_mutator *m, const part *t, uint64_t page) {
 void gcb_mutate(gcb_mutator *m) {
   const gcb_params *p = m->params;
   part *t = edits_take_over(m);
+  const recording *r = &t->recording;
+  if (p->pace > 0)
+    /* The timetable begins with its tick, for all alike, whoever has something to write in it. */
+    gcb_pace_at(m, (uint64_t)((double)r->begin_ns[(t->walk.tick + 1) % r->n.ticks] / p->pace));
   while (gcb_next(m)) {
     double due_ns;
     uint64_t page = walk_on(m, &t->recording, &t->walk, &due_ns);

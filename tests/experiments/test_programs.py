@@ -106,7 +106,7 @@ def test_there_is_a_row_for_each_program_and_a_table(recordings: list[Path]) -> 
     assert names == ["a, 1 store a page", "a, 100 stores a page", "b, 1 store a page", "b, 100 stores a page"]
     words = told(PROGRAMS.table(run))
     assert words.count("uffd-wp-async") == 4
-    for head in ("remark", "mutators", "with the collector", "of the program's own", "99.99th", "of the pace"):
+    for head in ("remark", "mutators", "with the collector", "of the program's own", "99.99th", "of the mean rate"):
         assert head in words
 
 

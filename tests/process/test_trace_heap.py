@@ -45,3 +45,15 @@ def test_the_writes_of_a_tick_are_spread_over_it(tmp_path: Path) -> None:
     tick_ns = 1e3 * (recorded.EVERY_NS - 1000)
     # Up to a burst ahead of the clock, which is less than the time of one page.
     assert 1 <= slow.operations <= 1000 * slow.wall_ns / tick_ns + 2
+
+
+def test_the_timetable_begins_with_the_recording_where_nothing_is_written_at_first(tmp_path: Path) -> None:
+    """Not with the first page: who waits for that one is ahead of all that is due."""
+    idle: list[list[tuple[int, int]]] = [[] for _ in range(300)]
+    path = recorded.recording(tmp_path / "idle.pages", [*idle, [(0, 1000)]])
+    heap_params = {"pace": 1.0, "anywhere": False}
+    seen = one(replaying(path, barrier="none", collector="never", collector_params={}, verify=False,
+                         heap_params=heap_params))  # fmt: skip
+    due_ns = 300 * recorded.EVERY_NS
+    assert seen.wall_ns < due_ns
+    assert seen.operations <= 1

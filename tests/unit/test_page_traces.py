@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcbarrier import GcBarrierError
-from gcbarrier.page_traces.coding import CodingFault, collapsed, decoded, encoded, expanded, merged
+from gcbarrier.page_traces.coding import MOST_RUNS, CodingFault, collapsed, decoded, encoded, expanded, merged
 from gcbarrier.page_traces.pagesfile import Writer, read
 from gcbarrier.page_traces.records import Mapping, PageTrace, Recording, Slowdown
 
@@ -44,6 +44,12 @@ def test_runs_come_back_as_they_were(sets: list[set[int]]) -> None:
 def test_bytes_that_are_no_runs(gaps: list[int], lengths: list[int], why: str) -> None:
     with pytest.raises(CodingFault, match=why):
         decoded(np.array(gaps, dtype=np.uint8), np.array(lengths, dtype=np.uint8), np.array([1]))
+
+
+def test_more_runs_than_a_recorder_writes_are_not_even_counted_out() -> None:
+    many = np.ones(MOST_RUNS + 1, dtype=np.uint8)
+    with pytest.raises(CodingFault, match="more than 8388608 runs"):
+        decoded(many, many, np.array([len(many)]))
 
 
 def addresses(pages: set[int]) -> "np.ndarray":
@@ -140,4 +146,8 @@ def test_records_are_checked() -> None:
         evolve(trace, began="somehow")
     with pytest.raises(TypeError):
         Mapping(start="1", end=2)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="end"):
+        Mapping(start=1, end=1 << 64)
+    with pytest.raises(ValueError, match="cpu_ns"):
+        Slowdown(every_ns=1, wall_ns=(1,), cpu_ns=(1 << 63,))
     assert asdict(MAPPINGS[0])["until"] is None

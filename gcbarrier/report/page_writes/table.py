@@ -1,5 +1,6 @@
 """Recordings in words: a column for each program, a line for each process, and what is small print in the figure."""
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -78,7 +79,7 @@ def process_table(recording: Recording) -> Table:
             format_number(trace.ticks),
             _pages(len(trace.pages) if trace.ticks else 0),
             _pages(int(trace.counts.sum())),
-            Text(" ".join(trace.command)),
+            Text(shlex.join(trace.command).replace("\n", " ")),
         )
     return table
 
@@ -92,7 +93,10 @@ def small_print(every: Sequence[Overview], letters: int) -> str:
     shared = [fact for fact in said[0] if all(fact in each for each in said)]
     lines = fold(shared, letters)
     for own, each in zip(every, said, strict=True):
-        own_facts = [f"{own.name}: {' '.join(own.trace.command)}", f"asked for {format_ns(own.recording.every_ns)}"]
+        own_facts = [
+            f"{own.name}: {' '.join(own.trace.command).replace(chr(10), ' ')}",
+            f"asked for {format_ns(own.recording.every_ns)}",
+        ]
         if len(own.recording.traces) > 1:
             own_facts.append(f"one of {len(own.recording.traces)} processes")
         lines += fold([*own_facts, *(fact for fact in each if fact not in shared), *own.recording.notes], letters)
