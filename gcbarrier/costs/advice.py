@@ -48,7 +48,8 @@ class Offer:
 
 @frozen(kw_only=True)
 class Crossing:
-    """From how many stores to a written page in a cycle on a page barrier's bill is the lower one."""
+    """From how many stores to a written page in a cycle on a page barrier's bill is the lower one; nan: the formula does
+    not tell."""
 
     page: str
     software: str
@@ -132,12 +133,14 @@ def advise(
     heap_bytes: int = 0,
     mutators: int = 1,
     stores_per_page: float = 0.0,
+    crossed: bool = True,
 ) -> Advice:
-    """What each barrier of ``machine`` would cost ``program`` in cycles of each length."""
+    """What each barrier of ``machine`` would cost ``program`` in cycles of each length; ``crossed``: with crossings,
+    which take most of the time."""
     asked = {"heap_bytes": heap_bytes, "mutators": mutators, "stores_per_page": stores_per_page}
     workload = program.workload(period_ns=periods_ns[0], **asked)  # type: ignore[arg-type]
     return Advice(
-        lengths=tuple(_length(program, machine, period, asked) for period in periods_ns),
+        lengths=tuple(_length(program, machine, period, asked, crossed=crossed) for period in periods_ns),
         mutators=mutators,
         pages=workload.pages,
         stores_per_page=stores_per_page,
@@ -151,7 +154,9 @@ def advise(
     )
 
 
-def _length(program: Program, machine: Constants, period_ns: float, asked: Mapping[str, float]) -> Length:
+def _length(
+    program: Program, machine: Constants, period_ns: float, asked: Mapping[str, float], *, crossed: bool
+) -> Length:
     found = _predictions(program, machine, period_ns, asked)
     exact = evolve(program, written=_centre(program.written))
     certain = _predictions(exact, machine, period_ns, asked)
@@ -165,13 +170,19 @@ def _length(program: Program, machine: Constants, period_ns: float, asked: Mappi
     written = program.written.at(period_ns)
     pages = [one for one in machine.barriers if not one.software]
     crossings: tuple[Crossing, ...] = ()
-    if pages and bill is not None:
+    if crossed and pages and bill is not None:
+        workload = program.workload(period_ns=period_ns, **asked)  # type: ignore[arg-type]
+        mark = marking_ns(program, machine, period_ns, asked)
         cheapest = min(pages, key=lambda one: _centre_of(found[one.name].bill))
         crossings = tuple(
             Crossing(
                 page=cheapest.name,
                 software=other.name,
-                stores=_range(formula.crossing(found[cheapest.name], other, found[other.name].collector_ns, written)),
+                stores=_range(
+                    formula.crossing(
+                        found[cheapest.name], workload, other, machine, period_ns=period_ns, marking_ns=mark
+                    )
+                ),
             )
             for other in machine.barriers
             if other.software

@@ -98,6 +98,11 @@ def _doubt(best: Best) -> str:
 def _crossing(advice: Advice, length: Length, crossing: Crossing) -> str:
     stores, at = crossing.stores, f"in a cycle of {said_ns(length.period_ns)}"
     who = f"{crossing.page} is cheaper than {crossing.software}"
+    if math.isnan(stores.centre):
+        return (
+            f"From how many stores on {who} {at} can't be told: rounds of {crossing.software} do not find less there, "
+            "and the collector holds mutators up."
+        )
     if stores.high <= 1:
         return f"{who} {at} however often a written page is stored to."
     if stores.centre == math.inf:
