@@ -21,10 +21,10 @@ a cycle costs
     remark     R = h·m + L(d_k) + ρ·d_k
 
 A round lasts as long as it takes, and what is written meanwhile is the next one's: ``w_{i+1} = C(d_i) + ρ·d_i``; there
-are rounds until another would not find less, as in ``collectors/mostly_concurrent``. ``P`` is as
-long as was asked for, or as all of the collector's work, arming and marking included, where that takes longer. ``P'`` is
-the program's own time in a cycle: all of ``P`` where it waits for its next request anyway. Otherwise it is what the barrier leaves of each
-window ``w``, the ``p`` with ``p + (σ·S·p + φ·W(p))/m = w``, and ``W(p)`` is what is written in that. All of it is
+are rounds until another would not find less, as in ``collectors/mostly_concurrent``. ``P`` is as long as was asked for,
+or as all of the collector's work, arming and marking included, where that takes longer. ``P'`` is the program's own
+time in a cycle: all of ``P`` where it waits for its next request anyway. Otherwise it is what the barrier leaves of
+each window ``w``, the ``p`` with ``p + (σ·S·p + φ·W(p))/m = w``, and ``W(p)`` is what is written in that. All of it is
 computed for each draw of constants and curve, so that what comes out is as uncertain as these.
 
 What is not in it: that the collector holds mutators up at their safepoints where rounds do not shrink by themselves, so
@@ -238,9 +238,9 @@ def crossing(
 
     It is sought, by halves on logarithmic paper, where the software barrier's bill is ``page``'s. Stores are not all
     that gets dearer with their number: the more granules of a page are met, the more first stores there are, the more
-    is looked at again, and the longer rounds last. 0 where the page barrier is cheaper at one store already, inf where it
-    is not at :data:`MOST_STORES`, nan in draws in which the software barrier's rounds do not shrink there: the collector
-    then holds mutators up, of which the formula knows nothing.
+    is looked at again, and the longer rounds last. 0 where the page barrier is cheaper at one store already, inf where
+    it is not at :data:`MOST_STORES`, nan in draws in which the software barrier's rounds do not shrink there: the
+    collector then holds mutators up, of which the formula knows nothing.
     """
     written = np.maximum(workload.written.at(period_ns), 1e-9)
     most = np.log(MOST_STORES)

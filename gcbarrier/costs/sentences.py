@@ -62,6 +62,11 @@ def _length(advice: Advice, length: Length) -> Iterator[str]:
                 f"{at} a tick of the recording is longer than marking or the last round: what is said of remarks is "
                 "uncertain; record with a smaller --every."
             )
+    if length.unsettled:
+        yield (
+            f"{at} rounds of {', '.join(length.unsettled)} may not find less and less: the collector would hold "
+            "mutators up then, and its remark be shorter and their loss higher than is said."
+        )
     for crossing in length.crossings:
         yield _crossing(advice, length, crossing)
 

@@ -200,3 +200,16 @@ def test_a_remark_that_nobody_knows_wins_nothing_and_is_at_least_what_is_said() 
     assert told.shortest_remark is not None
     assert told.shortest_remark.barrier == "cards"
     assert not any(offer.granules_at_least for offer in told.offers)
+
+
+def test_rounds_that_may_not_shrink_are_said_and_leave_the_remark_untold() -> None:
+    """Looking at a page takes as long as writing dozens of them."""
+    slow = machine(barrier("slow", first_store=1000, collect=(1e6, 0.0, 1e6)))
+    advice = advised(hot(), slow, 1 * S)
+    (length,) = advice.lengths
+    assert length.unsettled == ("slow",)
+    assert length.shortest_remark is not None
+    assert length.shortest_remark.unsettled
+    assert not length.shortest_remark.told
+    assert "may not find less and less" in said(advice)
+    assert advised(hot(), usual()).lengths[0].unsettled == ()
