@@ -33,7 +33,7 @@ from gcbarrier.costs.formula import ROUNDS
 from gcbarrier.costs.judged import COLLECTOR, MUTATORS, REMARK, Compared, Off, errors, judged
 from gcbarrier.costs.traces import program
 from gcbarrier.graphs import graphfile
-from gcbarrier.model import PAGE_BYTES, Config, Machine
+from gcbarrier.model import PAGE_BYTES, Config, Machine, evolve
 from gcbarrier.page_traces import corpus, pagesfile
 from gcbarrier.plugins import discovery
 from gcbarrier.report import BARRIER, PERCENT, Across, Column, Lines, Names, Report
@@ -178,7 +178,7 @@ def _replayed(config: Config) -> Curve:
     """From the recording alone: as it was recorded, whatever that had slowed it."""
     params = resolved(config)
     seen = program(pagesfile.read(corpus.find(str(config.heap_params["recording"]))))
-    return Curve(windows_ns=seen.written.windows_ns * seen.stretch, pages=seen.written.pages * params.scale)
+    return evolve(seen.written.times(1 / seen.stretch), pages=seen.written.pages * params.scale)
 
 
 def stores_per_operation(config: Config) -> float:
@@ -295,9 +295,13 @@ def _error(head: str, number: Callable[[Off], Spread]) -> Column:
 WHOLE = _error("median absolute error of the whole", lambda one: one.whole)
 ADDED = _error("of what the barrier adds", lambda one: one.added)
 BIAS = _error("of the whole, with its sign", lambda one: one.bias)
+HELD = Column(head="within the interval", words=lambda one: PERCENT.words(100 * one.held, 2))
 
-
-OVER = "In brackets: the interval of the median over programs (their range where they are fewer than five)."
+OVER = (
+    "In brackets: the interval of the median over programs (their range where they are fewer than five); of all "
+    "barriers, of each program's median. Last: how much of what was measured lies within the interval that was "
+    "predicted, of which 95 % should."
+)
 
 
 def _pair(one: Any) -> str:
@@ -320,7 +324,7 @@ REPORT = Report(
     title="What a barrier costs: predicted from constants, and measured.",
     figure=[[_scatter(MUTATORS, RATIO), _scatter(COLLECTOR, NS), _scatter(REMARK, NS)]],
     table=[
-        Lines(WHAT, WHOLE, ADDED, BIAS, keep=_is(Off), after=OVER),
+        Lines(WHAT, WHOLE, ADDED, BIAS, HELD, keep=_is(Off), after=OVER),
         Across(
             rows=PROGRAM, columns=BARRIER, value=Column(head="", words=_pair), per=WHAT,
             title="predicted / measured", keep=_is(Compared),

@@ -80,14 +80,18 @@ def plan() -> Plan:
 def facts() -> dict[str, str]:
     """What the constants depend on, of this machine, in words."""
     told = host.manifest()
-    cpu, kernel = told["cpu"], told["kernel"]
-    assert isinstance(cpu, Mapping)
-    assert isinstance(kernel, Mapping)
+    return _facts(told, str(told["date"]))
+
+
+def _facts(told: Mapping[str, Any], date: str) -> dict[str, str]:
+    huge = told.get("thp")
     return {
-        "kernel": str(kernel["release"]),
-        "processor": str(cpu.get("model", host.UNKNOWN)),
-        "version": host.gcbarrier_version(),
-        "measured": str(told["date"]),
+        "kernel": str(_in(told, "kernel", "release")),
+        "processor": str(_in(told, "cpu", "model")),
+        "stepping": str(_in(told, "cpu", "stepping")),
+        "huge pages": ", ".join(f"{key} {huge[key]}" for key in sorted(huge)) if isinstance(huge, Mapping) else "",
+        "version": str(_in(told, "gcbarrier", "version")),
+        "measured": date,
     }
 
 
@@ -132,12 +136,7 @@ def of_run(source: Path | Run, machine: str = "") -> Constants:
     return _of(
         run.found(chosen),
         run.on(chosen),
-        {
-            "kernel": str(_in(told, "kernel", "release")),
-            "processor": str(_in(told, "cpu", "model")),
-            "version": str(_in(told, "gcbarrier", "version")),
-            "measured": str(told.get("date", run.manifest.get("date", host.UNKNOWN))),
-        },
+        _facts(told, str(told.get("date", run.manifest.get("date", host.UNKNOWN)))),
     )
 
 

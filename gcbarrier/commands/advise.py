@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         seen = program(recording)
     machine = _constants(args)
 
-    def advised(lengths: list[float]) -> Advice:
+    def advised(lengths: list[float], *, crossed: bool = True) -> Advice:
         return advise(
             seen,
             machine,
@@ -85,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
             heap_bytes=heap_bytes,
             mutators=args.mutators,
             stores_per_page=args.stores_per_page,
+            crossed=crossed,
         )
 
     found = advised(periods)
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         from gcbarrier.report import advised as drawing
 
         with waiting("drawing"):
-            drawn = drawing.figure(advised(_lengths(seen, periods)), path.stem, list(sentences(found)))
+            drawn = drawing.figure(advised(_lengths(seen, periods), crossed=False), path.stem, list(sentences(found)))
             written = report.save({f"advice-{path.stem}": drawn}, args.out)
         for each in written:
             if not args.json:

@@ -42,13 +42,16 @@ class Offer:
     """First stores to granules in a cycle."""
     at_least: bool
     """The mutators' loss is no less: how many stores there are isn't known, and each costs."""
+    granules_at_least: bool
+    """Nor are the collector's work and the remark: more stores meet more of a page's granules."""
     in_front: bool
     """No other has both a lower bill and a shorter remark, by the centres."""
 
 
 @frozen(kw_only=True)
 class Crossing:
-    """From how many stores to a written page in a cycle on a page barrier's bill is the lower one."""
+    """From how many stores to a written page in a cycle on a page barrier's bill is the lower one; nan: the formula
+    does not tell."""
 
     page: str
     software: str
@@ -66,16 +69,20 @@ class Best:
     """The same were the recording all that there is to know of the program: what is missing is then the constants'."""
     rival: str
     """Who is ahead most often otherwise; "" where nobody is."""
+    coarse: bool = False
+    """It hangs on windows shorter than a tick of the recording."""
+    unsettled: bool = False
+    """It is a remark after rounds that may not shrink (:attr:`Length.unsettled`)."""
 
     @property
     def told(self) -> bool:
-        """Whether it is ahead of all others in nearly all draws."""
-        return self.sure >= SURE
+        """Whether it is ahead of all others in nearly all draws, and they are of what was seen."""
+        return self.sure >= SURE and not self.coarse and not self.unsettled
 
     @property
     def short(self) -> bool:
         """Whether a longer recording would tell."""
-        return not self.told and self.sure_of_constants >= SURE
+        return self.sure < SURE and self.sure_of_constants >= SURE
 
 
 @frozen(kw_only=True)
@@ -85,21 +92,26 @@ class Length:
     period_ns: float
     """As asked for."""
     marking_ns: float
+    coarse: bool
+    """Marking, or the last window before a remark, is shorter than a tick of the recording."""
     busy_ns: float
     """What a cycle takes at least, with the barrier that needs least: it can't be shorter."""
     windows: float
-    """So many such cycles are in the recording."""
+    """So many such cycles are in the recording, as long as they are at least."""
     beyond: bool
     """Two of them are not: what is said is extrapolated."""
     written: Range
     """Pages that are written in a cycle."""
     rewrites: float
     """Ticks of a cycle in which a page is written that is written in it: it gets as many stores at least."""
+    unsettled: tuple[str, ...]
+    """Barriers whose rounds may not shrink: the collector then holds mutators up, which the formula does not."""
     offers: tuple[Offer, ...]
     lowest_bill: Best | None
     """Among those whose bill is known: software barriers only where the stores to a page are. None, as with the next
     one, where what it takes was not measured."""
     shortest_remark: Best | None
+    """Among the same."""
     crossings: tuple[Crossing, ...]
     """Of the page barrier with the lowest bill, with each software barrier."""
 
@@ -132,12 +144,14 @@ def advise(
     heap_bytes: int = 0,
     mutators: int = 1,
     stores_per_page: float = 0.0,
+    crossed: bool = True,
 ) -> Advice:
-    """What each barrier of ``machine`` would cost ``program`` in cycles of each length."""
+    """What each barrier of ``machine`` would cost ``program`` in cycles of each length; ``crossed``: with crossings,
+    which take most of the time."""
     asked = {"heap_bytes": heap_bytes, "mutators": mutators, "stores_per_page": stores_per_page}
     workload = program.workload(period_ns=periods_ns[0], **asked)  # type: ignore[arg-type]
     return Advice(
-        lengths=tuple(_length(program, machine, period, asked) for period in periods_ns),
+        lengths=tuple(_length(program, machine, period, asked, crossed=crossed) for period in periods_ns),
         mutators=mutators,
         pages=workload.pages,
         stores_per_page=stores_per_page,
@@ -151,65 +165,83 @@ def advise(
     )
 
 
-def _length(program: Program, machine: Constants, period_ns: float, asked: Mapping[str, float]) -> Length:
-    found = _predictions(program, machine, period_ns, asked)
+def _length(
+    program: Program, machine: Constants, period_ns: float, asked: Mapping[str, float], *, crossed: bool
+) -> Length:
+    mark = marking_ns(program, machine, period_ns, asked)
+    found = _predictions(program, machine, period_ns, mark, asked)
+    busy_ns = min(float(one.period_ns[0]) for one in found.values())
+    asked_ns, period_ns = period_ns, max(period_ns, busy_ns)
+    if period_ns > asked_ns:
+        # What is stored to a page is for a cycle as long as it then is.
+        found = _predictions(program, machine, period_ns, mark, asked)
     exact = evolve(program, written=_centre(program.written))
-    certain = _predictions(exact, machine, period_ns, asked)
+    certain = _predictions(exact, machine, period_ns, mark, asked)
     comparable = [one for one in machine.barriers if asked["stores_per_page"] or not one.software]
     names = [one.name for one in comparable] or [one.name for one in machine.barriers]
     bill = _best({n: found[n].bill for n in names}, {n: certain[n].bill for n in names})
-    remark = _best(
-        {one.name: found[one.name].remark_ns for one in machine.barriers},
-        {one.name: certain[one.name].remark_ns for one in machine.barriers},
-    )
+    remark = _best({n: found[n].remark_ns for n in names}, {n: certain[n].remark_ns for n in names})
+    unsettled = tuple(name for name, one in found.items() if np.mean(one.shrinks) < SURE)
+    shortest_ns = min([mark, *(float(found[name].last_window_ns[0]) for name in names)])
+    coarse = shortest_ns < float(program.written.windows_ns[0])
     written = program.written.at(period_ns)
     pages = [one for one in machine.barriers if not one.software]
     crossings: tuple[Crossing, ...] = ()
-    if pages and bill is not None:
+    if crossed and pages and bill is not None:
+        workload = program.workload(period_ns=period_ns, **asked)  # type: ignore[arg-type]
         cheapest = min(pages, key=lambda one: _centre_of(found[one.name].bill))
         crossings = tuple(
             Crossing(
                 page=cheapest.name,
                 software=other.name,
-                stores=_range(formula.crossing(found[cheapest.name], other, found[other.name].collector_ns, written)),
+                stores=_range(
+                    formula.crossing(
+                        found[cheapest.name], workload, other, machine, period_ns=period_ns, marking_ns=mark
+                    )
+                ),
             )
             for other in machine.barriers
             if other.software
         )
     return Length(
-        period_ns=period_ns,
-        marking_ns=marking_ns(program, machine, period_ns, asked),
-        busy_ns=min(float(one.period_ns[0]) for one in found.values()),
+        period_ns=asked_ns,
+        marking_ns=mark,
+        coarse=coarse,
+        busy_ns=busy_ns,
         windows=program.duration_ns / period_ns,
         beyond=period_ns > program.written.longest_ns,
         written=_range(written),
         rewrites=program.writes_per_ns * period_ns / max(float(written[0]), 1e-9),
+        unsettled=unsettled,
         offers=_offers(machine.barriers, found, least=not asked["stores_per_page"], judged=names),
         lowest_bill=bill,
-        shortest_remark=remark,
+        shortest_remark=remark and evolve(remark, coarse=coarse, unsettled=remark.barrier in unsettled),
         crossings=crossings,
     )
 
 
 def marking_ns(program: Program, machine: Constants, period_ns: float, asked: Mapping[str, float]) -> float:
-    """How long marking takes: all of the heap's pages, but no longer than the cycle; all of it where not measured."""
+    """How long marking takes: all of the heap's pages, however long a cycle is; all of the cycle where not measured."""
     if machine.mark_page is None:
         return period_ns
     pages = asked["heap_bytes"] / PAGE_BYTES if asked["heap_bytes"] else program.pages
-    return min(machine.mark_page.value * pages, period_ns)
+    return machine.mark_page.value * pages
 
 
 def _predictions(
-    program: Program, machine: Constants, period_ns: float, asked: Mapping[str, float]
+    program: Program, machine: Constants, period_ns: float, mark: float, asked: Mapping[str, float]
 ) -> dict[str, Prediction]:
     workload = program.workload(period_ns=period_ns, **asked)  # type: ignore[arg-type]
-    mark = marking_ns(program, machine, period_ns, asked)
     return {one.name: predict(workload, one, machine, period_ns=period_ns, marking_ns=mark) for one in machine.barriers}
 
 
 def _centre(written: Curve) -> Curve:
     """What was seen, as if there were no doubt."""
-    return Curve(windows_ns=written.windows_ns, pages=np.tile(written.pages[:1], (len(written.pages), 1)))
+    return evolve(
+        written,
+        pages=np.tile(written.pages[:1], (len(written.pages), 1)),
+        below=np.broadcast_to(written.below, (len(written.pages),))[0],
+    )
 
 
 def _offers(
@@ -226,6 +258,7 @@ def _offers(
             remark_ns=_range(found[one.name].remark_ns),
             faults=_range(found[one.name].faults),
             at_least=least and one.software,
+            granules_at_least=least and one.software and one.granule_bytes < PAGE_BYTES,
             in_front=one.name in places
             and not np.isnan(places[one.name]).any()
             and not _beaten(places[one.name], list(places.values())),

@@ -1,5 +1,6 @@
 """Numbers that were measured on a machine, and how far each may be off."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,6 +19,16 @@ OBJECTS_PER_PAGE = PAGE_BYTES // 64
 Floats = NDArray[np.float64]
 
 
+def _finite(_: object, __: object, value: float) -> None:
+    if not math.isfinite(value):
+        raise ValueError(f"a constant is a number, not {value}")
+
+
+def _drawn(_: object, __: object, draws: tuple[float, ...]) -> None:
+    if len(draws) not in (0, DRAWS) or not all(map(math.isfinite, draws)):
+        raise ValueError(f"a constant has {DRAWS} draws, all of them numbers, or none, not {len(draws)}")
+
+
 @frozen(kw_only=True)
 class Constant:
     """A measured number, and what it would have been in other luck.
@@ -27,8 +38,8 @@ class Constant:
     together: where one is too large another is too small.
     """
 
-    value: float
-    draws: tuple[float, ...] = field(default=(), repr=False)
+    value: float = field(validator=_finite)
+    draws: tuple[float, ...] = field(default=(), repr=False, validator=_drawn)
 
     @property
     def low(self) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 from attrs import field, frozen
 
 from gcbarrier.costs.constants import DRAWS, Floats
+from gcbarrier.model import evolve
 
 
 def _array(values: object) -> Floats:
@@ -17,14 +18,18 @@ def _array(values: object) -> Floats:
 class Curve:
     """Pages by the length of a window, as far as that was seen, for each draw.
 
-    Between two lengths it is a straight line on logarithmic paper; below the shortest, pages are in proportion to the
-    length; beyond the longest they go on as they did last, and :attr:`longest_ns` says where that begins.
+    Between two lengths it is a straight line on logarithmic paper; below the shortest it is one as well, whose slope
+    nobody has seen: a working set grows the less the longer a window is, so that pages in proportion to the length are
+    the fewest that there may be. Beyond the longest pages go on as they did last, and :attr:`longest_ns` says where
+    that begins.
     """
 
     windows_ns: Floats = field(converter=_array)
     """Ascending, all above 0; shape ``(n,)``."""
     pages: Floats = field(converter=_array)
     """Shape ``(1 + DRAWS, n)``: the first row is what was seen."""
+    below: Floats = field(converter=_array, default=1.0)
+    """The slope below the shortest, one or one for each draw; 1: in proportion."""
 
     @property
     def longest_ns(self) -> float:
@@ -36,8 +41,10 @@ class Curve:
         window = np.broadcast_to(_array(window_ns), (len(self.pages),))
         windows, pages = self.windows_ns, self.pages
         rows = np.arange(len(pages))
+        part = np.clip(window / windows[0], 0, 1)
+        short = np.where(part > 0, pages[:, 0] * np.maximum(part, 1e-300) ** self.below, 0.0)
         if len(windows) == 1:
-            return np.asarray(pages[:, 0] * window / windows[0])
+            return np.asarray(np.where(window < windows[0], short, pages[:, 0] * window / windows[0]))
         right = np.clip(np.searchsorted(windows, window), 1, len(windows) - 1)
         left = right - 1
         low, high = np.maximum(pages[rows, left], 1e-12), np.maximum(pages[rows, right], 1e-12)
@@ -46,23 +53,34 @@ class Curve:
         # A window twice as long holds at most twice as many: extrapolated, too.
         slope = np.where(window > windows[-1], np.clip(slope, 0, 1), slope)
         found = low * np.exp(slope * far)
-        short = pages[:, 0] * window / windows[0]
         return np.asarray(np.where(window < windows[0], short, found))
 
     def times(self, factor: float) -> "Curve":
         """The same of a program that goes through its time ``factor`` times as fast."""
-        return Curve(windows_ns=self.windows_ns / factor, pages=self.pages)
+        return evolve(self, windows_ns=self.windows_ns / factor)
 
 
 def curve(windows_ns: Floats, pages: Floats, errors: Floats | None = None) -> Curve:
     """A curve of what was seen, and the standard error of each number; none: known exactly.
 
-    All numbers are too large together, or too small: windows of several lengths lie over the same time.
+    All numbers are too large together, or too small: windows of several lengths lie over the same time. The slope below
+    the shortest window is drawn from between that of the first two and 1, and is in the middle for what was seen.
     """
+    windows_ns = _array(windows_ns)
     seen = _array(pages)
     deviation = np.zeros_like(seen) if errors is None else _array(errors)
     luck = np.concatenate([[0.0], np.random.default_rng(_SEED).standard_normal(DRAWS)])
-    return Curve(windows_ns=windows_ns, pages=np.maximum(seen + luck[:, None] * deviation, 0.0))
+    least = 0.0
+    if len(seen) > 1:
+        steps = np.log(np.maximum(seen[1], 1e-12) / np.maximum(seen[0], 1e-12)) / np.log(windows_ns[1] / windows_ns[0])
+        least = float(np.clip(steps, 0, 1))
+    # Apart from the luck above: what nobody has seen hangs on nothing that was.
+    share = np.concatenate([[0.5], np.random.default_rng([_SEED, 1]).random(DRAWS)])
+    return Curve(
+        windows_ns=windows_ns,
+        pages=np.maximum(seen + luck[:, None] * deviation, 0.0),
+        below=least + (1 - least) * share,
+    )
 
 
 _SEED = 1968

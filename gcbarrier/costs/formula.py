@@ -8,7 +8,8 @@ belongs all that is left of the cycle, ``w_r``. With
 
 - ``W(t)``: granules that the program writes within ``t`` of its own time (:mod:`gcbarrier.costs.curves`),
 - ``S``: references that it stores in a unit of time, ``H``: pages of its heap, ``m``: mutators,
-- ``σ, φ``: what a store, and the first store to a granule, takes longer than without a barrier,
+- ``σ, φ``: what a store, and the first store to a granule, takes longer than without a barrier (measured whole: ``φ``
+  has a ``σ`` in it, and ``S`` counts that store again, which is too much by ``σ/φ`` of the faults' part),
 - ``ρ``: looking again at a granule, ``h``: stopping a mutator and letting it go, its roots included,
 - ``C(d) = c_0 + c_1·H + c_2·d``: collecting ``d`` granules and arming them again, ``L(d)``: for the last time without
   that, ``A(d)``: arming everything, ``d`` of it written since it was armed,
@@ -20,13 +21,17 @@ a cycle costs
     remark     R = h·m + L(d_k) + ρ·d_k
 
 A round lasts as long as it takes, and what is written meanwhile is the next one's: ``w_{i+1} = C(d_i) + ρ·d_i``; there
-are rounds until another would not find less, as in ``collectors/mostly_concurrent``. ``P'`` is the program's own time
-in a cycle: all of ``P`` where it waits for its next request anyway. Otherwise it is what the barrier leaves of each
-window ``w``, the ``p`` with ``p + (σ·S·p + φ·W(p))/m = w``, and ``W(p)`` is what is written in that. All of it is
+are rounds until another would not find less, as in ``collectors/mostly_concurrent``. ``P`` is as long as was asked for,
+or as all of the collector's work, arming and marking included, where that takes longer. ``P'`` is the program's own
+time in a cycle: all of ``P`` where it waits for its next request anyway. Otherwise it is what the barrier leaves of
+each window ``w``, the ``p`` with ``p + (σ·S·p + φ·W(p))/m = w``, and ``W(p)`` is what is written in that. All of it is
 computed for each draw of constants and curve, so that what comes out is as uncertain as these.
 
-What is not in it: the memory that marking and scanning drive out of the mutators' caches, what a write-protection
-flushes of their TLBs beyond the faults themselves, and objects that were allocated since the cycle began.
+What is not in it: that the collector holds mutators up at their safepoints where rounds do not shrink by themselves, so
+that they write less (``native/cycle/rounds.c``): its remark is then shorter, and its mutators lose more, than is said
+here, and :attr:`Prediction.shrinks` tells in which draws that is so. Nor the memory that marking and scanning drive
+out of the mutators' caches, what a write-protection flushes of their TLBs beyond the faults themselves, or objects that
+were allocated since the cycle began.
 
 Bitchebe and Tchana ("Out of Hypervisor (OoH): Efficient dirty page tracking in userspace using hardware virtualization
 features", SC 2022) have a formula of the kind for a program under soft-dirty, userfaultfd and a hardware log: the sum
@@ -36,14 +41,22 @@ what is tracked and for who tracks. It has neither rounds nor a pause, and says 
 
 import numpy as np
 from attrs import frozen
+from numpy.typing import NDArray
 
 from gcbarrier.costs.constants import DRAWS, OBJECTS_PER_PAGE, BarrierConstants, Constants, Floats
 from gcbarrier.costs.workload import Workload
-from gcbarrier.model import PAGE_BYTES
+from gcbarrier.model import PAGE_BYTES, evolve
 
 ROUNDS = 32
 """At most, as the collector has it by default."""
+MOST_STORES = 1e9
+"""To a page in a cycle: with no more than these a crossing is sought."""
 _STEPS = 16
+_ARMED = 64
+"""Arming takes the longer the more was written, and where a cycle is all work more is written while it lasts: at most
+so many times is it reckoned anew."""
+_HALVES = 24
+"""Of a crossing: to a few in a million of it."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -66,6 +79,11 @@ class Prediction:
     rounds: Floats
     left: Floats
     """Granules that the remark finds."""
+    shrinks: NDArray[np.bool_]
+    """Whether the first round leaves no more than half of what it finds: otherwise the collector holds mutators up,
+    which the formula has not; true where there are no rounds."""
+    last_window_ns: Floats
+    """The last round's length, or marking's: what is written in it the remark finds."""
     processors: float
     """That the mutators keep busy without a barrier."""
 
@@ -96,6 +114,7 @@ class _Windows:
     rounds: Floats
     left: Floats
     """Granules that were written in the last one."""
+    shrinks: NDArray[np.bool_]
     last_ns: Floats
     """Its length."""
     collector_ns: Floats
@@ -115,21 +134,27 @@ def predict(
     seen = _windows(workload, barrier, machine, marking_ns, rounds)
     busy = seen.windows_ns + np.nan_to_num(seen.remark_ns)
     period = np.maximum(busy, period_ns)
-    last = seen.last_ns + np.maximum(period - busy, 0)
-    own = _own_ns(workload, barrier, last)
+    for _ in range(_ARMED):
+        own = _own_ns(workload, barrier, seen.last_ns + np.maximum(period - busy, 0))
+        open_again = workload.granules(barrier, own)
+        arm = barrier.arm.ns(workload.pages, open_again)
+        before, period = period, np.maximum(busy + arm, period_ns)
+        if np.allclose(before, period, rtol=1e-4):
+            break
     program = seen.program_ns + own
-    open_again = workload.granules(barrier, own)
     faults = seen.faults + open_again
     return Prediction(
         barrier=barrier.name,
         period_ns=period,
         program_ns=program,
         mutator_ns=barrier.store.array * workload.stores_per_ns * program + barrier.first_store.array * faults,
-        collector_ns=barrier.arm.ns(workload.pages, open_again) + seen.collector_ns,
+        collector_ns=arm + seen.collector_ns,
         remark_ns=seen.remark_ns,
         faults=faults,
         rounds=seen.rounds,
         left=seen.left,
+        shrinks=seen.shrinks,
+        last_window_ns=seen.last_ns,
         processors=workload.busy,
     )
 
@@ -158,13 +183,15 @@ def _windows(
     found = workload.granules(barrier, own_ns)
     taken, collector, windows, program, faults = (np.zeros(1 + DRAWS) for _ in range(5))
     windows = windows + last_ns
-    going = np.full(1 + DRAWS, rounds > 0)
+    going, shrinks = np.full(1 + DRAWS, rounds > 0), np.full(1 + DRAWS, True)
     while going.any():
         round_ns = barrier.collect.ns(workload.pages, found) + np.nan_to_num(look) * found
         next_own_ns = _own_ns(workload, barrier, round_ns)
         next_found = workload.granules(barrier, next_own_ns)
         for total, more in ((collector, round_ns), (windows, round_ns), (program, own_ns), (faults, found), (taken, 1)):
             total += np.where(going, more, 0)
+        # What is less than a granule is none.
+        shrinks = np.where(going & (taken == 1), next_found <= np.maximum(found / 2, 1), shrinks)
         before = found
         found, own_ns = np.where(going, next_found, found), np.where(going, next_own_ns, own_ns)
         last_ns = np.where(going, round_ns, last_ns)
@@ -177,6 +204,7 @@ def _windows(
         faults=faults,
         rounds=taken,
         left=found,
+        shrinks=shrinks,
         last_ns=last_ns,
         # Without a rescan's cost it is not known, rather than nothing.
         collector_ns=collector + last + look * found,
@@ -197,19 +225,38 @@ def rescan_ns(barrier: BarrierConstants, machine: Constants) -> Floats:
 
 
 def crossing(
-    page: Prediction, software: BarrierConstants, software_collector_ns: Floats, written_pages: Floats
+    page: Prediction,
+    workload: Workload,
+    software: BarrierConstants,
+    machine: Constants,
+    *,
+    period_ns: float,
+    marking_ns: float,
+    rounds: int = ROUNDS,
 ) -> Floats:
     """From how many stores to a written page in a cycle on a page barrier is the cheaper one.
 
-    ``N* = ((φ_page − φ_software)·F + K_page − K_software) / (σ·W(P))``: what the page barrier costs more, over what the
-    software one takes at each store, for each of the ``written_pages``. 0 where the page barrier is cheaper at once.
+    It is sought, by halves on logarithmic paper, where the software barrier's bill is ``page``'s. Stores are not all
+    that gets dearer with their number: the more granules of a page are met, the more first stores there are, the more
+    is looked at again, and the longer rounds last. 0 where the page barrier is cheaper at one store already, inf where
+    it is not at :data:`MOST_STORES`, nan in draws in which the software barrier's rounds do not shrink there: the
+    collector then holds mutators up, of which the formula knows nothing.
     """
-    first = software.first_store.array * page.faults
-    more = page.mutator_ns + page.collector_ns - software_collector_ns - first
-    each = software.store.array * np.maximum(written_pages, 1e-9)
-    # A store that costs nothing in some draw: no number of them makes up for a fault.
-    never = np.where(more > 0, np.inf, 0.0)
-    return np.asarray(np.where(each > 0, np.maximum(more, 0.0) / np.where(each > 0, each, 1.0), never))
+    written = np.maximum(workload.written.at(period_ns), 1e-9)
+    most = np.log(MOST_STORES)
+    low, high = np.zeros(1 + DRAWS), np.full(1 + DRAWS, most)
+
+    def at(stores: Floats) -> Prediction:
+        stored = evolve(workload, stores_per_ns=written * np.exp(stores) / period_ns, least_stores=False)
+        return predict(stored, software, machine, period_ns=period_ns, marking_ns=marking_ns, rounds=rounds)
+
+    for _ in range(_HALVES):
+        middle = (low + high) / 2
+        dearer = at(middle).bill > page.bill
+        low, high = np.where(dearer, low, middle), np.where(dearer, middle, high)
+    found = np.where(high >= most, np.inf, np.where(low == 0, 0.0, np.exp(high)))
+    trusted = at(high).shrinks & ~np.isnan(page.bill)
+    return np.asarray(np.where(trusted, found, np.nan))
 
 
-__all__ = ["ROUNDS", "Prediction", "crossing", "predict", "rescan_ns"]
+__all__ = ["MOST_STORES", "ROUNDS", "Prediction", "crossing", "predict", "rescan_ns"]

@@ -1,6 +1,7 @@
 """How far off the formula is: what it says of programs beside what was measured of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,11 @@ class Compared:
     def off(self) -> float:
         """Of the whole, in per cent of what was measured; positive where too much was predicted."""
         return 100 * (self.predicted.centre / self.measured.centre - 1)
+
+    @property
+    def held(self) -> bool:
+        """Whether what was measured lies within the interval that was predicted."""
+        return self.predicted.low <= self.measured.centre <= self.predicted.high
 
     @property
     def added_off(self) -> float:
@@ -98,10 +104,16 @@ class Off:
     added: Spread
     bias: Spread
     """With their signs."""
+    held: float
+    """Of what was measured, the share within the interval that was predicted: 0.95 of honest intervals."""
 
 
 def errors(found: Sequence[Compared]) -> list[Off]:
-    """Of each number and barrier, and of all barriers together (``""``)."""
+    """Of each number and barrier, and of all barriers together (:data:`ALL`).
+
+    The unit is the program, of which all barriers together have their median: they run over the same program, and where
+    that is not understood they are wrong together.
+    """
     groups: dict[tuple[str, str], list[Compared]] = {}
     for one in found:
         if one.measured and one.predicted.centre == one.predicted.centre:
@@ -111,12 +123,21 @@ def errors(found: Sequence[Compared]) -> list[Off]:
         Off(
             what=what,
             barrier=barrier,
-            whole=spread([abs(one.off) for one in mine]),
-            added=spread([abs(one.added_off) for one in mine]),
-            bias=spread([one.off for one in mine]),
+            whole=_by_program(mine, lambda one: abs(one.off)),
+            added=_by_program(mine, lambda one: abs(one.added_off)),
+            bias=_by_program(mine, lambda one: one.off),
+            held=float(np.mean([one.held for one in mine])),
         )
         for (what, barrier), mine in groups.items()
     ]
+
+
+def _by_program(mine: Sequence[Compared], number: Callable[[Compared], float]) -> Spread:
+    programs: dict[str, list[float]] = {}
+    for one in mine:
+        if number(one) == number(one):
+            programs.setdefault(one.program, []).append(number(one))
+    return spread([median(each) for each in programs.values()])
 
 
 __all__ = ["ALL", "COLLECTOR", "MUTATORS", "REMARK", "Compared", "Off", "errors", "judged"]

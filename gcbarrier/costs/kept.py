@@ -1,4 +1,5 @@
-"""Where a machine's constants lie once they were measured: by kernel, processor and version, in the cache folder."""
+"""Where a machine's constants lie once they were measured: by kernel, processor, huge pages and version, in the cache
+folder."""
 
 import contextlib
 import hashlib
@@ -12,13 +13,13 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.cache import cache_home
 from gcbarrier.model import from_json, to_json
 
-KEYED = ("kernel", "processor", "version")
+KEYED = ("kernel", "processor", "stepping", "huge pages", "version")
 """Of the facts: with another one of these they are measured anew."""
 
 
 def place(facts: Mapping[str, str]) -> Path:
     """Of the constants of a machine with these facts. Raises GcBarrierError where there is no home."""
-    digest = hashlib.sha256("\n".join(facts[key] for key in KEYED).encode()).hexdigest()[:16]
+    digest = hashlib.sha256("\n".join(facts.get(key, "") for key in KEYED).encode()).hexdigest()[:16]
     return cache_home() / "gcbarrier" / "costs" / f"{digest}.json"
 
 
@@ -48,7 +49,7 @@ def kept(facts: Mapping[str, str]) -> Constants | None:
         found = from_json(place(facts).read_text(encoding="utf-8"), Constants)
     except (OSError, ValueError, GcBarrierError):
         return None
-    return found if all(found.facts.get(key) == facts[key] for key in KEYED) else None
+    return found if all(found.facts.get(key) == facts.get(key) for key in KEYED) else None
 
 
 __all__ = ["KEYED", "keep", "kept", "place"]

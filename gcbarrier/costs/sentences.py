@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from gcbarrier.costs.advice import Advice, Best, Crossing, Length, Offer
+from gcbarrier.costs.advice import SURE, Advice, Best, Crossing, Length, Offer
 
 
 def said_ns(value: float) -> str:
@@ -42,7 +42,8 @@ def _length(advice: Advice, length: Length) -> Iterator[str]:
     at = f"In cycles of {said_ns(length.period_ns)}"
     if length.busy_ns > length.period_ns * 1.0000001:
         yield (
-            f"{at} there is not time enough: looking for what was written takes {said_ns(length.busy_ns)} at least, "
+            f"{at} there is not time enough: arming, marking and looking for what was written take "
+            f"{said_ns(length.busy_ns)} at least, "
             "and what is said is of cycles that follow one another."
         )
     if length.beyond:
@@ -55,7 +56,17 @@ def _length(advice: Advice, length: Length) -> Iterator[str]:
     if length.lowest_bill is not None and front:
         yield _bill(at, length, named, front)
     if length.shortest_remark is not None:
-        yield _remark(at, length.shortest_remark, named)
+        yield _remark(at, length, length.shortest_remark, named)
+        if length.coarse:
+            yield (
+                f"{at} a tick of the recording is longer than marking or the last round: what is said of remarks is "
+                "uncertain; record with a smaller --every."
+            )
+    if length.unsettled:
+        yield (
+            f"{at} rounds of {', '.join(length.unsettled)} may not find less and less: the collector would hold "
+            "mutators up then, and its remark be shorter and their loss higher than is said."
+        )
     for crossing in length.crossings:
         yield _crossing(advice, length, crossing)
 
@@ -81,15 +92,15 @@ def _among(length: Length) -> str:
     return " of page barriers" if any(offer.at_least for offer in length.offers) else ""
 
 
-def _remark(at: str, best: Best, named: dict[str, Offer]) -> str:
+def _remark(at: str, length: Length, best: Best, named: dict[str, Offer]) -> str:
     return (
-        f"{at} {best.barrier} has the shortest remark of all, {said_ns(named[best.barrier].remark_ns.centre)}"
-        f"{_doubt(best)}."
+        f"{at} {best.barrier} has the shortest remark{_among(length) or ' of all'}, "
+        f"{said_ns(named[best.barrier].remark_ns.centre)}{_doubt(best)}."
     )
 
 
 def _doubt(best: Best) -> str:
-    if best.told:
+    if best.sure >= SURE:
         return ""
     why = "the recording is too short to tell it from" if best.short else "these constants can't tell it from"
     return f" ({why} {best.rival}: it is ahead in {100 * best.sure:.0f} of 100 draws)"
@@ -98,6 +109,11 @@ def _doubt(best: Best) -> str:
 def _crossing(advice: Advice, length: Length, crossing: Crossing) -> str:
     stores, at = crossing.stores, f"in a cycle of {said_ns(length.period_ns)}"
     who = f"{crossing.page} is cheaper than {crossing.software}"
+    if math.isnan(stores.centre):
+        return (
+            f"From how many stores on {who} {at} can't be told: rounds of {crossing.software} do not find less there, "
+            "and the collector holds mutators up."
+        )
     if stores.high <= 1:
         return f"{who} {at} however often a written page is stored to."
     if stores.centre == math.inf:

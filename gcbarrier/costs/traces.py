@@ -29,9 +29,11 @@ class Program:
     duration_ns: float
     """Of the recording, by the program's own clock."""
     processors: float
-    """Processor time that it used over the time that went by, without what recording took; nan where not recorded."""
+    """Processor time that it used over the time that went by. The recorder's own is not in it, but the faults that
+    recording made the program take are, which nobody has told apart: it is a little too much."""
     stretch: float
-    """How many times as long it took for being recorded: measured, or 1 where ``Recording.slowdowns`` does not tell."""
+    """How many times as long it took for being recorded: measured, or 1 where ``Recording.slowdowns`` does not tell.
+    A median of few repetitions, whose doubt is in no draw."""
     stretch_known: bool
 
     def workload(
@@ -67,7 +69,9 @@ def program(recording: Recording, trace: PageTrace | None = None) -> Program:
     scale = trace.page_bytes / PAGE_BYTES
     windows = [1 << power for power in range(trace.ticks.bit_length()) if 2 << power <= trace.ticks]
     means = working_set(trace, windows) * scale
-    errors = np.array([_error(np.asarray(first_writes(trace, window) * scale, np.float64)) for window in windows])
+    errors = np.array(
+        [standard_error(np.asarray(first_writes(trace, window) * scale, np.float64)) for window in windows]
+    )
     watched_ns = float(trace.duration_ns)
     return Program(
         written=curve(np.array(windows) * tick_ns, means, errors),
@@ -81,10 +85,25 @@ def program(recording: Recording, trace: PageTrace | None = None) -> Program:
 
 
 _LEAST = 4
+_BATCHES = 6
 
 
-def _error(counts: Floats) -> float:
-    """The standard error of the mean, wider by Student's t: of few windows little is known."""
+def standard_error(counts: Floats) -> float:
+    """The standard error of the mean, windows that follow one another not being taken for independent.
+
+    A program has phases, and windows that are shorter than these are alike. So batches of windows are taken, twice as
+    long again and again: where these lie further apart than their windows would by chance, the error is theirs (batch
+    means; of fewer than six of them nothing is to be learnt).
+    """
+    found, size = _apart(counts), 2
+    while (batches := len(counts) // size) >= _BATCHES:
+        found = max(found, _apart(counts[: batches * size].reshape(batches, size).mean(axis=1)))
+        size *= 2
+    return found
+
+
+def _apart(counts: Floats) -> float:
+    """The standard error of the mean of independent numbers, wider by Student's t: of few little is known."""
     n = len(counts)
     factor = t.ppf(0.975, n - 1) / norm.ppf(0.975)
     return float(np.std(counts, ddof=1) / np.sqrt(n) * factor)
@@ -98,4 +117,4 @@ def stretch(slowdowns: Sequence[Slowdown], every_ns: int) -> float | None:
     return max(median(walls[every_ns]) / median(walls[0]), 1.0)
 
 
-__all__ = ["Program", "program", "stretch"]
+__all__ = ["Program", "program", "standard_error", "stretch"]

@@ -192,12 +192,21 @@ def _cpu() -> dict[str, object]:
     model = re.search(r"^model name\s*:\s*(.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
     return {
         "model": model[1] if model else UNKNOWN,
+        "stepping": _stepping(),
         "architecture": platform.machine(),
         "online": _read("/sys/devices/system/cpu/online"),
         "affinity": sorted(os.sched_getaffinity(0)),
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "clocksource": _read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
     }
+
+
+def _stepping() -> str:
+    """Family, model and stepping, as ``25/1/1``: of one name there are several processors."""
+    told = _read("/proc/cpuinfo")
+    numbers = [re.search(rf"^{key}\s*:\s*(\d+)$", told, re.MULTILINE) for key in ("cpu family", "model", "stepping")]
+    found = [number[1] for number in numbers if number]
+    return "/".join(found) if found else UNKNOWN
 
 
 def _hypervisor() -> str:

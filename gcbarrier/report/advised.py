@@ -26,14 +26,24 @@ class _Panel:
     title: str
     unit: Unit
     number: Callable[[Offer], Range]
-    stores: bool
-    """Whether the mutators' stores are in it, of which there may be more."""
+    at_least: Callable[[Offer], bool]
+    """Whether it is no less, because there may be more stores."""
 
 
 _PANELS = (
-    _Panel("mutators lose, of their processor time", _SHARE, lambda offer: _percent(offer.mutators), True),
-    _Panel("mutators and collector, of a processor", _SHARE, lambda offer: _percent(offer.bill), True),
-    _Panel("remark pause", NS, lambda offer: offer.remark_ns, False),
+    _Panel(
+        "mutators lose, of their processor time",
+        _SHARE,
+        lambda offer: _percent(offer.mutators),
+        lambda offer: offer.at_least,
+    ),
+    _Panel(
+        "mutators and collector, of a processor",
+        _SHARE,
+        lambda offer: _percent(offer.bill),
+        lambda offer: offer.at_least,
+    ),
+    _Panel("remark pause", NS, lambda offer: offer.remark_ns, lambda offer: offer.granules_at_least),
 )
 
 
@@ -76,7 +86,7 @@ def _draw(axes: Axes, advice: Advice, barriers: Sequence[str], panel: _Panel) ->
                 [each.high for each in ranges],
             )
         )
-        dashes = (0, (3, 2)) if offers[0].at_least and panel.stores else "-"
+        dashes = (0, (3, 2)) if panel.at_least(offers[0]) else "-"
         axes.fill_between(lengths, low, high, color=look.colour, alpha=0.15, linewidth=0)
         axes.plot(lengths, centre, color=look.colour, linewidth=1.3, linestyle=dashes, label=barrier)
         seen += [value for value in (*low, *high) if value == value]

@@ -31,7 +31,8 @@ def table(advice: Advice, name: str) -> RenderableType:
 
 KEY = (
     "Predicted: what mutators lose is of their processor time, the rest of one processor's; in brackets the interval "
-    "that holds 95 of 100 draws of constants and windows; * no other is better in both bill and remark."
+    "that holds 95 of 100 draws of constants and windows (how much recording has slowed the program is taken as "
+    "measured, without its doubt); * no other is better in both bill and remark."
 )
 
 
@@ -51,10 +52,10 @@ def _offers(length: Length) -> Table:
         words = (
             offer.barrier,
             "*" if offer.in_front else "",
-            _least(offer) + said_ranged(offer.mutators, said_share),
-            said_ranged(offer.collector, said_share),
-            _least(offer) + said_ranged(offer.bill, said_share),
-            said_ranged(offer.remark_ns, format_ns),
+            _least(offer.at_least) + said_ranged(offer.mutators, said_share),
+            _least(offer.granules_at_least) + said_ranged(offer.collector, said_share),
+            _least(offer.at_least) + said_ranged(offer.bill, said_share),
+            _least(offer.granules_at_least) + said_ranged(offer.remark_ns, format_ns),
         )
         lines.add_row(*map(Text, words), style="bold" if offer.in_front else "")
     return lines
@@ -65,8 +66,8 @@ def ordered(offers: tuple[Offer, ...]) -> list[Offer]:
     return sorted(offers, key=lambda offer: sort_key(offer.barrier))
 
 
-def _least(offer: Offer) -> str:
-    return "at least " if offer.at_least else ""
+def _least(no_less: bool) -> str:
+    return "at least " if no_less else ""
 
 
 def said_ranged(number: Range, words: Callable[[float], str]) -> str:

@@ -17,10 +17,10 @@ from gcbarrier.campaign import settings
 from gcbarrier.campaign.calibration import of_run
 from gcbarrier.campaign.matching import check
 from gcbarrier.costs.described import described, written_under
-from gcbarrier.costs.judged import ALL, COLLECTOR, MUTATORS, REMARK, errors, judged
+from gcbarrier.costs.judged import ALL, COLLECTOR, MUTATORS, REMARK, Compared, errors, judged
 from gcbarrier.model import Config, Cycle, Finding, Machine, Outcome, Pause, Probe, Reading, evolve
 from gcbarrier.plugins import discovery
-from gcbarrier.results import cells
+from gcbarrier.results import Spread, cells, spread
 from gcbarrier.results.run import Run
 
 MIB, MS = 1 << 20, 1e6
@@ -152,6 +152,23 @@ def test_errors_are_of_the_whole_and_of_what_a_barrier_adds() -> None:
     assert idle == {COLLECTOR, REMARK}
 
 
+def test_of_all_barriers_each_program_counts_once_and_intervals_are_counted_that_hold() -> None:
+    """One program under many barriers, off by 10 % under each, and four under one, off by 50 %."""
+
+    def one(program: str, barrier: str, predicted: float) -> Compared:
+        said = Spread(centre=predicted, low=predicted - 20, high=predicted + 20, each=(), kind="interval")
+        seen = spread([100.0])
+        return Compared(what=REMARK, program=program, barrier=barrier, predicted=said, measured=seen, baseline=0.0)
+
+    many = [one("p", f"b{at}", 110.0) for at in range(20)]
+    few = [one(f"p{at}", "b0", 150.0) for at in range(4)]
+    off = {each.barrier: each for each in errors([*many, *few])}
+    assert off[ALL].whole.centre == pytest.approx(50)
+    assert len(off[ALL].whole.each) == 5
+    assert off[ALL].held == pytest.approx(20 / 24)
+    assert off["b1"].held == 1
+
+
 def finding(probe: Probe, index: int) -> Finding:
     """What probes bring back, made up."""
     if probe.function.endswith("marking"):
@@ -201,6 +218,7 @@ def test_the_figure_has_a_point_for_each_program_under_each_barrier_and_the_tabl
         assert len(marks) == len(wanted) * len(SCRIPT.BARRIERS)
     text = told(SCRIPT.table(run))
     assert "median absolute error of the whole" in text
+    assert "within the interval" in text
     for name in (*programs, *SCRIPT.BARRIERS, ALL):
         assert name in text
     assert re.search(r"remark: furthest off is .* predicted .* measured", text)

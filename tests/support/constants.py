@@ -7,7 +7,14 @@ import numpy as np
 from gcbarrier.costs.constants import DRAWS, BarrierConstants, Constant, Constants, Linear, exactly
 from gcbarrier.page_traces.records import PageTrace, Recording, Slowdown
 
-FACTS = {"kernel": "6.18", "processor": "a processor", "version": "0", "measured": "some day"}
+FACTS = {
+    "kernel": "6.18",
+    "processor": "a processor",
+    "stepping": "1/2/3",
+    "huge pages": "",
+    "version": "0",
+    "measured": "some day",
+}
 
 
 def about(value: float, spread: float = 0.0) -> Constant:

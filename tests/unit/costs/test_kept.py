@@ -1,5 +1,7 @@
 """Constants are kept whole, for one kernel, processor and version."""
 
+import json
+
 import pytest
 from constants import FACTS, usual
 
@@ -30,6 +32,15 @@ def test_a_damaged_file_is_measured_anew() -> None:
     path.write_text(path.read_text(encoding="utf-8")[:-100], encoding="utf-8")
     assert kept.kept(FACTS) is None
     path.write_bytes(b"\xff\xfe")
+    assert kept.kept(FACTS) is None
+
+
+@pytest.mark.parametrize("draws", [(1.0,) * 100, (float("nan"),) * 200, (float("inf"),) * 200])
+def test_a_file_with_other_draws_is_measured_anew(draws: tuple[float, ...]) -> None:
+    path = kept.keep(usual())
+    told = json.loads(path.read_text(encoding="utf-8"))
+    told["barriers"][0]["first_store"]["draws"] = draws
+    path.write_text(json.dumps(told), encoding="utf-8")
     assert kept.kept(FACTS) is None
 
 

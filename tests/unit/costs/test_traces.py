@@ -6,7 +6,7 @@ from constants import recorded
 
 from gcbarrier.costs.constants import interval
 from gcbarrier.costs.curves import Curve, curve
-from gcbarrier.costs.traces import program, stretch
+from gcbarrier.costs.traces import program, standard_error, stretch
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.page_traces.records import Slowdown
 
@@ -45,6 +45,16 @@ def test_the_interval_of_a_window_holds_the_truth() -> None:
     assert np.mean(held) > 33 / 40
 
 
+def test_of_a_program_with_phases_the_interval_holds_the_truth_too() -> None:
+    """Twenty ticks of many pages or of few, at random: a window tells of the next one what it will be."""
+    held = []
+    for seed in range(200):
+        busy = np.repeat(np.random.default_rng(seed).random(64) < 0.5, 20)
+        counts = np.where(busy, 300.0, 100.0)
+        held.append(abs(counts.mean() - 200) <= 1.96 * standard_error(counts))
+    assert np.mean(held) > 0.85
+
+
 def test_a_program_that_recording_slowed_is_reckoned_by_its_own_clock() -> None:
     plain = program(recorded([list(range(100))] * 64))
     slowed = program(recorded([list(range(100))] * 64, walls=(100, 125)))
@@ -80,12 +90,25 @@ def test_stores_are_as_many_as_are_given_for_each_page_that_is_written_in_a_cycl
 def test_a_curve_between_and_beyond_what_was_seen() -> None:
     seen = curve(np.array([1.0, 100.0]), np.array([10.0, 100.0]))
     assert seen.at(10.0)[0] == pytest.approx(100**0.75)
-    assert seen.at(0.5)[0] == pytest.approx(5)
+    assert seen.at(0.5)[0] == pytest.approx(10 * 0.5**0.75)
     assert seen.at(400.0)[0] == pytest.approx(200)
     assert seen.at(0.0)[0] == 0
     # Draws in which a longer window holds much fewer: nothing of that is for windows below the shortest.
     steep = Curve(windows_ns=np.array([1.0, 1.0001]), pages=np.tile([10.0, 0.0], (201, 1)))
     assert steep.at(1e-9)[0] == pytest.approx(1e-8)
     assert seen.times(2.0).at(0.5)[0] == pytest.approx(10)
+    assert seen.times(2.0).at(0.25)[0] == pytest.approx(10 * 0.5**0.75)
     shrinking = Curve(windows_ns=np.array([1.0, 2.0]), pages=np.tile([10.0, 5.0], (201, 1)))
     assert shrinking.at(100.0)[0] == pytest.approx(10 * 0.5**0), "a longer window never holds fewer"
+
+
+def test_below_a_tick_there_may_be_more_pages_than_in_proportion() -> None:
+    """A hundred pages at the square root of the length: between that and in proportion anything may be."""
+    seen = curve(np.array([4.0, 8.0]), np.array([100.0, 100.0 * 2**0.5]))
+    low, _, high = interval(seen.at(1.0))
+    assert low == pytest.approx(25, rel=0.05)
+    assert high == pytest.approx(50, rel=0.05)
+    steady = program(recorded([list(range(100))] * 64))
+    low, _, high = interval(steady.written.at(0.1 * MS))
+    assert low < 2
+    assert high > 80
