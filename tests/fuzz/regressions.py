@@ -89,6 +89,9 @@ REGRESSIONS: dict[str, dict[str, bytes]] = {
         "an object of a class that is not there": _classes((0x10, 0), instance_of=0x90),
     },
     "hwgc": {
+        "an edge longer than what is read of it": (
+            hwgc.number(1 << 3 | 2) + hwgc.number(9 << 20) + hwgc.field(1, 8) + hwgc.field(3, 8) + b"\x3a\xff" + bytes(254)
+        ),
         "an object of 2^63 bytes": b"\x0a" + b"\xff" * 8 + b"\x7f",
         "a root of 2^35 bytes": b"\x12" + b"\xff" * 4 + b"\x7f",
         "a number without an end": b"\x0a" + b"\xff" * 100_000,
