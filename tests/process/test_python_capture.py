@@ -111,6 +111,7 @@ def test_other_pythons_are_refused_by_name(tmp_path: Path) -> None:
         (["--at", "-1"], "--at"),
         (["--at", "nan"], "--at nan: it takes exit"),
         (["--at", "SIGKILL"], "--at SIGKILL: it takes exit"),
+        (["--at", "SIGCLD"], "--at SIGCLD: it takes exit"),
         (["--format", "v8"], "leave --format out"),
         (["--out", "no/where.graph.npz"], "there is no folder no; make it first"),
     ],
