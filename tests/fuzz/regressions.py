@@ -57,7 +57,9 @@ def _inherited() -> bytes:
     """A few classes with many fields, one below the other, and many below the last, with an object without fields."""
     dump = hprof.Dump()
     for depth in range(8):
-        dump.a_class(0x1_0000 + 8 * depth, parent=0x1_0000 + 8 * depth - 8 if depth else 0, fields=[hprof.OBJECT] * 9_999)
+        dump.a_class(
+            0x1_0000 + 8 * depth, parent=0x1_0000 + 8 * depth - 8 if depth else 0, fields=[hprof.OBJECT] * 9_999
+        )
     for number in range(200):
         dump.a_class(0x10_0000 + 8 * number, parent=0x1_0000 + 8 * 7)
         dump.instance(0x20_0000 + 8 * number, 0x10_0000 + 8 * number)
@@ -101,9 +103,10 @@ REGRESSIONS: dict[str, dict[str, bytes]] = {
         "an object of a class that is not there": _classes((0x10, 0), instance_of=0x90),
     },
     "hwgc": {
-        "an edge longer than what is read of it": (
-            hwgc.number(1 << 3 | 2) + hwgc.number(9 << 20) + hwgc.field(1, 8) + hwgc.field(3, 8) + b"\x3a\xff" + bytes(254)
-        ),
+        "an edge longer than what is read of it": b"\x0a"
+        + hwgc.number(9 << 20)
+        + b"\x08\x08\x18\x08\x3a\xff"
+        + bytes(254),
         "an object of 2^63 bytes": b"\x0a" + b"\xff" * 8 + b"\x7f",
         "a root of 2^35 bytes": b"\x12" + b"\xff" * 4 + b"\x7f",
         "a number without an end": b"\x0a" + b"\xff" * 100_000,

@@ -22,7 +22,7 @@ _Integers = npt.NDArray[np.int64]
 class Tables:
     """By kind. ``slots`` are an object's references, of others than arrays.
 
-    For objects of class ``i``, where their fields stand is ``fields[starts[i]:starts[i + 1]]``, in bytes from the first.
+    For objects of class ``i``, ``fields[starts[i]:starts[i + 1]]`` is where these stand, in bytes from the first field.
     """
 
     parts: Parts
