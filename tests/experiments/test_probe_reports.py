@@ -248,9 +248,9 @@ def test_programs_are_set_against_themselves_without_a_barrier() -> None:
         for each in looks_run("tracking").outcomes
     ]
     _, table = shown("tracking", make_run(outcomes, make_manifest("tracking")))
-    assert re.search(r"\nbarrier +gcbench\n", table)
-    assert re.search(r"\nuffd-wp-sigbus +3\.00\n", table)
-    assert re.search(r"\nmprotect +2\.00\n", table)
-    assert re.search(r"\nnone +1\.00\n", table)
+    assert re.search(r"\nbarrier +gcbench\b", table)
+    assert re.search(r"\nuffd-wp-sigbus +3\.00\b", table)
+    assert re.search(r"\nmprotect +2\.00\b", table)
+    assert re.search(r"\nnone +1\.00\b", table)
     chosen = make_run(outcomes, {**make_manifest("tracking"), "settings": {"choices": {"barrier": ["mprotect"]}}})
     assert len(campaign.script_of("tracking").figures(chosen)) == 1, "also where somebody chose barriers"
