@@ -4,10 +4,11 @@ Out of Hypervisor (Bitchebe and Tchana, SC 2022) asked it of soft-dirty, synchro
 hardware, on kernels before asynchronous write-protection and PAGEMAP_SCAN: how much slower a tracked program gets, what
 collecting costs its tracker, both against the size of what is tracked. Asked again of every page barrier that there is
 now: an array that is written from end to end or in a random order, whole pages at a time, while another thread collects
-and arms again every few milliseconds, tracked and untracked in turns in one process; and GCBench and recordings of real
-programs (the heap ``trace``), whose mutators' processor time is set against that of the same program without a barrier
-in the same run. The array has as many stores to a page as a page has words: a program that writes less of each page
-pays more for each store.
+and arms again every few milliseconds (that long after its last collect, so that the program gets on where collecting
+takes longer: what is said of such a barrier is said of fewer collects), tracked and untracked in turns in one process;
+and GCBench and recordings of real programs (the heap ``trace``), whose mutators' processor time is set against that of
+the same program without a barrier in the same run. The array has as many stores to a page as a page has words: a
+program that writes less of each page pays more for each store.
 
 Beside it, what barriers by page protection take that others do not: mappings. mprotect splits the heap's mapping
 wherever protections change, and a process may have ``vm.max_map_count`` of them. Left out are prototypes, software
@@ -45,6 +46,8 @@ from gcbarrier.results.run import Run
 MIB, GIB = 1 << 20, 1 << 30
 ORDERS = ("sequential", "random")
 WORDS = PAGE_BYTES // 8
+_HALF_COLLECTING = 2.0
+"""Of the interval that was asked for: the pause between two collects is one, and the collect the other."""
 
 
 def plan(*, machine: Machine, quick: bool) -> Plan:
@@ -150,6 +153,19 @@ def _refused(found: list[Point]) -> list[str]:
     return [f"“{why}”: {'; '.join(dict.fromkeys(whose))}." for why, whose in said.items()]
 
 
+def _late(found: list[Point]) -> list[str]:
+    """Where collecting took longer than the time that was asked for between two collects."""
+    late = [
+        f"{one.barrier}, {BYTES.words(one.heap_bytes)} {_workload(one)}, {RATIO.words(one.value.centre)}"
+        for one in found
+        if _what(one) == "interval" and one.value.centre > _HALF_COLLECTING
+    ]
+    said = (
+        "Collects took longer than what was asked for between them, so these had fewer (interval over that asked for): "
+    )
+    return [f"{said}{'; '.join(late)}."] if late else []
+
+
 def _workload(one: Point) -> str:
     return one.what.partition("/")[0]
 
@@ -161,6 +177,7 @@ SLOWER = Measure("a page, tracked over untracked", RATIO.log, lambda one: _of(on
 CPU = Measure("processor time of it", RATIO.log, lambda one: _of(one, "cpu"))
 COLLECT = Measure("collecting, each page of the array", None, lambda one: _of(one, "collect"))
 REPORTED = Measure("collecting, each page reported", None, lambda one: _of(one, "reported"))
+INTERVAL = Measure("from collect to collect, over the time asked for", RATIO.log, lambda one: _of(one, "interval"))
 ARM = Measure("arming, each page", None, lambda one: _of(one, "arm"))
 PAGE = Measure("a page untracked", None, lambda one: _of(one, "page"))
 MUTATORS = Measure("mutators' processor time\nover no barrier's", RATIO.log, lambda one: _of(one, "program"))
@@ -188,7 +205,7 @@ REPORT = Report(
         (Rows(rows=PROGRAM, x=MUTATORS, words=False, width=3.2), Curves(x=WRITTEN, y=MAPPINGS, width=3.2)),
     ),
     table=(
-        *(_table(measure) for measure in (SLOWER, CPU, COLLECT, REPORTED, ARM, PAGE)),
+        *(_table(measure) for measure in (SLOWER, CPU, COLLECT, REPORTED, INTERVAL, ARM, PAGE)),
         Across(
             rows=BARRIER,
             columns=WRITTEN,
@@ -204,7 +221,7 @@ REPORT = Report(
             keep=lambda one: _what(one) == "program",
         ),
     ),
-    remarks=_refused,
+    remarks=lambda found: [*_refused(found), *_late(found)],
     cells=everything,
 )
 figures, table = REPORT.figures, REPORT.table

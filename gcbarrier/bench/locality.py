@@ -1,5 +1,6 @@
 """How a real program's objects lie on pages, and which of those pages it writes: what ``locality`` shows of a graph."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,8 +22,16 @@ def of_graph(_bench: Bench, *, graph: str, recording: str = "", until_s: float =
     ``recording``: one of the same process, a name in the corpus or a path, whose ticks up to ``until_s`` seconds after
     its beginning count (0: all of them); "": the one that came along with a shipped graph, if any. Where the graph has
     no addresses, objects lie breadth first from the roots, and the reading ``placed`` is 0. Raises GcBarrierError where
-    a file is not what it should be, or the recording of another process.
+    a file is not what it should be, or the recording of another process, and where there is no memory for what is
+    looked at.
     """
+    try:
+        yield from _of_graph(graph, recording, until_s)
+    except MemoryError as error:
+        raise GcBarrierError(f"the graph {graph} does not fit in memory; use a larger machine") from error
+
+
+def _of_graph(graph: str, recording: str, until_s: float) -> Iterator[Reading]:
     read = graphfile.read(shipped.find(graph))
     recording = recording or str(shipped.recording_of(graph) or "")
     yield Reading(what="placed", value=float(read.addresses is not None), unit="count", note=read.source.program)
@@ -39,22 +48,32 @@ def _numbers(found: Locality) -> Iterator[Reading]:
         ("objects", found.objects),
         ("references", found.references),
         ("bytes", found.size_bytes),
-        ("pages", len(found.pages)),
+        ("pages", found.page_count),
         ("marked-pages", len(found.begun)),
         ("bitmap-pages", found.bitmap_pages),
     ):
         yield Reading(what=what, value=float(value), unit="count")
-    yield _each("objects-a-page", found.objects_by_page)
-    yield _each("references-a-page", found.references_by_page)
+    yield _each("objects-a-page", found.objects_by_page, len(found.begun))
+    yield _each("references-a-page", found.references_by_page, found.page_count)
     yield _share("spanning", found.spanning, found.objects)
     yield _share("on-page", found.on_page, found.references)
     yield _share("on-huge", found.on_huge, found.references)
 
 
-def _each(what: str, counts: npt.NDArray[np.int64]) -> Reading:
-    """The mean, and the middle half of all pages."""
-    low, _, high = quartiles(np.sort(counts).tolist())
-    return Reading(what=what, value=float(counts.mean()), low=low, high=high, samples=len(counts), unit="count")
+def _each(what: str, counts: npt.NDArray[np.int64], pages: int) -> Reading:
+    """The mean, and the middle half of all ``pages``, of which those that have no count have none of it."""
+    ordered, zeros = np.sort(counts), pages - len(counts)
+
+    def at(share: float) -> float:
+        """As ``quartiles`` has it of all pages."""
+        place = share * (pages - 1)
+        below, above = (
+            float(ordered[each - zeros]) if each >= zeros else 0.0 for each in (math.floor(place), math.ceil(place))
+        )
+        return below + (place - math.floor(place)) * (above - below)
+
+    mean = float(counts.sum()) / pages
+    return Reading(what=what, value=mean, low=at(0.25), high=at(0.75), samples=pages, unit="count")
 
 
 def _share(what: str, some: int, of: int) -> Reading:

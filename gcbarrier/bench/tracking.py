@@ -20,16 +20,17 @@ def array(
     bench: Bench, *, random: bool, words: int, every_ms: float, duration_s: float, turns: int, shares: str
 ) -> Iterator[Reading]:
     """An array as large as the probe's memory, written page by page, ``words`` words of each; ``random``: in a random
-    order. Another thread collects every ``every_ms``, and arms again; it has the writer rest where the barrier is not
-    atomic. ``turns`` times ``duration_s`` with tracking and without.
+    order. Another thread collects, ``every_ms`` after its last collect, and arms again; it has the writer rest where
+    the barrier is not atomic. ``turns`` times ``duration_s`` with tracking and without.
 
     Readings, of whose names the first part is ``sequential`` or ``random``: ``wall`` and ``cpu``, by how much a page
     took longer tracked than untracked in the same turn (1: no longer), by the clock and in the writer's processor time;
     ``page``, a page untracked, in ns; ``faults`` for each page that was written while tracked; ``arm``, arming, and
-    ``collect``, a collect, in ns a page of the array; ``reported``, a collect in ns a page reported; ``mappings``, that
-    the process has over the array when, since it was armed, ``x`` per cent of its pages were written in that order
-    (each of ``shares``, separated by spaces). ``refused``, with the reason as its note, where the barrier gives up.
-    Without a barrier that tracks there is ``page`` alone.
+    ``collect``, a collect, in ns a page of the array; ``interval``, how much longer than ``every_ms`` it was from
+    collect to collect (2: a collect took as long as what was between two); ``reported``, a collect in ns a page
+    reported; ``mappings``, that the process has over the array when, since it was armed, ``x`` per cent of its pages
+    were written in that order (each of ``shares``, separated by spaces). ``refused``, with the reason as its note,
+    where the barrier gives up. Without a barrier that tracks there is ``page`` alone.
     """
     order = "random" if random else "sequential"
     lib, ffi = bench.core.lib, bench.core.ffi
@@ -64,6 +65,7 @@ def array(
             add("faults", found.faults / found.written)
             if found.collects:
                 add("collect", found.collect_ns / found.collects / pages)
+                add("interval", found.wall_ns / found.collects / (every_ms * 1e6))
             if found.reported:
                 add("reported", found.collect_ns / found.reported)
             return found

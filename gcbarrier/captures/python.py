@@ -22,7 +22,15 @@ from gcbarrier.errors import GcBarrierError
 _INSIDE = Path(__file__).with_name("inside")
 _FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 _LONGEST_S = 10 * 86_400.0
-_LEFT_ALONE = ("SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGCHLD")
+_LEFT_ALONE = (  # under any of their names: SIGCLD is SIGCHLD
+    signal.SIGKILL,
+    signal.SIGSTOP,
+    signal.SIGSEGV,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGCHLD,
+)
 
 
 @frozen(kw_only=True)
@@ -44,8 +52,9 @@ def moment(text: str) -> str:
     """
     if text == "exit":
         return "exit"
-    if text.startswith("SIG") and text in signal.Signals.__members__ and text not in _LEFT_ALONE:
-        return f"signal {int(signal.Signals[text])}"
+    number = signal.Signals.__members__.get(text, signal.SIGKILL)
+    if number not in _LEFT_ALONE:
+        return f"signal {int(number)}"
     with contextlib.suppress(ValueError):
         if 0 <= (seconds := float(text)) <= _LONGEST_S:
             return f"after {seconds!r}"

@@ -29,13 +29,15 @@ class Locality:
     size_bytes: int
     """Of all objects."""
     pages: _Addresses
-    """Page numbers, ascending: those that hold some of an object."""
+    """Of the pages that hold some of an object, uint64[ranges, 2], ascending: the numbers of a range's first and last.
+
+    Ranges, since one object may say that it has terabytes."""
     begun: _Addresses
     """Those in which an object begins: a collector that marks in headers writes these."""
     objects_by_page: _Counts
     """How many objects begin in each of ``begun``."""
     references_by_page: _Counts
-    """How many references lie in each of ``pages``."""
+    """How many references lie in each page that has any, ascending."""
     spanning: int
     """Objects on two pages or more."""
     on_page: int
@@ -44,6 +46,11 @@ class Locality:
     """The same of 2 MiB."""
     bitmap_pages: int
     """Pages of a mark bitmap beside the heap that have a mark in them, at a bit for each 16 bytes of addresses."""
+
+    @property
+    def page_count(self) -> int:
+        """How many pages hold some of an object."""
+        return int((self.pages[:, 1] - self.pages[:, 0] + np.uint64(1)).sum())
 
 
 def breadth_first(graph: Graph) -> Graph:
@@ -67,7 +74,6 @@ def locality(graph: Graph) -> Locality:
     ends = np.maximum(starts + graph.sizes_bytes[order], starts + np.uint64(1))
     ends[:-1] = np.minimum(ends[:-1], starts[1:])
     first, last = starts // PAGE_BYTES, (ends - np.uint64(1)) // PAGE_BYTES
-    pages = _covered(first, last)
     begun, objects_by_page = np.unique(first, return_counts=True)
     places = _places(graph, starts, ends, order)
     targets = graph.addresses[graph.targets]
@@ -75,10 +81,10 @@ def locality(graph: Graph) -> Locality:
         objects=graph.node_count,
         references=graph.edge_count,
         size_bytes=graph.total_bytes,
-        pages=pages,
+        pages=_covered(first, last),
         begun=begun,
         objects_by_page=objects_by_page,
-        references_by_page=np.bincount(np.searchsorted(pages, places // PAGE_BYTES), minlength=len(pages)),
+        references_by_page=np.unique(places // PAGE_BYTES, return_counts=True)[1],
         spanning=int((last > first).sum()),
         on_page=int((places // PAGE_BYTES == targets // PAGE_BYTES).sum()),
         on_huge=int((places // HUGE_BYTES == targets // HUGE_BYTES).sum()),
@@ -103,10 +109,11 @@ def _order(graph: Graph) -> _Counts:
 
 
 def _covered(first: _Addresses, last: _Addresses) -> _Addresses:
-    """The pages of all these ranges, ascending, each once. The ranges are ascending and hardly overlap."""
-    counts = (last - first + np.uint64(1)).astype(np.int64)
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.unique(np.repeat(first, counts) + within.astype(np.uint64))
+    """These ranges of pages, which are ascending and overlap by a page at most, without what is in two of them."""
+    # An object of no bytes where another one begins ends before its beginning; it lies on that one's page.
+    last = np.maximum(first, last)
+    apart = np.flatnonzero(first[1:] > last[:-1] + np.uint64(1))
+    return np.stack([first[np.append(0, apart + 1)], last[np.append(apart, len(last) - 1)]], axis=1)
 
 
 def _places(graph: Graph, starts: _Addresses, ends: _Addresses, order: _Counts) -> _Addresses:

@@ -207,7 +207,8 @@ uint64_t gcb_graph_objects(const gcb_graph *graph); /* visited, or looked at, by
 
 /* An array in a space without mutators, written page by page while another thread collects. */
 typedef struct gcb_writing {
-  uint64_t written, wall_ns, cpu_ns, faults; /* the writer's: pages, and its own time and faults */
+  uint64_t written, wall_ns, cpu_ns, faults; /* the writer's: pages; its own faults, and time, of which cpu_ns
+                                                is without what it rested */
   uint64_t collects, collect_ns, collect_cpu_ns, reported; /* the tracker's, of all collects; pages */
 } gcb_writing;
 typedef struct gcb_writer gcb_writer;
@@ -217,8 +218,8 @@ void gcb_writer_free(gcb_writer *writer);     /* before its space */
 int64_t gcb_writer_track(gcb_writer *writer); /* from now on; what arming took */
 void gcb_writer_untrack(gcb_writer *writer);  /* the barrier is closed, and no page has anything left of it */
 void gcb_writer_write(gcb_writer *writer, size_t pages); /* the first so many of its order, a word each */
-/* Writes for so long, going on where it was; every_ns: between two collects that arm again, 0: there are
- * none. */
+/* Writes for so long, going on where it was; every_ns: from one collect, which arms again, to the next
+ * one's beginning, 0: there are none. */
 int gcb_writer_run(gcb_writer *writer, uint64_t duration_ns, uint64_t every_ns, gcb_writing *found);
 
 /* The kernel's two ways of telling which pages were written, as bare system calls on a mapping of `bytes`:

@@ -53,6 +53,19 @@ def _classes(*parents: tuple[int, int], instance_of: int | None = None) -> bytes
     return dump.bytes()
 
 
+def _inherited() -> bytes:
+    """A few classes with many fields, one below the other, and many below the last, with an object without fields."""
+    dump = hprof.Dump()
+    for depth in range(8):
+        dump.a_class(
+            0x1_0000 + 8 * depth, parent=0x1_0000 + 8 * depth - 8 if depth else 0, fields=[hprof.OBJECT] * 9_999
+        )
+    for number in range(200):
+        dump.a_class(0x10_0000 + 8 * number, parent=0x1_0000 + 8 * 7)
+        dump.instance(0x20_0000 + 8 * number, 0x10_0000 + 8 * number)
+    return dump.bytes()
+
+
 REGRESSIONS: dict[str, dict[str, bytes]] = {
     "archive": {
         "sizes of 8 TB": _graph(sizes_bytes=_npy("'<u8'", "(1000000000000,)")),
@@ -85,10 +98,15 @@ REGRESSIONS: dict[str, dict[str, bytes]] = {
         "fields without an end": heap_of(b"\x20" + bytes(7) + b"\x08" + bytes(60) + b"\xff\xff"),
         "a class below itself": _classes((0x10, 0x20), (0x20, 0x10)),
         "1100 superclasses": _classes(*((8 * i, 8 * i + 8) for i in range(1, 1_100))),
+        "16 million inherited fields": _inherited(),
         "objects of class 0": _classes((0x10, 0), instance_of=0),
         "an object of a class that is not there": _classes((0x10, 0), instance_of=0x90),
     },
     "hwgc": {
+        "an edge longer than what is read of it": b"\x0a"
+        + hwgc.number(9 << 20)
+        + b"\x08\x08\x18\x08\x3a\xff"
+        + bytes(254),
         "an object of 2^63 bytes": b"\x0a" + b"\xff" * 8 + b"\x7f",
         "a root of 2^35 bytes": b"\x12" + b"\xff" * 4 + b"\x7f",
         "a number without an end": b"\x0a" + b"\xff" * 100_000,

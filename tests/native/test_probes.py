@@ -1,5 +1,6 @@
 """Probes: what each brings back, by itself and in this process."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from gcbarrier import barriers
 from gcbarrier.bench import probes
 from gcbarrier.bench.circumstances import CIRCUMSTANCES, page_barriers
 from gcbarrier.core import build
+from gcbarrier.core.library import open_core
 from gcbarrier.model import Probe, Reading, evolve
 
 MIB = 1 << 20
@@ -131,7 +133,8 @@ def test_an_array_is_written_tracked_and_untracked(barrier: str, needs) -> None:
     needs(*barriers.promises_of(barrier).needs)
     read = found("tracking:array", barrier, random=True, **WRITING)
     assert {what for what, _ in read} == {
-        f"random/{what}" for what in ("wall", "cpu", "page", "faults", "arm", "collect", "reported", "mappings")
+        f"random/{what}"
+        for what in ("wall", "cpu", "page", "faults", "arm", "collect", "interval", "reported", "mappings")
     }
     assert read["random/wall", 0].samples == read["random/page", 0].samples == 2
     assert all(reading.value > 0 for (what, _), reading in read.items() if what != "random/faults")
@@ -142,6 +145,42 @@ def test_an_array_is_written_tracked_and_untracked(barrier: str, needs) -> None:
 
 def test_without_a_barrier_an_array_is_just_written() -> None:
     assert set(found("tracking:array", "none", random=False, **WRITING)) == {("sequential/page", 0)}
+
+
+TAKES_LONG = """
+#include "barrier.h"
+#include <time.h>
+static int fine(gcb_barrier *barrier) { return (void)barrier, 0; }
+static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
+  (void)barrier, (void)rearm, (void)dirty;
+  nanosleep(&(struct timespec){.tv_nsec = 40 * 1000 * 1000}, NULL);
+  return 0;
+}
+static void close_nothing(gcb_barrier *barrier) { (void)barrier; }
+GCB_BARRIER = {.open = fine, .arm = fine, .collect = collect, .close = close_nothing, .tracks = true};
+"""
+
+
+def test_a_writer_gets_on_between_collects_that_take_long_and_its_rest_is_no_cost(tmp_path: Path) -> None:
+    source = tmp_path / "takes_long.c"
+    source.write_text(TAKES_LONG)
+    # One that is not atomic: the writer rests.
+    job = evolve(probes.job(probe("tracking:array", "soft-dirty"), index=0), barrier=build.barrier(source))
+    core = open_core(job.barrier.core)
+    found = core.ffi.new("gcb_writing *")
+    with probes.Bench(job=job, core=core).space() as space:
+        writer = core.lib.gcb_writer_new(space.handle, 1, False, False)
+        try:
+            core.check(core.lib.gcb_writer_track(writer))
+            start_ns = time.monotonic_ns()
+            core.check(core.lib.gcb_writer_run(writer, 400_000_000, 20_000_000, found))
+            took_ns = time.monotonic_ns() - start_ns
+        finally:
+            core.lib.gcb_writer_free(writer)
+    # However slow the machine: each collect has had its pause before it, and what it took was no writing.
+    assert found.collects > 1
+    assert found.collects * (20_000_000 + 40_000_000) <= took_ns
+    assert found.cpu_ns + found.collect_ns <= found.wall_ns
 
 
 GIVES_UP = """

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from captured import GCBARRIER, captured, of_degree, program, run
+from captured import GCBARRIER, PYTHONS, captured, of_degree, program, referred, run
 from places import CHECKOUT
 
 from gcbarrier.commands import main
@@ -111,6 +111,7 @@ def test_other_pythons_are_refused_by_name(tmp_path: Path) -> None:
         (["--at", "-1"], "--at"),
         (["--at", "nan"], "--at nan: it takes exit"),
         (["--at", "SIGKILL"], "--at SIGKILL: it takes exit"),
+        (["--at", "SIGCLD"], "--at SIGCLD: it takes exit"),
         (["--format", "v8"], "leave --format out"),
         (["--out", "no/where.graph.npz"], "there is no folder no; make it first"),
     ],
@@ -189,6 +190,30 @@ def test_at_a_signal_and_only_then(tmp_path: Path) -> None:
     assert [len(of_degree(graph, count)) for count in (4001, 4003)] == [1, 0]
     done = run(tmp_path, "-c", "import signal; signal.signal(signal.SIGUSR1, signal.SIG_IGN)", at="SIGUSR1")
     assert "it ended before SIGUSR1 or has a handler of its own for it" in done.stderr
+
+
+@pytest.mark.parametrize("python", PYTHONS.values(), ids=PYTHONS)
+def test_what_the_program_has_frozen_stays_so_and_is_captured(python: str, tmp_path: Path) -> None:
+    text = """
+        import gc, os, signal
+        array = [[] for _ in range(4001)]
+        gc.freeze()
+        before = gc.get_freeze_count()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        print(gc.get_freeze_count() - before, "ctypes" in __import__("sys").modules)
+    """
+    done = run(tmp_path, python, program(tmp_path, text), at="SIGUSR1")
+    assert (done.returncode, done.stdout) == (0, "0 False\n")
+    graph = graphfile.read(tmp_path / "x.graph.npz")
+    (array,) = of_degree(graph, 4001)
+    assert len(set(referred(graph, array))) == 4001
+
+
+@pytest.mark.parametrize("frozen", ["pass", "gc.freeze()"])
+def test_a_graph_says_how_old_the_program_was(frozen: str, tmp_path: Path) -> None:
+    text = f"import gc, os, signal, time; {frozen}; time.sleep(1); os.kill(os.getpid(), signal.SIGUSR1)"
+    tool = captured(tmp_path, "-c", text, at="SIGUSR1").source.tool
+    assert float(tool.split(", after ")[1].split()[0]) >= 1, tool
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])

@@ -54,19 +54,29 @@ def _begin():
     pid = os.getpid()
     mine = [sys.modules[__name__]]  # type: list[object]
     state = []  # type: list[bool]
+    kind, _, number = moment.partition(" ")
 
     def write(*_signal):
         """Once, and in the process that began: a fork of it has inherited this."""
         if state or os.getpid() != pid:
             return
         state.append(True)
-        if len(sys._current_frames()) == 1:
-            _write(here, folder, mine)
+        import gc
+
+        try:
+            with open("/proc/self/stat", "rb") as file:
+                stat = file.read()
+        except OSError as problem:
+            _fail(folder, problem)
+            return
+        # What gc.freeze() has put aside is in no list before gc.unfreeze(), which would undo it for a program that goes
+        # on. Python 3.12 has frozen something by itself, and at its end forks no more.
+        if len(sys._current_frames()) == 1 and (kind == "exit" or not gc.get_freeze_count()):
+            _write(here, folder, mine, stat)
         else:
-            _apart(here, folder, mine)
+            _apart(here, folder, mine, stat)
 
     mine.append(write)
-    kind, _, number = moment.partition(" ")
     if kind == "after":
         import _thread
         import time
@@ -88,20 +98,20 @@ def _begin():
         atexit.register(write)
 
 
-def _write(here, folder, mine):
+def _write(here, folder, mine, stat):
     import gc
 
     enabled = gc.isenabled()
     gc.disable()
     try:
-        # Before anything else is loaded: what comes now is ours. What gc.freeze() has put aside is in no list.
+        # Before anything else is loaded: what comes now is ours. Where something is frozen this is a fork, or the end.
         gc.unfreeze()
         held = [gc.get_objects()]
         with open(os.path.join(here, "walk.py"), encoding="utf-8") as file:
             source = file.read()
         scope = {"__name__": "walk"}
         exec(compile(source, "walk.py", "exec"), scope)
-        scope["write"](held, mine, os.path.join(folder, "heap"))  # type: ignore[operator]
+        scope["write"](held, mine, stat, os.path.join(folder, "heap"))  # type: ignore[operator]
     except BaseException as problem:
         _fail(folder, problem)
     finally:
@@ -109,8 +119,8 @@ def _write(here, folder, mine):
             gc.enable()
 
 
-def _apart(here, folder, mine):
-    """In a fork, which no other thread comes along to: there is no holding the others still while they have work.
+def _apart(here, folder, mine, stat):
+    """In a fork: no other thread comes along to it, where there is no holding them still, and the program stays frozen.
 
     It is nobody's child (whoever waits for children never hears of it) and keeps nothing open but what says that it
     is still there.
@@ -142,7 +152,7 @@ def _apart(here, folder, mine):
             for number in map(int, os.listdir("/proc/self/fd")):
                 if number > 2 and number != alive:
                     os.closerange(number, number + 1)  # which does not mind that the list's own is closed
-            _write(here, folder, mine)
+            _write(here, folder, mine, stat)
     finally:
         os._exit(0)
 

@@ -103,10 +103,9 @@ def _own(mine):
     return own
 
 
-def _age_s():
-    """How long this process has been there, to a hundredth of a second."""
-    with open("/proc/self/stat", "rb") as file:
-        began = int(file.read().rpartition(b")")[2].split()[19])
+def _age_s(stat):
+    """How long the process of this ``/proc/PID/stat`` has been there, to a hundredth of a second."""
+    began = int(stat.rpartition(b")")[2].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - began / os.sysconf("SC_CLK_TCK")
 
 
@@ -130,9 +129,12 @@ def _elsewhere(key, pointer):
     return word(key + pointer).value
 
 
-def write(held, mine, path):
-    """Write all objects: those that were ``held`` before this was loaded, and what is found from them."""
-    own, age = _own(mine), _age_s()
+def write(held, mine, stat, path):
+    """Write all objects: those that were ``held`` before this was loaded, and what is found from them.
+
+    ``stat`` is the program's, which this may be a fork of.
+    """
+    own, age = _own(mine), _age_s(stat)
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, set(range(1, 32)) - {9, 19})
     try:
         text = "version {}\nage {:.2f}\n".format(sys.version.split()[0], age).encode()

@@ -128,11 +128,15 @@ class Classes:
     def shape(self, class_id: int) -> Shape:
         """What the objects of a class consist of."""
         if class_id not in self._shapes:
-            types = b"".join(each.types for each in self.lineage(class_id))
-            references = types.count(REFERENCE)
-            numbers = sum(types.count(kind) * width for kind, width in BASIC_BYTES.items())
-            body = numbers + references * self._id_bytes
-            self._shapes[class_id] = Shape(references=references, numbers_bytes=numbers, body_bytes=body)
+            references = numbers = 0
+            for each in reversed(self.lineage(class_id)):
+                if each.id not in self._shapes:  # each class's fields are counted once, whoever has it as a superclass
+                    references += each.types.count(REFERENCE)
+                    numbers += sum(each.types.count(kind) * width for kind, width in BASIC_BYTES.items())
+                    body = numbers + references * self._id_bytes
+                    self._shapes[each.id] = Shape(references=references, numbers_bytes=numbers, body_bytes=body)
+                shape = self._shapes[each.id]
+                references, numbers = shape.references, shape.numbers_bytes
         return self._shapes[class_id]
 
     def references(self, class_id: int) -> npt.NDArray[np.int64]:

@@ -20,14 +20,12 @@ _Integers = npt.NDArray[np.int64]
 
 @attrs.frozen(kw_only=True, eq=False)
 class Tables:
-    """By kind. ``bodies`` are bytes of an object's fields in the dump, of others than arrays.
+    """By kind. ``slots`` are an object's references, of others than arrays.
 
-    ``slots`` are an object's references, of others than arrays: for objects of class ``i``, where their fields stand
-    is ``fields[starts[i]:starts[i + 1]]``, in bytes from the first.
+    For objects of class ``i``, ``fields[starts[i]:starts[i + 1]]`` is where these stand, in bytes from the first field.
     """
 
     parts: Parts
-    bodies: _Integers
     slots: _Integers
     starts: _Integers
     fields: npt.NDArray[np.uint32]
@@ -55,24 +53,34 @@ class Kinds:
         """Kinds of these classes themselves."""
         return _FIRST + 2 * self.classes(class_ids) + 1
 
-    def tables(self, classes: Classes, there: npt.NDArray[np.bool_]) -> Tables:
-        """What the kinds have in common; ``there`` says of each number whether the heap has objects of it.
+    def bodies(self, classes: Classes, there: npt.NDArray[np.bool_]) -> _Integers:
+        """By kind, bytes of an object's fields in the dump, of others than arrays.
 
-        Raises Unfit where nothing says what a class is.
+        ``there`` says of each number whether the heap has objects of it. Raises Unfit where nothing says what a class
+        is.
+        """
+        bodies = np.zeros(self.count, dtype=np.int64)
+        for class_id, number in self._numbers.items():
+            if there[_FIRST + 2 * number]:
+                bodies[_FIRST + 2 * number] = classes.shape(class_id).body_bytes
+        return bodies
+
+    def tables(self, classes: Classes, there: npt.NDArray[np.bool_]) -> Tables:
+        """What the kinds have in common, once objects are known to have ``bodies``.
+
+        Not before: a class lists its superclasses' fields, too, so many classes of a small dump may have many each.
+        Where an object of each has them all, there is no more of them than of the dump.
         """
         own = classes.class_of_classes()
-        count = len(self._numbers)
-        references, numbers_bytes, bodies, slots = (np.zeros(_FIRST + 2 * count, dtype=np.int64) for _ in range(4))
-        fields: list[_Integers] = []
+        references, numbers_bytes, slots = (np.zeros(self.count, dtype=np.int64) for _ in range(3))
+        fields: list[npt.NDArray[np.uint32]] = []
         for class_id, number in self._numbers.items():
             kind = _FIRST + 2 * number
             if there[kind]:
                 shape = classes.shape(class_id)
-                fields.append(classes.references(class_id))
-                references[kind], numbers_bytes[kind], bodies[kind] = attrs.astuple(shape)
+                references[kind], numbers_bytes[kind] = shape.references, shape.numbers_bytes
+                fields.append(classes.references(class_id).astype(np.uint32))
                 slots[kind] = len(fields[-1])
-            else:
-                fields.append(np.zeros(0, dtype=np.int64))
             if there[kind + 1]:
                 dumped = classes.dumped[class_id]
                 references[kind + 1] = own.references + dumped.static_references
@@ -80,10 +88,9 @@ class Kinds:
                 slots[kind + 1] = len(dumped.refers_to)
         return Tables(
             parts=Parts(references=references, numbers_bytes=numbers_bytes),
-            bodies=bodies,
             slots=slots,
             starts=np.concatenate(([0], np.cumsum(slots[_FIRST::2]))),
-            fields=np.concatenate([*fields, np.zeros(0, dtype=np.int64)]).astype(np.uint32),
+            fields=np.concatenate([*fields, np.zeros(0, dtype=np.uint32)]),
         )
 
     @property

@@ -49,13 +49,15 @@ class Objects:
         addresses, kinds, lengths = self._columns()
         there = np.zeros(self._kinds.count, dtype=np.bool_)
         there[kinds] = True
+        pieces = [slice(start, start + _PIECE) for start in range(0, len(addresses), _PIECE)]
+        bodies = self._kinds.bodies(self._classes, there)
+        for here in pieces:
+            wrong = np.flatnonzero(is_object(kinds[here]) & (bodies[kinds[here]] != lengths[here]))
+            if len(wrong):
+                raise Unfit(f"object {int(addresses[here][wrong[0]]):#x} has other fields than its class")
         tables = self._kinds.tables(self._classes, there)
         slots = np.empty(len(addresses), dtype=np.uint64)
-        for start in range(0, len(addresses), _PIECE):
-            here = slice(start, start + _PIECE)
-            wrong = np.flatnonzero(is_object(kinds[here]) & (tables.bodies[kinds[here]] != lengths[here]))
-            if len(wrong):
-                raise Unfit(f"object {int(addresses[start + wrong[0]]):#x} has other fields than its class")
+        for here in pieces:
             slots[here] = np.where(kinds[here] == REFERENCE, lengths[here], tables.slots[kinds[here]])
         sizes_bytes, layout = sized(addresses, kinds, lengths, tables.parts, self._id_bytes)
         del kinds, lengths

@@ -192,6 +192,8 @@ def _one_by_itself(stream: Stream, heap: _Heap) -> None:
         # As many edges as are here as a whole: each has at most 127 bytes and two before.
         here = stream.data[stream.at : stream.at + until - stream.position]
         whole = len(here) if len(here) == until - stream.position else _whole(here)
+        if not whole:
+            raise Unfit("it has an edge that is more than a slot and an object")
         held, counts = _edges(here[:whole] + PADDING, np.array([0]), np.array([whole]))
         heap.edges.add(held)
         count += int(counts[0])

@@ -67,6 +67,29 @@ def test_a_graph_by_itself(tmp_path: Path) -> None:
     }
 
 
+def test_the_middle_half_of_pages_counts_those_without_references(tmp_path: Path) -> None:
+    path = graph_file(tmp_path)
+    (reading,) = (each for each in of_graph(None, graph=path) if each.what == "references-a-page")  # type: ignore[arg-type]
+    # 2, 0, 0, 0 and 1
+    assert (reading.low, reading.value, reading.high, reading.samples) == (0, 0.6, 1, 5)
+
+
+def test_a_vast_object_is_no_trouble(tmp_path: Path) -> None:
+    sizes = np.array([32, 1 << 40, 32], dtype=np.uint64)
+    addresses = np.array([16 * PAGE, 17 * PAGE, 1 << 52], dtype=np.uint64)
+    found = readings(graph=graph_file(tmp_path, sizes_bytes=sizes, addresses=addresses))
+    assert found["pages"] == 2 + (1 << 40) // PAGE
+
+
+def test_without_memory_there_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing_left(*_args: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("gcbarrier.bench.locality.locality", nothing_left)
+    with pytest.raises(GcBarrierError, match="does not fit in memory"):
+        readings(graph=graph_file(tmp_path))
+
+
 def test_marks_and_stores_share_pages(tmp_path: Path) -> None:
     # The other process wrote more, and nothing of the graph.
     files = {"graph": graph_file(tmp_path), "recording": recording(tmp_path, [[16, 18], [], [17, 99]], [[7, 8, 9, 10]])}

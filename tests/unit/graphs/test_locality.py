@@ -1,10 +1,12 @@
 """Objects and references on pages, counted by hand."""
 
+import tracemalloc
+
 import attrs
 import numpy as np
 import pytest
 
-from gcbarrier.graphs.graphfile import Graph
+from gcbarrier.graphs.graphfile import LARGEST_OBJECT_BYTES, Graph
 from gcbarrier.graphs.locality import breadth_first, locality
 
 PAGE = 4096
@@ -33,7 +35,8 @@ BY_HAND = graph(
 def test_pages_and_what_is_on_them() -> None:
     found = locality(BY_HAND)
     assert (found.objects, found.references, found.size_bytes) == (4, 8, 32 + 64 + 8192 + 16)
-    assert found.pages.tolist() == [2, 4, 5, 6, 513]
+    assert found.pages.tolist() == [[2, 2], [4, 6], [513, 513]]
+    assert found.page_count == 5
     assert found.begun.tolist() == [2, 4, 513]
     assert found.objects_by_page.tolist() == [1, 2, 1]
     # The large one's references are at 2,048, 4,096, 6,144 and 8,192 behind the beginning of page 4.
@@ -56,7 +59,7 @@ def test_the_bitmap_has_a_bit_for_16_bytes() -> None:
 
 def test_an_object_ends_where_the_next_one_begins() -> None:
     found = locality(graph((PAGE, 5 * PAGE, [1]), (PAGE + 64, 32, []), (9 * PAGE, 0, [])))
-    assert found.pages.tolist() == [1, 9]
+    assert found.pages.tolist() == [[1, 1], [9, 9]]
     assert found.spanning == 0
 
 
@@ -76,3 +79,17 @@ def test_without_addresses_objects_lie_breadth_first() -> None:
 def test_a_graph_without_addresses_is_not_guessed_at() -> None:
     with pytest.raises(ValueError, match="no addresses"):
         locality(attrs.evolve(BY_HAND, addresses=None))
+
+
+def test_a_vast_object_takes_no_memory_for_its_pages() -> None:
+    size = LARGEST_OBJECT_BYTES
+    vast = graph((PAGE, 16, [1]), (2 * PAGE, size, [0] * 7))
+    tracemalloc.start()
+    try:
+        found = locality(vast)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert found.pages.tolist() == [[1, 1 + size // PAGE]]
+    assert found.page_count == 1 + size // PAGE
+    assert found.references_by_page.tolist() == [1] * 8
