@@ -63,6 +63,7 @@ class Process:
         # clock_getcpuclockid(3), in nanoseconds where /proc has hundredths of a second.
         self._clock = ~pid << 3 | _CPUCLOCK_SCHED
         self.command = command_of(pid)
+        self._cpu_ns = self._faults = 0  # of one that is ending already
         self._cpu_ns, self._faults = self._spent()
         self._begin_ns = self._now_ns()
         tracker.arm()
