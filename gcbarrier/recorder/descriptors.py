@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import struct
 import time
@@ -103,6 +104,13 @@ class Signals:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def readable(descriptor: int) -> bool:
+    """Whether there is something to read; a pidfd's is that its process has ended."""
+    poll = select.poll()  # select(2) takes no descriptor above 1023
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _made(result: int) -> int:

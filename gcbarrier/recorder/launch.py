@@ -4,14 +4,13 @@ import contextlib
 import ctypes
 import os
 import resource
-import select
 import signal
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gcbarrier.core.build import injected
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.recorder.descriptors import Came
+from gcbarrier.recorder.descriptors import Came, readable
 from gcbarrier.recorder.door import HUGE_PAGES_VARIABLE, VARIABLE
 
 # Python ignores these, and what is ignored stays so in a program that is executed.
@@ -115,7 +114,7 @@ class Child:
     def has_ended(self) -> bool:
         """Whether it has."""
         # Asked first: of a child that is traced, wait(2) tells when it stops as well.
-        if self.status is None and select.select([self._handle], [], [], 0)[0]:
+        if self.status is None and readable(self._handle):
             _, self.status, self.spent = os.wait4(self.pid, 0)
         return self.status is not None
 

@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import os
-import select
 import struct
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Protocol
 
 from gcbarrier.page_traces.coding import Runs
 from gcbarrier.page_traces.records import Mapping
+from gcbarrier.recorder.descriptors import readable
 from gcbarrier.recorder.maps import History
 from gcbarrier.recorder.trackers import Tracker
 
@@ -102,7 +102,7 @@ class Process:
 
     def has_ended(self) -> bool:
         """Whether it has."""
-        return bool(select.select([self.handle], [], [], 0)[0])
+        return readable(self.handle)
 
     def how_it_ended(self) -> str:
         """``exit 0`` or ``signal 9``, now that it has; ``ended`` where the kernel does not tell."""
