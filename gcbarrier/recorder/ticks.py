@@ -75,7 +75,15 @@ class Loop:
         caller = self._door.hear(descriptor)
         if caller is None:
             return
-        if (process := self._watch.hear(caller)) is not None:
+        known = self._watch.processes.get(caller.pid)
+        try:
+            process = self._watch.hear(caller)
+        except BaseException:
+            caller.answer(False)
+            raise
+        if known is not None and self._watch.processes.get(caller.pid) is not known:
+            self._does.pop(known.handle, None)  # closed with it, which takes it out of the epoll
+        if process is not None:
             self._await(process.handle, functools.partial(self._ended, process))
 
     def _ended(self, process: Process) -> None:

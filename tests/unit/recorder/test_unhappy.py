@@ -1,21 +1,42 @@
 """The recorder where a process ends, is killed or says what it should not at a bad moment; nothing is timed here."""
 
+import errno
+import fcntl
 import os
+import resource
+import socket
+import struct
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gcbarrier.page_traces.coding import Runs
+from gcbarrier.primitives import Userfaultfd
+from gcbarrier.recorder.attach import Attached
+from gcbarrier.recorder.descriptors import Signals
+from gcbarrier.recorder.door import BEGINS, ENDS, Door
+from gcbarrier.recorder.launch import Child
 from gcbarrier.recorder.process import Process
+from gcbarrier.recorder.ticks import Loop
+from gcbarrier.recorder.trackers import Tracker
+from gcbarrier.recorder.watch import Watch
 
 
-class Ended:
-    """A program whose memory is gone."""
+class Running:
+    """A program without memory."""
+
+    gone = False
+    areas = ()
+
+
+class Ended(Running):
+    """And gone."""
 
     gone = True
-    areas = ()
 
 
 class Tracking:
@@ -23,7 +44,7 @@ class Tracking:
 
     name = "none"
 
-    def __init__(self, space: Any = Ended) -> None:
+    def __init__(self, space: Any = Running) -> None:
         self.space = space
 
     def arm(self) -> bool:
@@ -39,6 +60,19 @@ class Tracking:
         pass
 
 
+class Sink:
+    """Forgets what it is told."""
+
+    def begin(self, **_: object) -> int:
+        return 0
+
+    def tick(self, *_: object, **__: object) -> None:
+        pass
+
+    def end(self, *_: object, **__: object) -> None:
+        pass
+
+
 def test_a_process_that_ends_while_it_is_asked_for_the_first_time_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(_: int) -> int:
         raise ProcessLookupError
@@ -51,10 +85,115 @@ def test_a_process_that_ends_while_it_is_asked_for_the_first_time_is_gone(monkey
                 pid=os.getpid(),
                 parent_pid=None,
                 began="start",
-                tracker=Tracking(),
+                tracker=Tracking(Ended),
                 handle=handle,
                 sink=None,  # type: ignore[arg-type]  # it never comes so far
                 zero_ns=0,
             )
     finally:
         os.close(handle)
+
+
+@pytest.fixture
+def high() -> Iterator[int]:
+    """Descriptors from this one on are beyond what select(2) takes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip(f"only {hard} files can be open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    yield 1024
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("kind", [Child, Attached])
+def test_the_end_is_seen_whatever_the_descriptors_number(high: int, kind: type[Child] | type[Attached]) -> None:
+    child = Child(Path("/bin/cat"), ["cat"], {}, (), read=os.pipe()[0])
+    it = child if kind is Child else Attached(child.pid)
+    low = it._handle
+    it._handle = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, high)
+    os.close(low)
+    assert not it.has_ended()
+    os.kill(child.pid, 9)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert it.has_ended()
+    assert child.has_ended()
+    assert child.exit_status() == 128 + 9
+    it.close()
+
+
+def test_the_end_of_one_of_many_processes_is_seen(high: int) -> None:
+    process = Process.__new__(Process)
+    low = os.pidfd_open(os.getpid())
+    process.handle = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, high)
+    os.close(low)
+    assert not process.has_ended()
+    os.close(process.handle)
+
+
+class Together:
+    """The loop with its door, and a program that is this process."""
+
+    def __init__(self, track: Any) -> None:
+        self.door = Door()
+        self.watch = Watch(sink=Sink(), track=track)
+        self.child, self.signals = Attached(os.getpid()), Signals(())
+        self.loop = Loop(
+            watch=self.watch, door=self.door, child=self.child, signals=self.signals, every_ns=60_000_000_000
+        )
+
+    def call(self, kind: int) -> socket.socket:
+        """Say something, and have the loop hear it."""
+        line = socket.socket(socket.AF_UNIX)
+        line.connect(f"\0{self.door.name}")
+        line.send(struct.pack("=IiQQ", kind, 0, 0, 0))
+        self.loop._let_in()
+        (descriptor,) = self.door.waiting
+        self.loop._hear(descriptor)
+        return line
+
+    def close(self) -> None:
+        self.watch.abandon()
+        self.loop._poll.close()
+        self.loop._clock.close()
+        self.door.close()
+        self.child.close()
+        self.signals.close()
+
+
+def test_who_waits_for_an_answer_gets_one_whatever_happens() -> None:
+    def broken(_: int, __: Userfaultfd | None) -> Tracker:
+        raise RuntimeError("a mistake of ours")
+
+    it = Together(broken)
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(20)
+        line.connect(f"\0{it.door.name}")
+        line.send(struct.pack("=IiQQ", BEGINS, 0, 0, 0))
+        it.loop._let_in()
+        (descriptor,) = it.door.waiting
+        with pytest.raises(RuntimeError, match="a mistake of ours") as kept:
+            it.loop._hear(descriptor)
+        assert line.recv(1) == b"n", f"it would wait for as long as {kept} is kept"
+    it.close()
+
+
+def test_of_who_executes_a_program_and_is_gone_before_it_is_looked_into_nothing_is_kept() -> None:
+    trackers = iter([Tracking()])
+
+    def track(_: int, __: Userfaultfd | None) -> Tracker:
+        if (tracker := next(trackers, None)) is not None:
+            return tracker
+        raise OSError(errno.ESRCH, "it has ended")
+
+    it = Together(track)
+    awaited = set(it.loop._does)
+    with it.call(BEGINS) as line:
+        assert line.recv(1) == b"y"
+    (process,) = it.watch.processes.values()
+    assert set(it.loop._does) == awaited | {process.handle}
+    with it.call(BEGINS) as line:
+        assert line.recv(1) == b"n"
+    assert set(it.loop._does) == awaited, "its descriptor is closed, and its number the next one's"
+    with it.call(ENDS) as line:
+        assert line.recv(1) == b"n"
+    it.close()
