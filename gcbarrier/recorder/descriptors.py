@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
-_SIGNAL = struct.Struct("=3i116x")
+_SIGNAL = struct.Struct("=3iI112x")
 _TIMES = struct.Struct("=4q")
 _NS = 1_000_000_000
 _ABSOLUTE = 1
@@ -63,6 +63,8 @@ class Came:
 
     number: int
     sent: bool
+    by: int = 0
+    """That process's number; 0: nobody sent it, or one of another namespace."""
 
 
 class Signals:
@@ -88,8 +90,8 @@ class Signals:
         found = []
         with contextlib.suppress(BlockingIOError):
             while True:
-                number, _error, code = _SIGNAL.unpack(os.read(self._file, _SIGNAL.size))
-                found.append(Came(number, code <= _FROM_A_PROCESS))
+                number, _error, code, sender = _SIGNAL.unpack(os.read(self._file, _SIGNAL.size))
+                found.append(Came(number, code <= _FROM_A_PROCESS, sender if code <= _FROM_A_PROCESS else 0))
         return found
 
     def close(self) -> None:

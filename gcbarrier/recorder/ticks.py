@@ -92,6 +92,9 @@ class Loop:
 
     def _hand_on(self) -> None:
         for came in self._signals.come():
+            # Sent to its own group, of which we are: it has done without us, and may be ready for it no longer.
+            if came.by == self._child.pid or came.by in self._watch.known:
+                continue
             self.signalled = True
             self._child.hand_on(came)
 

@@ -100,8 +100,8 @@ def test_signals_wait_to_be_read_and_tell_who_sent_them() -> None:
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
         signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
         assert sorted(signals.come(), key=lambda came: came.number) == [
-            Came(signal.SIGUSR1, True),
-            Came(signal.SIGTERM, True),
+            Came(signal.SIGUSR1, True, os.getpid()),
+            Came(signal.SIGTERM, True, os.getpid()),
         ]
         signal.pthread_kill(
             threading.get_ident(), signal.SIGUSR1
