@@ -20,9 +20,10 @@ from gcbarrier.recorder.attach import Attached
 from gcbarrier.recorder.descriptors import Signals
 from gcbarrier.recorder.door import BEGINS, ENDS, Door
 from gcbarrier.recorder.launch import Child
+from gcbarrier.recorder.maps import Area
 from gcbarrier.recorder.process import Process
 from gcbarrier.recorder.ticks import Loop
-from gcbarrier.recorder.trackers import Tracker
+from gcbarrier.recorder.trackers import Tracker, UffdTracker
 from gcbarrier.recorder.watch import Watch
 
 
@@ -197,3 +198,70 @@ def test_of_who_executes_a_program_and_is_gone_before_it_is_looked_into_nothing_
     with it.call(ENDS) as line:
         assert line.recv(1) == b"n"
     it.close()
+
+
+class Same(Running):
+    """Mappings that read the same at each tick."""
+
+    areas = (Area(4096, 8192, True, "a"), Area(8192, 12288, True, "b"), Area(12288, 16384, False, "c"))  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        self.changes = iter([True])
+
+    def refresh(self) -> bool:
+        return next(self.changes, False)
+
+
+class Refusing:
+    """A userfaultfd that does not take what reaches into some range."""
+
+    def __init__(self, start: int, end: int, number: int = errno.EINVAL) -> None:
+        self.refused, self.number = (start, end), number
+        self.asked: list[tuple[int, int]] = []
+
+    def register(self, start: int, size_bytes: int) -> None:
+        self.asked.append((start, start + size_bytes))
+        if start < self.refused[1] and start + size_bytes > self.refused[0]:
+            raise OSError(self.number, "refused")
+
+
+def tracker(uffd: Refusing) -> UffdTracker:
+    made = UffdTracker(os.getpid(), uffd)  # type: ignore[arg-type]
+    made.space.close()
+    made._pagemap.close()
+    made.space = Same()  # type: ignore[assignment]
+    return made
+
+
+def test_a_mapping_that_was_refused_is_tried_again_though_the_maps_read_the_same() -> None:
+    uffd = Refusing(0, 1 << 20)
+    it = tracker(uffd)
+    assert it.arm()
+    assert it._spans == []
+    uffd.refused = (0, 0)
+    assert not it.arm()
+    assert it._spans == [(4096, 12288)]
+    uffd.asked = []
+    assert not it.arm()
+    assert uffd.asked == [(4096, 12288)]
+
+
+def test_what_is_refused_for_ever_keeps_nothing_else_from_being_watched() -> None:
+    uffd = Refusing(8192, 12288)
+    it = tracker(uffd)
+    for _ in range(3):
+        uffd.asked = []
+        it.arm()
+        assert it._spans == [(4096, 8192)]
+        assert len(uffd.asked) == 3, "as a whole, and each by itself"
+
+
+def test_what_another_userfaultfd_has_is_asked_for_once() -> None:
+    uffd = Refusing(8192, 12288, errno.EBUSY)
+    it = tracker(uffd)
+    for _ in range(2):
+        it.arm()
+    assert it._spans == [(4096, 8192)]
+    uffd.asked = []
+    it.arm()
+    assert uffd.asked == [(4096, 8192)]
