@@ -114,6 +114,12 @@ static void forked(void) {
   errno = before;
 }
 
+/* The last moment at which it can be seen what was written. Whoever ends by a signal does not come here. */
+__attribute__((destructor)) static void end(void) {
+  if (watched)
+    say((struct message){.kind = ENDS}, -1);
+}
+
 __attribute__((constructor)) static void begin(void) {
   const char *name = getenv("GCBARRIER_RECORD");
   if (name == NULL || strlen(name) >= sizeof door.sun_path - 1)
@@ -125,16 +131,11 @@ __attribute__((constructor)) static void begin(void) {
     syscall(SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0);
   filtered = syscall(SYS_prctl, PR_GET_SECCOMP);
   pthread_atfork(NULL, NULL, forked);
+  at_quick_exit(end);
   /* True while it is asked: once the answer is yes nothing may be written here. */
   watched = true;
   if (!introduce(BEGINS))
     watched = false;
-}
-
-/* The last moment at which it can be seen what was written. Whoever ends by a signal does not come here. */
-__attribute__((destructor)) static void end(void) {
-  if (watched)
-    say((struct message){.kind = ENDS}, -1);
 }
 
 /* Takes the place of the C library's, for those that end without destructors: shells, forked workers. */
@@ -142,6 +143,11 @@ __attribute__((visibility("default"), noreturn)) void _exit(int status) {
   end();
   for (;;)
     syscall(SYS_exit_group, status);
+}
+
+/* Likewise: the C library's does not call the above. */
+__attribute__((visibility("default"), noreturn)) void _Exit(int status) {
+  _exit(status);
 }
 
 /* Likewise, and does the same. A range is one userfaultfd's alone: what the program wants to register with

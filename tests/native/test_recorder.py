@@ -241,7 +241,7 @@ def test_huge_pages_from_the_pool_are_left_out_and_said(program: Path, needs: Ca
         assert stage.process().tracker.notes() == ("has huge pages from a pool (hugetlb), which were left out",)
 
 
-@pytest.mark.parametrize("how", ["exit", "leave"])
+@pytest.mark.parametrize("how", ["exit", "leave", "abandon", "quick"])
 def test_the_last_tick_is_seen_of_who_exits(program: Path, how: str) -> None:
     with Stage(program) as stage:
         start = stage.say("map", 10, WRITE)
