@@ -109,6 +109,8 @@ class Door:
                 os.close(each)
             line.close()
             return None
+        for each in handed[1:]:  # there is room for two, and one is wanted
+            os.close(each)
         uffd = Userfaultfd.of_another(handed[0]) if handed else None
         return Caller(kind=kind, pid=pid, error=error, start=start, size_bytes=size_bytes, uffd=uffd, line=line)
 
