@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import resource
+import signal
 import socket
 import struct
 import time
@@ -17,7 +18,7 @@ import pytest
 from gcbarrier.page_traces.coding import Runs
 from gcbarrier.primitives import Userfaultfd
 from gcbarrier.recorder.attach import Attached
-from gcbarrier.recorder.descriptors import Signals
+from gcbarrier.recorder.descriptors import Came, Signals
 from gcbarrier.recorder.door import BEGINS, ENDS, Door
 from gcbarrier.recorder.launch import Child
 from gcbarrier.recorder.maps import Area
@@ -197,6 +198,24 @@ def test_of_who_executes_a_program_and_is_gone_before_it_is_looked_into_nothing_
     assert set(it.loop._does) == awaited, "its descriptor is closed, and its number the next one's"
     with it.call(ENDS) as line:
         assert line.recv(1) == b"n"
+    it.close()
+
+
+@pytest.mark.parametrize(("sender", "handed_on"), [("the program", False), ("a child of it", False), ("another", True)])
+def test_a_signal_that_watched_processes_send_is_not_handed_on(
+    sender: str, handed_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = Together(lambda *_: Tracking())
+    with it.call(BEGINS):  # which makes this process both; of the program nobody else is needed
+        child, stranger = os.getpid(), os.getppid()
+    if sender != "the program":
+        monkeypatch.setattr(it.child, "pid", stranger + 1)
+    if sender == "a child of it":
+        it.watch.ended(child)  # a `kill` has ended before its signal is read
+    by = stranger if handed_on else child
+    monkeypatch.setattr(it.signals, "come", lambda: [Came(signal.SIGTERM, True, by)])
+    it.loop._hand_on()
+    assert it.loop.signalled == it.child.has_ended() == handed_on
     it.close()
 
 
