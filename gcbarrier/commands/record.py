@@ -41,7 +41,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="default: the program's name with .pages; one that is there is replaced",
+        help="default: the program's name with .pages; a recording of that name is replaced",
     )
     parser.add_argument(
         "--with",

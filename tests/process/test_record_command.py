@@ -323,3 +323,21 @@ def test_a_reader_of_standard_error_that_has_left_changes_nothing(out: Path) -> 
     os.close(writer)
     assert done.returncode == 6
     assert time.time() - out.stat().st_mtime < 3600
+
+
+def test_a_file_that_is_no_recording_is_not_replaced(
+    gcbarrier: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "app.py"
+    source.write_text("print('ran')\n")
+    for lab in ([], ["--machine", "lab"]):
+        assert main(["record", *lab, "--out", str(source), "--", PYTHON, str(source)]) == 2
+        sentence = f"gcbarrier: {source} is no recording and would be replaced: choose another name\n"
+        assert capsys.readouterr() == ("", sentence)
+    assert [path.name for path in tmp_path.iterdir()] == ["app.py"]
+    assert source.read_text() == "print('ran')\n"
+    place = tmp_path / "app.pages"
+    place.touch()  # as of mktemp
+    for _ in range(2):
+        assert gcbarrier("record", "--out", str(place), "--", "true").returncode == 0
+        assert read(place).command == ("true",)
