@@ -16,6 +16,8 @@ BEGINS, FORKED, ENDS, GIVES_WAY = 1, 2, 3, 4
 """What a process has to say; ``preload.c`` has these numbers as well."""
 VARIABLE = "GCBARRIER_RECORD"
 HUGE_PAGES_VARIABLE = "GCBARRIER_RECORD_HUGE_PAGES"
+FILTERS_VARIABLE = "GCBARRIER_RECORD_FILTERS"
+"""How many seccomp filters the recorder has: who has others is not to introduce itself, as that may be forbidden it."""
 
 _MESSAGE = struct.Struct("=IiQQ")
 _CREDENTIALS = struct.Struct("3i")
