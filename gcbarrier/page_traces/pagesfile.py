@@ -197,7 +197,7 @@ class _Trace:
 
 
 def check_place(path: Path) -> None:
-    """Raises GcBarrierError where there is a file of that name and it is no recording, and OSError if it can't be read."""
+    """Raises GcBarrierError where a file of that name is no recording, and OSError where that can't be read."""
     if path.is_file():
         with path.open("rb") as file:
             if file.read(len(_ZIP)) not in (b"", _ZIP):

@@ -57,8 +57,8 @@ static int connected(void) {
   return (int)line;
 }
 
-/* How many seccomp filters this process has; -1: that can't be known. The dynamic linker has opened and read files
- * just so, which therefore no filter kills for. */
+/* How many seccomp filters this process has; -1: that can't be known. The dynamic linker has opened and read
+ * files just so, which therefore no filter kills for. */
 static long filters(void) {
   static const char label[] = "Seccomp_filters:";
   char text[4096];
@@ -190,8 +190,9 @@ __attribute__((visibility("default"))) int ioctl(int file, unsigned long request
   return (int)syscall(SYS_ioctl, file, request, argument);
 }
 
-/* Likewise. From the moment that the program locks itself in on nothing of ours is done here, as that may be what it
- * is killed for. */
+/* Likewise. From the moment that the program locks itself in nothing of ours is done here, as that may be
+ * what it is killed for. It may do that by a raw seccomp(2), as libseccomp does, but comes here before, as
+ * only root need not. */
 __attribute__((visibility("default"))) int prctl(int option, ...) {
   va_list arguments;
   va_start(arguments, option);
@@ -200,7 +201,7 @@ __attribute__((visibility("default"))) int prctl(int option, ...) {
     rest[i] = va_arg(arguments, unsigned long);
   va_end(arguments);
   int done = (int)syscall(SYS_prctl, option, rest[0], rest[1], rest[2], rest[3]);
-  if (option == PR_SET_SECCOMP && done == 0)
+  if ((option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS) && done == 0)
     watched = false;
   return done;
 }

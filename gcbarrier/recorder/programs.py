@@ -127,7 +127,11 @@ def _sanitized(file: BinaryIO) -> str:
     """Why a program ends at once where anything is loaded before its address sanitizer, and what has it do without."""
     told = os.environ.get("ASAN_OPTIONS", "")
     for name in _needed(file):
-        if name.startswith("libasan.so") and "libasan" not in os.environ.get("LD_PRELOAD", "") and _ANY_ORDER not in told:
+        if (
+            name.startswith("libasan.so")
+            and "libasan" not in os.environ.get("LD_PRELOAD", "")
+            and _ANY_ORDER not in told
+        ):
             options = f"{told}:{_ANY_ORDER}" if told else _ANY_ORDER
             return f"its address sanitizer wants to be loaded before all else, unless ASAN_OPTIONS={options}"
     return ""

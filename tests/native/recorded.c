@@ -164,7 +164,9 @@ int main(int count, char **arguments) {
                                     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
       struct sock_fprog program = {.len = 4, .filter = rules};
       a = (uint64_t)(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) |
-                     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+                     (b ? (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0,
+                                       &program) /* as libseccomp does */
+                        : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)));
     } else if (!strcmp(what, "leave"))
       _exit((int)a);
     else if (!strcmp(what, "abandon"))
