@@ -41,7 +41,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="FILE",
-        help="default: the program's name with .pages; one that is there is replaced",
+        help="default: the program's name with .pages; a recording of that name is replaced",
     )
     parser.add_argument(
         "--with",
@@ -53,7 +53,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--for", metavar="TIME", dest="length", help="record for so long; the program runs to its end")
     parser.add_argument("--machine", choices=("native", "lab"), default="native", help="lab: run it in the lab's guest")
     parser.add_argument("--kernel", metavar="KERNEL", help="of the lab: a suite or release that was set up")
-    parser.add_argument("--memory", metavar="SIZE", default="2GiB", help="of the lab's guest; default: 2GiB")
+    parser.add_argument("--memory", metavar="SIZE", help="of the lab's guest; default: 2GiB")
     parser.add_argument(
         "--include",
         metavar="PATH",
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     if args.machine == "lab":
         from gcbarrier.recorder.lab import record_in_lab
 
-        memory_bytes = parse_bytes(args.memory)
+        memory_bytes = parse_bytes(args.memory or "2GiB")
         wish = _wish(args, command)
         return _say(wish, record_in_lab(wish, include=args.include, kernel=args.kernel, memory_bytes=memory_bytes))
     with Signals() as signals:
@@ -94,10 +94,11 @@ def run(args: argparse.Namespace) -> int:
 
         wish = _wish(args, command)
         if args.pid is not None:
-            return _say(wish, attach(args.pid, wish, signals))
-        with _progress() as watch:
-            done = record(wish, signals, watch)
-        return _say(wish, done)
+            done = attach(args.pid, wish, signals)
+        else:
+            with _progress() as watch:
+                done = record(wish, signals, watch)
+    return _say(wish, done)
 
 
 def _wish(args: argparse.Namespace, command: tuple[str, ...]) -> "Wish":
@@ -152,8 +153,8 @@ def _check(args: argparse.Namespace, command: Sequence[str]) -> None:
         raise GcBarrierError("--slow-down runs the program again, which a process of --pid can't be: give its command")
     if args.slow_down and args.tracker == "both":
         raise GcBarrierError("--slow-down measures one way at a time: choose --with uffd-wp-async or soft-dirty")
-    if args.machine != "lab" and (args.include or args.kernel):
-        raise GcBarrierError("--include and --kernel are of the lab: add --machine lab")
+    if args.machine != "lab" and (args.include or args.kernel or args.memory):
+        raise GcBarrierError("--include, --kernel and --memory are of the lab: add --machine lab")
 
 
 @contextlib.contextmanager

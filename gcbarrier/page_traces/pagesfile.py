@@ -45,13 +45,15 @@ _CHUNK_BYTES = 1 << 20
 _CHUNK_TICKS = 1024
 _EMPTY: Runs = np.empty((0, 2), dtype=np.uint64)
 _REMEDY = "make one with `gcbarrier record -- COMMAND`"
+_ZIP = b"PK"
+"""What a recording begins with: it is a ZIP archive."""
 
 
 class Writer:
     """Writes a recording while it is made: pages go to the file as they come, 56 bytes a tick stay in memory.
 
     The file appears whole when ``close`` is called; a context that is left by an exception leaves none behind.
-    Raises ``GcBarrierError`` where it can't be written.
+    Raises ``GcBarrierError`` where it can't be written, or a file of that name is no recording.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Writer:
         if path.exists() and not path.is_file():
             raise GcBarrierError(f"{path} can't be written: a folder or device has that name; choose another")
         with self._writing():
+            check_place(path)
             self._archive = zipfile.ZipFile(self._unfinished, "w", zipfile.ZIP_DEFLATED)
 
     def begin(
@@ -192,6 +195,14 @@ class _Trace:
     @property
     def full(self) -> bool:
         return self._bytes >= _CHUNK_BYTES or len(self.gaps) >= _CHUNK_TICKS
+
+
+def check_place(path: Path) -> None:
+    """Raises GcBarrierError where a file of that name is no recording, and OSError where that can't be read."""
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(_ZIP)) not in (b"", _ZIP):
+                raise GcBarrierError(f"{path} is no recording and would be replaced: choose another name")
 
 
 def _pages(runs: Runs, page_bytes: int) -> Runs:

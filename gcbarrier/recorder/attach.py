@@ -7,13 +7,12 @@ a tick is missed, and so is the last tick of each.
 
 import contextlib
 import os
-import select
 from collections.abc import Iterator
 from pathlib import Path
 
 from gcbarrier.errors import GcBarrierError, Unavailable
 from gcbarrier.primitives import syscall
-from gcbarrier.recorder.descriptors import Came
+from gcbarrier.recorder.descriptors import Came, readable
 from gcbarrier.recorder.process import command_of, name_of
 from gcbarrier.recorder.trackers import Track
 from gcbarrier.recorder.watch import Watch
@@ -44,7 +43,7 @@ class Attached:
 
     def has_ended(self) -> bool:
         """Whether it has, or nobody wants to watch it any more."""
-        return self._left or bool(select.select([self._handle], [], [], 0)[0])
+        return self._left or readable(self._handle)
 
     def hand_on(self, came: Came) -> None:  # noqa: ARG002
         """Any signal is for us, and ends the recording."""

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import struct
 import time
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
-_SIGNAL = struct.Struct("=3i116x")
+_SIGNAL = struct.Struct("=3iI112x")
 _TIMES = struct.Struct("=4q")
 _NS = 1_000_000_000
 _ABSOLUTE = 1
@@ -62,6 +63,8 @@ class Came:
 
     number: int
     sent: bool
+    by: int = 0
+    """That process's number; 0: nobody sent it, or one of another namespace."""
 
 
 class Signals:
@@ -87,8 +90,8 @@ class Signals:
         found = []
         with contextlib.suppress(BlockingIOError):
             while True:
-                number, _error, code = _SIGNAL.unpack(os.read(self._file, _SIGNAL.size))
-                found.append(Came(number, code <= _FROM_A_PROCESS))
+                number, _error, code, sender = _SIGNAL.unpack(os.read(self._file, _SIGNAL.size))
+                found.append(Came(number, code <= _FROM_A_PROCESS, sender if code <= _FROM_A_PROCESS else 0))
         return found
 
     def close(self) -> None:
@@ -103,6 +106,13 @@ class Signals:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def readable(descriptor: int) -> bool:
+    """Whether there is something to read; a pidfd's is that its process has ended."""
+    poll = select.poll()  # select(2) takes no descriptor above 1023
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _made(result: int) -> int:

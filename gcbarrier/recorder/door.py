@@ -16,6 +16,8 @@ BEGINS, FORKED, ENDS, GIVES_WAY = 1, 2, 3, 4
 """What a process has to say; ``preload.c`` has these numbers as well."""
 VARIABLE = "GCBARRIER_RECORD"
 HUGE_PAGES_VARIABLE = "GCBARRIER_RECORD_HUGE_PAGES"
+FILTERS_VARIABLE = "GCBARRIER_RECORD_FILTERS"
+"""How many seccomp filters the recorder has: who has others is not to introduce itself, as that may be forbidden it."""
 
 _MESSAGE = struct.Struct("=IiQQ")
 _CREDENTIALS = struct.Struct("3i")
@@ -109,6 +111,8 @@ class Door:
                 os.close(each)
             line.close()
             return None
+        for each in handed[1:]:  # there is room for two, and one is wanted
+            os.close(each)
         uffd = Userfaultfd.of_another(handed[0]) if handed else None
         return Caller(kind=kind, pid=pid, error=error, start=start, size_bytes=size_bytes, uffd=uffd, line=line)
 

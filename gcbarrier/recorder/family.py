@@ -15,7 +15,10 @@ _SHARE = 100
 """Of the recorder's time, looking takes one part in so many at most."""
 _NAMED = 20
 _RIGHTS = "it has rights of its own (setuid, another user), and takes no preloaded library"
-_ELSE = "it was started without the preloaded object (by a raw clone, or with another environment)"
+_ELSE = (
+    "it was started without the preloaded object (by a raw clone, or with another environment), "
+    "or under a filter (seccomp)"
+)
 
 
 class Family:

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines import lab
+from gcbarrier.page_traces.pagesfile import check_place
 from gcbarrier.page_traces.records import SOFT_DIRTY
 from gcbarrier.recorder.descriptors import Signals
 from gcbarrier.recorder.launch import preload
@@ -28,6 +29,7 @@ def record_in_lab(wish: Wish, *, include: Sequence[Path], kernel: str | None, me
     for each in places:
         if not each.parent.is_dir():
             raise GcBarrierError(f"the recording {each} can't be written: there is no folder {each.parent}")
+        check_place(each)
     # Compiled here: the guest has no compiler.
     library = None if wish.tracker == SOFT_DIRTY else preload()
     along = [*include, *named(wish.command), *([library] if library else [])]

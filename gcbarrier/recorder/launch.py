@@ -4,15 +4,14 @@ import contextlib
 import ctypes
 import os
 import resource
-import select
 import signal
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gcbarrier.core.build import injected
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.recorder.descriptors import Came
-from gcbarrier.recorder.door import HUGE_PAGES_VARIABLE, VARIABLE
+from gcbarrier.recorder.descriptors import Came, readable
+from gcbarrier.recorder.door import FILTERS_VARIABLE, HUGE_PAGES_VARIABLE, VARIABLE
 
 # Python ignores these, and what is ignored stays so in a program that is executed.
 _PYTHONS = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -46,7 +45,16 @@ def environment(door: str, library: Path, *, huge_pages: bool) -> dict[str, str]
     # Theirs first: a sanitizer's wants to be that.
     preloaded = ":".join(part for part in (os.environ.get(_PRELOAD, ""), str(library)) if part)
     more = {HUGE_PAGES_VARIABLE: "1"} if huge_pages else {}
+    if (filters := _seccomp_filters()) is not None:
+        more[FILTERS_VARIABLE] = filters
     return {**os.environ, _PRELOAD: preloaded, VARIABLE: door, **more}
+
+
+def _seccomp_filters() -> str | None:
+    for line in Path("/proc/self/status").read_text(errors="replace").splitlines():
+        if line.startswith("Seccomp_filters:"):
+            return line.split()[1]
+    return None
 
 
 @contextlib.contextmanager
@@ -115,7 +123,7 @@ class Child:
     def has_ended(self) -> bool:
         """Whether it has."""
         # Asked first: of a child that is traced, wait(2) tells when it stops as well.
-        if self.status is None and select.select([self._handle], [], [], 0)[0]:
+        if self.status is None and readable(self._handle):
             _, self.status, self.spent = os.wait4(self.pid, 0)
         return self.status is not None
 

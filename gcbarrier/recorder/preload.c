@@ -57,10 +57,29 @@ static int connected(void) {
   return (int)line;
 }
 
+/* How many seccomp filters this process has; -1: that can't be known. The dynamic linker has opened and read
+ * files just so, which therefore no filter kills for. */
+static long filters(void) {
+  static const char label[] = "Seccomp_filters:";
+  char text[4096];
+  long file = syscall(SYS_openat, AT_FDCWD, "/proc/self/status", O_RDONLY | O_CLOEXEC);
+  if (file < 0)
+    return -1;
+  long bytes = syscall(SYS_read, file, text, sizeof text - 1);
+  syscall(SYS_close, file);
+  text[bytes > 0 ? bytes : 0] = 0;
+  const char *found = strstr(text, label);
+  return found == NULL ? -1 : strtol(found + sizeof label - 1, NULL, 10);
+}
+
+/* One that has locked itself in since it began may be killed for whatever we do. */
+static bool locked_in(void) {
+  return syscall(SYS_prctl, PR_GET_SECCOMP) != filtered;
+}
+
 /* Says something and waits until the recorder has acted on it; false if it is gone, or doesn't want to. */
 static bool say(struct message message, int handed_over) {
-  /* One that has locked itself in since would be killed for a socket. */
-  if (syscall(SYS_prctl, PR_GET_SECCOMP) != filtered)
+  if (locked_in())
     return false;
   int line = connected();
   if (line < 0)
@@ -96,6 +115,8 @@ static bool say(struct message message, int handed_over) {
 
 static bool introduce(uint32_t kind) {
   struct message message = {.kind = kind};
+  if (locked_in())
+    return false;
   long tracking = syscall(SYS_userfaultfd, O_CLOEXEC | USER_MODE_ONLY);
   struct uffdio_api handshake = {.api = UFFD_API, .features = FEATURES};
   if (tracking < 0 || syscall(SYS_ioctl, tracking, UFFDIO_API, &handshake) < 0)
@@ -114,9 +135,20 @@ static void forked(void) {
   errno = before;
 }
 
+/* The last moment at which it can be seen what was written. Whoever ends by a signal does not come here. */
+__attribute__((destructor)) static void end(void) {
+  if (watched)
+    say((struct message){.kind = ENDS}, -1);
+}
+
 __attribute__((constructor)) static void begin(void) {
   const char *name = getenv("GCBARRIER_RECORD");
   if (name == NULL || strlen(name) >= sizeof door.sun_path - 1)
+    return;
+  /* A filter that the recorder does not have, as a container's, may kill for a userfaultfd. */
+  const char *harmless = getenv("GCBARRIER_RECORD_FILTERS");
+  long inherited = filters();
+  if (harmless != NULL && inherited >= 0 && inherited != strtol(harmless, NULL, 10))
     return;
   memcpy(door.sun_path + 1, name, strlen(name));
   door_bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
@@ -125,16 +157,11 @@ __attribute__((constructor)) static void begin(void) {
     syscall(SYS_prctl, PR_SET_THP_DISABLE, 1, 0, 0, 0);
   filtered = syscall(SYS_prctl, PR_GET_SECCOMP);
   pthread_atfork(NULL, NULL, forked);
+  at_quick_exit(end);
   /* True while it is asked: once the answer is yes nothing may be written here. */
   watched = true;
   if (!introduce(BEGINS))
     watched = false;
-}
-
-/* The last moment at which it can be seen what was written. Whoever ends by a signal does not come here. */
-__attribute__((destructor)) static void end(void) {
-  if (watched)
-    say((struct message){.kind = ENDS}, -1);
 }
 
 /* Takes the place of the C library's, for those that end without destructors: shells, forked workers. */
@@ -142,6 +169,11 @@ __attribute__((visibility("default"), noreturn)) void _exit(int status) {
   end();
   for (;;)
     syscall(SYS_exit_group, status);
+}
+
+/* Likewise: the C library's does not call the above. */
+__attribute__((visibility("default"), noreturn)) void _Exit(int status) {
+  _exit(status);
 }
 
 /* Likewise, and does the same. A range is one userfaultfd's alone: what the program wants to register with
@@ -156,4 +188,20 @@ __attribute__((visibility("default"))) int ioctl(int file, unsigned long request
     say((struct message){.kind = GIVES_WAY, .start = wanted->range.start, .bytes = wanted->range.len}, -1);
   }
   return (int)syscall(SYS_ioctl, file, request, argument);
+}
+
+/* Likewise. From the moment that the program locks itself in nothing of ours is done here, as that may be
+ * what it is killed for. It may do that by a raw seccomp(2), as libseccomp does, but comes here before, as
+ * only root need not. */
+__attribute__((visibility("default"))) int prctl(int option, ...) {
+  va_list arguments;
+  va_start(arguments, option);
+  unsigned long rest[4];
+  for (int i = 0; i < 4; i++)
+    rest[i] = va_arg(arguments, unsigned long);
+  va_end(arguments);
+  int done = (int)syscall(SYS_prctl, option, rest[0], rest[1], rest[2], rest[3]);
+  if ((option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS) && done == 0)
+    watched = false;
+  return done;
 }

@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import os
-import select
 import struct
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Protocol
 
 from gcbarrier.page_traces.coding import Runs
 from gcbarrier.page_traces.records import Mapping
+from gcbarrier.recorder.descriptors import readable
 from gcbarrier.recorder.maps import History
 from gcbarrier.recorder.trackers import Tracker
 
@@ -63,6 +63,7 @@ class Process:
         # clock_getcpuclockid(3), in nanoseconds where /proc has hundredths of a second.
         self._clock = ~pid << 3 | _CPUCLOCK_SCHED
         self.command = command_of(pid)
+        self._cpu_ns = self._faults = 0  # of one that is ending already
         self._cpu_ns, self._faults = self._spent()
         self._begin_ns = self._now_ns()
         tracker.arm()
@@ -101,7 +102,7 @@ class Process:
 
     def has_ended(self) -> bool:
         """Whether it has."""
-        return bool(select.select([self.handle], [], [], 0)[0])
+        return readable(self.handle)
 
     def how_it_ended(self) -> str:
         """``exit 0`` or ``signal 9``, now that it has; ``ended`` where the kernel does not tell."""

@@ -5,8 +5,9 @@ import os
 import shutil
 import stat
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from gcbarrier.errors import GcBarrierError
 
@@ -14,12 +15,18 @@ _HEAD = 256
 """So much of a script's first line the kernel reads."""
 _DEEPEST = 5
 """So many interpreters, one a script of the other, the kernel follows."""
-_PT_INTERP = 3
+_ANY_ORDER = "verify_asan_link_order=0"
+_PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
+_DT_NEEDED, _DT_STRTAB, _DT_STRSZ = 1, 5, 10
 _ELF_BYTES = 64
 _EI_CLASS, _EI_DATA, _E_MACHINE = 4, 5, slice(18, 20)
-_HEADERS_AT, _HEADERS_ARE, _SEGMENT = struct.Struct("=32xQ"), struct.Struct("=54xHH"), struct.Struct("=I4xQ16xQ")
-"""Of 64 bits: where the program headers begin; size and number of them; of one, its type, offset and size in the file.
+_HEADERS_AT, _HEADERS_ARE, _SEGMENT = struct.Struct("=32xQ"), struct.Struct("=54xHH"), struct.Struct("=I4xQQ8xQ")
+"""Of 64 bits: where the program headers begin; size and number of them; of one, its type, its offset in the file, its
+address in memory, and its size in the file.
 """
+_DYNAMIC = struct.Struct("=QQ")
+"""Tag and value of an entry of the dynamic section."""
+_MOST_BYTES = 1 << 20
 
 
 def find(command: Sequence[str]) -> Path:
@@ -44,7 +51,7 @@ def why_not(path: Path | str, depth: int = 0) -> str:
             head = file.read(_HEAD)
             if head[:4] == b"\x7fELF":
                 file.seek(0)
-                return _privileged(path) or _elf(file.read(1 << 16))
+                return _privileged(path) or _elf(file.read(1 << 16)) or _sanitized(file)
     except OSError as problem:
         return f"it can't be read ({os.strerror(problem.errno or 0)})"
     if head[:2] != b"#!":
@@ -101,12 +108,51 @@ def _header(path: Path) -> bytes:
         return file.read(_ELF_BYTES)
 
 
-def _interpreter(text: bytes) -> str:
-    """What a program's ``PT_INTERP`` names; "" where there is none."""
+def _segments(text: bytes) -> Iterator[tuple[int, int, int, int]]:
     (start,), (size, count) = _HEADERS_AT.unpack_from(text), _HEADERS_ARE.unpack_from(text)
     with contextlib.suppress(struct.error, OverflowError):  # a damaged file, which the kernel will refuse
         for each in range(start, start + size * count, size or 1):
-            kind, offset, length = _SEGMENT.unpack_from(text, each)
-            if kind == _PT_INTERP:
-                return os.fsdecode(text[offset : offset + length].rstrip(b"\0"))
+            yield _SEGMENT.unpack_from(text, each)
+
+
+def _interpreter(text: bytes) -> str:
+    """What a program's ``PT_INTERP`` names; "" where there is none."""
+    for kind, offset, _, length in _segments(text):
+        if kind == _PT_INTERP:
+            return os.fsdecode(text[offset : offset + length].rstrip(b"\0"))
     return ""
+
+
+def _sanitized(file: BinaryIO) -> str:
+    """Why a program ends at once where anything is loaded before its address sanitizer, and what has it do without."""
+    told = os.environ.get("ASAN_OPTIONS", "")
+    for name in _needed(file):
+        if (
+            name.startswith("libasan.so")
+            and "libasan" not in os.environ.get("LD_PRELOAD", "")
+            and _ANY_ORDER not in told
+        ):
+            options = f"{told}:{_ANY_ORDER}" if told else _ANY_ORDER
+            return f"its address sanitizer wants to be loaded before all else, unless ASAN_OPTIONS={options}"
+    return ""
+
+
+def _needed(file: BinaryIO) -> Iterator[str]:
+    """Names of the libraries that a program is linked with (``DT_NEEDED``)."""
+
+    def part(offset: int, size_bytes: int) -> bytes:
+        file.seek(offset)
+        return file.read(min(size_bytes, _MOST_BYTES))
+
+    # Whatever is damaged the kernel and the dynamic linker will refuse.
+    with contextlib.suppress(struct.error, OverflowError, ValueError, KeyError):
+        segments = list(_segments(part(0, 1 << 16)))
+        for _, offset, _, length in (each for each in segments if each[0] == _PT_DYNAMIC):
+            entries = list(_DYNAMIC.iter_unpack(part(offset, length // _DYNAMIC.size * _DYNAMIC.size)))
+            at, size = dict(entries)[_DT_STRTAB], dict(entries)[_DT_STRSZ]
+            names = b"".join(
+                part(start + at - address, size)
+                for kind, start, address, length in segments
+                if kind == _PT_LOAD and address <= at < address + length
+            )
+            yield from (os.fsdecode(names[name:].partition(b"\0")[0]) for tag, name in entries if tag == _DT_NEEDED)

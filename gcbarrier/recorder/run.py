@@ -108,8 +108,9 @@ def unwatched(child: Child | Attached, signals: Signals) -> bool:
     while not child.has_ended():
         poll.poll()
         for came in signals.come():
-            signalled = True
-            child.hand_on(came)
+            if came.by != child.pid:  # as in the loop
+                signalled = True
+                child.hand_on(came)
     return signalled
 
 

@@ -66,7 +66,8 @@ def record(wish: Wish, signals: Signals, watch: Callable[[str], None] = lambda _
     ``signals`` are handed on: block them before numpy is imported, which starts threads.
 
     Its standard streams, its signals and its process group are ours; what goes wrong with the recording, once it runs,
-    does not concern it. Raises GcBarrierError, Unavailable among these, where it can't be started or watched.
+    does not concern it. Raises GcBarrierError, Unavailable among these, where it can't be started or watched, and
+    KeyboardInterrupt where a signal comes before it is started.
     """
     for each in (UFFD, SOFT_DIRTY) if wish.tracker == BOTH else (wish.tracker,):
         trackers.check(each)
@@ -80,6 +81,8 @@ def record(wish: Wish, signals: Signals, watch: Callable[[str], None] = lambda _
             return Child(program, wish.command, environment, signals.before)
 
         way = writing.way(wish.library or preload() if wish.tracker != SOFT_DIRTY else None)
+        if signals.come():  # there is no program yet that it could be for
+            raise KeyboardInterrupt
         ran = watched(
             start,
             sink=writing.sink,

@@ -75,7 +75,15 @@ class Loop:
         caller = self._door.hear(descriptor)
         if caller is None:
             return
-        if (process := self._watch.hear(caller)) is not None:
+        known = self._watch.processes.get(caller.pid)
+        try:
+            process = self._watch.hear(caller)
+        except BaseException:
+            caller.answer(False)
+            raise
+        if known is not None and self._watch.processes.get(caller.pid) is not known:
+            self._does.pop(known.handle, None)  # closed with it, which takes it out of the epoll
+        if process is not None:
             self._await(process.handle, functools.partial(self._ended, process))
 
     def _ended(self, process: Process) -> None:
@@ -84,6 +92,9 @@ class Loop:
 
     def _hand_on(self) -> None:
         for came in self._signals.come():
+            # Sent to its own group, of which we are: it has done without us, and may be ready for it no longer.
+            if came.by == self._child.pid or came.by in self._watch.known:
+                continue
             self.signalled = True
             self._child.hand_on(came)
 

@@ -107,6 +107,8 @@ class UffdTracker:
         """What is registered, anew at each tick: ranges of private mappings, with the holes between them."""
         self._others: list[tuple[int, int]] = []
         """Ranges that a userfaultfd of the program's own watches."""
+        self._stale = False
+        """Whether a mapping was refused by itself: the same maps are planned again, until it is not."""
         self._notes: dict[str, None] = {}
 
     def arm(self) -> bool:
@@ -116,13 +118,19 @@ class UffdTracker:
         changed = self.space.refresh()
         if changed:
             self._others = [each for each in self._others if _overlaps(each, self.space.areas)]
+        if changed or self._stale:
             self._plan()
+            self._stale = False
         refused = [each for each in self._spans if not self._register(*each)]
         for start, end in refused:
             self._spans.remove((start, end))
-            # Whatever is refused by itself as well has changed meanwhile: the next tick sees what it has become.
-            inner = ((max(area.start, start), min(area.end, end)) for area in self.space.areas)
-            self._spans += [each for each in inner if each[0] < each[1] and self._register(*each, alone=True)]
+            # Whatever is refused by itself as well has changed meanwhile: the next tick sees what it has become, be it
+            # what it was before.
+            inner = [(max(area.start, start), min(area.end, end)) for area in self.space.areas]
+            inner = [each for each in inner if each[0] < each[1]]
+            taken = [each for each in inner if self._register(*each, alone=True)]
+            self._spans += taken
+            self._stale = self._stale or len(taken) < len(inner)
         return changed
 
     def _plan(self) -> None:

@@ -16,6 +16,8 @@ class Watch:
 
     def __init__(self, *, sink: Sink, track: Track, zero_ns: int | None = None) -> None:
         self.processes: dict[int, Process] = {}
+        self.known: set[int] = set()
+        """Numbers of all that were ever watched."""
         self.begun = 0
         """Traces so far."""
         self.collect_ns = 0
@@ -90,6 +92,7 @@ class Watch:
             raise
         self.begun += 1
         self.processes[pid] = process
+        self.known.add(pid)
         return process
 
     def tick(self) -> None:

@@ -157,16 +157,22 @@ int main(int count, char **arguments) {
       a = (uint64_t)errno;
     } else if (!strcmp(what, "exit"))
       exit((int)a);
-    else if (!strcmp(what, "lock")) { /* killed for a socket from now on */
+    else if (!strcmp(what, "lock")) { /* killed for that system call from now on */
       struct sock_filter rules[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-                                    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 1),
+                                    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)a, 0, 1),
                                     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
                                     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
       struct sock_fprog program = {.len = 4, .filter = rules};
       a = (uint64_t)(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) |
-                     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+                     (b ? (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0,
+                                       &program) /* as libseccomp does */
+                        : prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)));
     } else if (!strcmp(what, "leave"))
       _exit((int)a);
+    else if (!strcmp(what, "abandon"))
+      _Exit((int)a);
+    else if (!strcmp(what, "quick"))
+      quick_exit((int)a);
     answer(what, a);
   }
   return 0;

@@ -95,6 +95,27 @@ def test_ordinary_programs_and_scripts_can_be_recorded(tmp_path: Path, make: Mad
     assert why_not(path) == ""
 
 
+def test_a_program_with_an_address_sanitizer_is_refused_unless_it_takes_any_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An empty library of that name does: what is linked with it is read, and not run.
+    library = tmp_path / "libasan.so.8"
+    built("-shared", "-fPIC", "-Wl,-soname,libasan.so.8")(library)
+    program = tmp_path / "program"
+    built("-Wl,--no-as-needed", "-xnone", str(library))(program)
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
+    monkeypatch.setenv("ASAN_OPTIONS", "color=never")
+    why = "its address sanitizer wants to be loaded before all else, unless ASAN_OPTIONS="
+    assert why_not(program) == f"{why}color=never:verify_asan_link_order=0"
+    monkeypatch.delenv("ASAN_OPTIONS")
+    assert why_not(program) == f"{why}verify_asan_link_order=0"
+    monkeypatch.setenv("LD_PRELOAD", "/usr/lib/gcc/libasan.so")
+    assert why_not(program) == ""
+    monkeypatch.delenv("LD_PRELOAD")
+    monkeypatch.setenv("ASAN_OPTIONS", "verify_asan_link_order=0:color=never")
+    assert why_not(program) == ""
+
+
 def test_a_script_of_a_static_interpreter_is_refused_for_that(tmp_path: Path) -> None:
     built("-static")(tmp_path / "static")
     text(f"#!{tmp_path / 'static'} -x\n")(tmp_path / "script")

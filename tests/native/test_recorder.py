@@ -19,6 +19,8 @@ from gcbarrier.recorder.trackers import track
 
 READ, WRITE, NONE = 1, 3, 0
 SHARED, PRIVATE = "s", "p"
+KILLED_FOR = {"socket": 41, "prctl": 157, "userfaultfd": 323}
+"""Numbers of x86-64."""
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +243,7 @@ def test_huge_pages_from_the_pool_are_left_out_and_said(program: Path, needs: Ca
         assert stage.process().tracker.notes() == ("has huge pages from a pool (hugetlb), which were left out",)
 
 
-@pytest.mark.parametrize("how", ["exit", "leave"])
+@pytest.mark.parametrize("how", ["exit", "leave", "abandon", "quick"])
 def test_the_last_tick_is_seen_of_who_exits(program: Path, how: str) -> None:
     with Stage(program) as stage:
         start = stage.say("map", 10, WRITE)
@@ -254,12 +256,30 @@ def test_the_last_tick_is_seen_of_who_exits(program: Path, how: str) -> None:
         assert stage.watch.unseen == 0
 
 
-def test_a_program_that_locks_itself_in_ends_as_it_would(program: Path) -> None:
+@pytest.mark.parametrize("by", ["prctl", "seccomp"])
+@pytest.mark.parametrize("call", ["socket", "prctl", "userfaultfd"])
+def test_a_program_that_locks_itself_in_ends_as_it_would(program: Path, call: str, by: str) -> None:
     with Stage(program) as stage:
-        assert stage.say("lock") == 0
+        assert stage.say("lock", KILLED_FOR[call], int(by == "seccomp")) == 0
+        child = stage.say("fork")
+        stage.order("exit", 3)
+        assert stage.hear() == ("fork", 3 << 8), "nor was its child killed"
         stage.order("exit", 4)
         stage.serve()
-        assert stage.kept.ended == {0: "exit 4"}, "it was not killed for a socket of ours"
+        assert stage.kept.ended == {0: "exit 4"}, "it was not killed for what we do"
+        assert child not in stage.watch.known
+
+
+@pytest.mark.parametrize("call", ["socket", "prctl", "userfaultfd"])
+def test_a_program_that_is_executed_under_a_filter_runs_unwatched(program: Path, call: str) -> None:
+    with Stage(program) as stage:
+        assert stage.say("lock", KILLED_FOR[call]) == 0
+        stage.order("exec", 0)
+        assert stage.hear()[0] == "executed"
+        stage.order("exit", 4)
+        stage.program.wait(20)
+        assert stage.program.returncode == 4
+        assert stage.watch.begun == 1
 
 
 def test_a_raw_clone_is_found_among_the_children_and_said_not_to_be_followed(program: Path) -> None:
@@ -272,7 +292,8 @@ def test_a_raw_clone_is_found_among_the_children_and_said_not_to_be_followed(pro
         (note,) = family.notes()
         assert note == (
             f"process {clone} (recorded), a child of {stage.program.pid}, was not followed: "
-            "it was started without the preloaded object (by a raw clone, or with another environment)"
+            "it was started without the preloaded object (by a raw clone, or with another environment), "
+            "or under a filter (seccomp)"
         )
         stage.order("leave", 0)
         assert stage.hear()[0] == "clone"

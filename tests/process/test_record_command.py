@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ from gcbarrier.commands import main
 from gcbarrier.core.build import compiler
 from gcbarrier.page_traces.pagesfile import read
 from gcbarrier.page_traces.records import Recording
+from gcbarrier.recorder.descriptors import Signals
+from gcbarrier.recorder.session import Wish, record
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 PYTHON = os.path.realpath(sys.executable)
@@ -78,6 +81,28 @@ def test_a_signal_sent_to_the_recorder_is_the_programs(out: Path, name: str) -> 
         assert it.stdout.read() == b"caught\n"
     assert it.returncode == 5
     assert read(out).traces[0].ended == "exit 5"
+
+
+@pytest.mark.parametrize("more", [[], ["--for", "1ms"]], ids=["watched", "watched no longer"])
+def test_a_signal_to_its_own_group_reaches_a_program_once(out: Path, more: list[str]) -> None:
+    script = (
+        "import signal, os, time\n"
+        "came = []; signal.signal(signal.SIGTERM, lambda *_: came.append(1))\n"
+        "os.killpg(0, signal.SIGTERM); time.sleep(0.5); print('came', len(came))"
+    )
+    command = [*RECORD, *more, "--out", out, "--", PYTHON, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT, start_new_session=True)
+    assert (done.returncode, done.stdout) == (0, "came 1\n"), done.stderr
+
+
+def test_a_signal_that_comes_before_the_program_keeps_it_from_starting(out: Path) -> None:
+    ran = out.with_name("ran")
+    wish = Wish(command=("touch", str(ran)), out=out, every_ns=10_000_000)
+    with Signals((signal.SIGUSR1,)) as signals:
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        with pytest.raises(KeyboardInterrupt):
+            record(wish, signals)
+    assert list(out.parent.iterdir()) == []
 
 
 def test_the_keys_of_a_terminal_come_to_the_program_once(out: Path) -> None:
@@ -179,6 +204,7 @@ def test_what_can_not_be_recorded_is_refused_before_anything_runs(gcbarrier: Run
         (["--with", "uffd", "--", "true"], "choose from uffd-wp-async, soft-dirty"),
         (["--with", "soft-dirty", "--", "true"], "soft-dirty is not available here"),
         (["--for", "1", "--", "true"], "'1' is no length of time"),
+        (["--memory", "4GiB", "--", "true"], "--memory"),
         (["--"], "say what to record: gcbarrier record -- COMMAND"),
         (["--", "no-such-program"], "no program in PATH is called no-such-program: check the command"),
     ],
@@ -297,3 +323,21 @@ def test_a_reader_of_standard_error_that_has_left_changes_nothing(out: Path) -> 
     os.close(writer)
     assert done.returncode == 6
     assert time.time() - out.stat().st_mtime < 3600
+
+
+def test_a_file_that_is_no_recording_is_not_replaced(
+    gcbarrier: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "app.py"
+    source.write_text("print('ran')\n")
+    for lab in ([], ["--machine", "lab"]):
+        assert main(["record", *lab, "--out", str(source), "--", PYTHON, str(source)]) == 2
+        sentence = f"gcbarrier: {source} is no recording and would be replaced: choose another name\n"
+        assert capsys.readouterr() == ("", sentence)
+    assert [path.name for path in tmp_path.iterdir()] == ["app.py"]
+    assert source.read_text() == "print('ran')\n"
+    place = tmp_path / "app.pages"
+    place.touch()  # as of mktemp
+    for _ in range(2):
+        assert gcbarrier("record", "--out", str(place), "--", "true").returncode == 0
+        assert read(place).command == ("true",)

@@ -100,8 +100,8 @@ def test_signals_wait_to_be_read_and_tell_who_sent_them() -> None:
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
         signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
         assert sorted(signals.come(), key=lambda came: came.number) == [
-            Came(signal.SIGUSR1, True),
-            Came(signal.SIGTERM, True),
+            Came(signal.SIGUSR1, True, os.getpid()),
+            Came(signal.SIGTERM, True, os.getpid()),
         ]
         signal.pthread_kill(
             threading.get_ident(), signal.SIGUSR1
@@ -128,10 +128,10 @@ def door() -> Iterator[Door]:
     made.close()
 
 
-def call(door: Door, text: bytes, *, hand: int = -1) -> socket.socket:
+def call(door: Door, text: bytes, *, hand: tuple[int, ...] = ()) -> socket.socket:
     line = socket.socket(socket.AF_UNIX)
     line.connect(f"\0{door.name}")
-    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [hand]))] if hand >= 0 else []
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", hand))] if hand else []
     if text:
         line.sendmsg([text], rights)
     return line
@@ -151,7 +151,7 @@ def test_who_comes_to_the_door_is_known_by_its_number_and_answered(door: Door) -
 
 def test_nonsense_at_the_door_is_turned_away_with_what_it_handed_over(door: Door) -> None:
     reader, writer = os.pipe()
-    with call(door, b"nonsense", hand=writer) as line, call(door, b"") as silent:
+    with call(door, b"nonsense", hand=(writer,)) as line, call(door, b"") as silent:
         os.close(writer)
         first, second = door.let_in()
         assert door.hear(first) is None
@@ -161,6 +161,23 @@ def test_nonsense_at_the_door_is_turned_away_with_what_it_handed_over(door: Door
         door.close()
         assert silent.recv(1) == b"", "who waits goes on when the recorder ends"
     os.close(reader)
+
+
+def test_more_than_one_descriptor_at_the_door_is_not_kept(door: Door) -> None:
+    reader, writer = os.pipe()
+    wanted = os.open(os.devnull, os.O_RDONLY)
+    with call(door, struct.pack("=IiQQ", ENDS, 0, 0, 0), hand=(wanted, writer)):
+        os.close(writer)
+        (descriptor,) = door.let_in()
+        caller = door.hear(descriptor)
+        assert caller is not None
+        assert caller.uffd is not None
+        os.set_blocking(reader, False)
+        assert os.read(reader, 1) == b""
+        caller.uffd.close()
+        caller.answer(False)
+    os.close(reader)
+    os.close(wanted)
 
 
 def test_a_door_without_a_free_descriptor_lets_callers_go_on(door: Door) -> None:
