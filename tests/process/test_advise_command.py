@@ -56,6 +56,14 @@ def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write(tmp_path / "app.pages", 100)
 
 
+def test_this_machine_has_all_facts_that_constants_are_kept_by() -> None:
+    """Names of processors hide which one it is."""
+    told = calibration.facts()
+    assert set(kept.KEYED) <= set(told)
+    assert re.fullmatch(r"(\d+/)*\d+|unknown", told["stepping"])
+    assert "enabled" in told["huge pages"]
+
+
 def test_a_table_for_each_length_and_sentences(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["advise", str(recording), "--cycle", "50ms,2s"]) == 0
     out = capsys.readouterr().out
