@@ -112,9 +112,9 @@ class Process:
         if status is None:
             try:  # nobody has waited for it yet
                 status = int(os.pread(self._stat, 4096, 0).split()[-1])
-            except (OSError, IndexError, ValueError):
-                return "ended"
-        return ended_by(status)
+            except (OSError, IndexError, ValueError):  # or just has
+                status = _status(self.handle)
+        return "ended" if status is None else ended_by(status)
 
     def end(self, ended: str) -> None:
         """Watch it no longer."""

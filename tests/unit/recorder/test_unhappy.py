@@ -17,6 +17,7 @@ import pytest
 
 from gcbarrier.page_traces.coding import Runs
 from gcbarrier.primitives import Userfaultfd
+from gcbarrier.recorder import process
 from gcbarrier.recorder.attach import Attached
 from gcbarrier.recorder.descriptors import Came, Signals
 from gcbarrier.recorder.door import BEGINS, ENDS, Door
@@ -96,6 +97,30 @@ def test_a_process_that_ends_while_it_is_asked_for_the_first_time_is_gone(monkey
         os.close(handle)
 
 
+def test_how_it_ended_is_known_of_who_is_waited_for_while_that_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = Child(Path("/bin/sh"), ["sh", "-c", "exit 3"], {}, ())
+    it = Process.__new__(Process)
+    it.handle, it.left = child._handle, False
+    it._stat = os.open(f"/proc/{child.pid}/stat", os.O_RDONLY)
+    status = process._status
+
+    def just_before(handle: int) -> int | None:
+        monkeypatch.setattr(process, "_status", status)
+        found = status(handle)
+        os.waitpid(child.pid, 0)
+        return found
+
+    monkeypatch.setattr(process, "_status", just_before)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    how = it.how_it_ended()
+    known = status(it.handle) is not None
+    os.close(it._stat)
+    child.close()
+    if not known:
+        pytest.skip("this kernel tells nobody but who has waited")
+    assert how == "exit 3"
+
+
 @pytest.fixture
 def high() -> Iterator[int]:
     """Descriptors from this one on are beyond what select(2) takes."""
@@ -124,12 +149,12 @@ def test_the_end_is_seen_whatever_the_descriptors_number(high: int, kind: type[C
 
 
 def test_the_end_of_one_of_many_processes_is_seen(high: int) -> None:
-    process = Process.__new__(Process)
+    it = Process.__new__(Process)
     low = os.pidfd_open(os.getpid())
-    process.handle = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, high)
+    it.handle = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, high)
     os.close(low)
-    assert not process.has_ended()
-    os.close(process.handle)
+    assert not it.has_ended()
+    os.close(it.handle)
 
 
 class Together:
@@ -191,8 +216,8 @@ def test_of_who_executes_a_program_and_is_gone_before_it_is_looked_into_nothing_
     awaited = set(it.loop._does)
     with it.call(BEGINS) as line:
         assert line.recv(1) == b"y"
-    (process,) = it.watch.processes.values()
-    assert set(it.loop._does) == awaited | {process.handle}
+    (watched,) = it.watch.processes.values()
+    assert set(it.loop._does) == awaited | {watched.handle}
     with it.call(BEGINS) as line:
         assert line.recv(1) == b"n"
     assert set(it.loop._does) == awaited, "its descriptor is closed, and its number the next one's"
