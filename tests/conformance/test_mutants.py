@@ -76,7 +76,7 @@ MUTANTS = (
         shared=True,
     ),
     Mutant(
-        *("uffd-wp-async", "a full vector is the end", "scan.start = scan.walk_end;", "scan.start = scan.end;"),
+        *("uffd-wp-async", "a full vector is the end", "? scan->end : scan->walk_end;", "? scan->end : scan->end;"),
         shared=True,
         race=False,
     ),
