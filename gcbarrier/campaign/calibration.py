@@ -69,7 +69,7 @@ def handshakes(*, duration_s: float, mutators: int = 1) -> Config:
 
 
 def plan() -> Plan:
-    """About a minute's worth of both."""
+    """About two minutes of both."""
     return Plan(
         configs=[handshakes(duration_s=0.3)],
         probes=probes(budget_s=0.01),
