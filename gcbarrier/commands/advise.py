@@ -55,7 +55,9 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="references stored to a page that is written in a cycle, for what software barriers cost",
     )
-    parser.add_argument("--calibrate", action="store_true", help="measure this machine's constants anew: some two minutes")
+    parser.add_argument(
+        "--calibrate", action="store_true", help="measure this machine's constants anew: some two minutes"
+    )
     parser.add_argument(
         "--constants", type=Path, metavar="RUN", help="take them from a run of barrier_costs or prediction"
     )
