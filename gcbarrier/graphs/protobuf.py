@@ -8,7 +8,7 @@ ones. Fields are taken to be in order of their numbers, numbers before messages,
 import numpy as np
 import numpy.typing as npt
 
-from gcbarrier.graphs.stream import Unfit
+from gcbarrier.graphs.unfit import Unfit
 
 PADDING = bytes(16)
 """Behind a piece of data, so that a number at its end can be read like any other."""

@@ -5,14 +5,12 @@ import io
 import zlib
 from pathlib import Path
 
+from gcbarrier.graphs.unfit import Unfit
+
 PIECE_BYTES = 1 << 23
 """So much is in memory at a time: enough for thousands of records, little beside what stays of them."""
 
 _GZIP = b"\x1f\x8b"
-
-
-class Unfit(Exception):  # noqa: N818 - not an error of its own: the reason in the middle of one
-    """Why the file is no heap dump that can be used: a clause, for an importer to make a sentence of."""
 
 
 class Stream:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gcbarrier.graphs.hprof.records import BASIC_BYTES, REFERENCE, Loaded, Text
-from gcbarrier.graphs.stream import Unfit
+from gcbarrier.graphs.unfit import Unfit
 
 MOST_CLASSES = 1 << 20
 """Ten times those of the largest programs. Each takes some memory of Python's, so a dump can't have any number."""

@@ -8,7 +8,7 @@ from gcbarrier.graphs.hprof.classes import Classes
 from gcbarrier.graphs.hprof.kinds import Kinds, Tables
 from gcbarrier.graphs.hprof.records import Batch, Elements, Ids, Record
 from gcbarrier.graphs.linked import Links
-from gcbarrier.graphs.stream import Unfit
+from gcbarrier.graphs.unfit import Unfit
 
 _Integers = npt.NDArray[np.int64]
 

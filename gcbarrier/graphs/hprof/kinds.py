@@ -11,7 +11,7 @@ import numpy.typing as npt
 from gcbarrier.graphs.hprof.classes import MOST_CLASSES, Classes
 from gcbarrier.graphs.hprof.records import Ids
 from gcbarrier.graphs.hprof.sizes import Parts
-from gcbarrier.graphs.stream import Unfit
+from gcbarrier.graphs.unfit import Unfit
 
 _FIRST = 16
 

@@ -9,7 +9,7 @@ from gcbarrier.graphs.hprof.kinds import Kinds, is_object
 from gcbarrier.graphs.hprof.records import REFERENCE, Batch, Elements, Ids, Loaded, Record, Text
 from gcbarrier.graphs.hprof.sizes import Layout, sized
 from gcbarrier.graphs.linked import NOTHING, Column, Links
-from gcbarrier.graphs.stream import Unfit
+from gcbarrier.graphs.unfit import Unfit
 
 _PIECE = 1 << 20
 

@@ -13,7 +13,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from gcbarrier.graphs.stream import PIECE_BYTES, Stream, Unfit
+from gcbarrier.graphs.stream import PIECE_BYTES, Stream
+from gcbarrier.graphs.unfit import Unfit
 
 INSTANCE, OBJECT_ARRAY, PRIMITIVE_ARRAY, CLASS = 0x21, 0x22, 0x23, 0x20
 BASIC_BYTES = {4: 1, 5: 2, 6: 4, 7: 8, 8: 1, 9: 2, 10: 4, 11: 8}

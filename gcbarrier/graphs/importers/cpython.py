@@ -23,24 +23,26 @@ import numpy as np
 import numpy.typing as npt
 from attrs import frozen
 
-from gcbarrier.errors import GcBarrierError
-from gcbarrier.graphs.graphfile import Graph, GraphFault, Source
+from gcbarrier.graphs.graphfile import Graph, Source
 from gcbarrier.graphs.importers import Progress, quiet
+from gcbarrier.graphs.unfit import Format, Unfit
 from gcbarrier.machines.cache import regular
 
 NAME = "cpython"
 SUFFIXES = (".pyheap",)
 
+_FORMAT = Format(
+    a_file="a Python heap",
+    noun="heap",
+    remedy="capture it again with `gcbarrier import --python`",
+    if_too_large="capture a smaller program",
+)
 _MAGIC = b"gcbarrier python heap 1\n"
 _COLUMNS = 5
 _MOST_TEXT = 1 << 16
 _MOST_OBJECTS = 1 << 32
 
 _Numbers = npt.NDArray[np.uint64]
-
-
-class _Unfit(Exception):  # noqa: N818 - not an error of its own: the reason in the middle of one
-    """Why the file is no such stream: a clause, for ``read`` to make a sentence of."""
 
 
 @frozen(kw_only=True)
@@ -58,18 +60,8 @@ def read(path: Path, progress: Progress = quiet) -> Graph:
 
     Raises ``GcBarrierError`` where the file is missing, unreadable, cut short or contradicts itself.
     """
-    remedy = "capture it again with `gcbarrier import --python`"
-    try:
-        with regular(path).open("rb") as file:
-            return _read(file, progress)
-    except _Unfit as why:
-        raise GcBarrierError(f"{path} is not a Python heap that can be used: {why}; {remedy}") from why
-    except GraphFault as fault:
-        raise GcBarrierError(f"{path} is not a Python heap that can be used: {fault.why}; {remedy}") from fault
-    except OSError as error:
-        raise GcBarrierError(f"the heap {path} can't be read: {error.strerror}; check the path") from error
-    except MemoryError as error:
-        raise GcBarrierError(f"the heap {path} does not fit in memory; capture a smaller program") from error
+    with _FORMAT.told(path), regular(path).open("rb") as file:
+        return _read(file, progress)
 
 
 def _read(file: IO[bytes], progress: Progress) -> Graph:
@@ -80,7 +72,7 @@ def _read(file: IO[bytes], progress: Progress) -> Graph:
     by_key = np.argsort(keys)
     ascending = keys[by_key]
     if (ascending[1:] == ascending[:-1]).any():
-        raise _Unfit("an object is in it twice")
+        raise Unfit("an object is in it twice")
     order = np.argsort(addresses, kind="stable")
     number = np.empty(len(order), dtype=np.int64)
     number[order] = np.arange(len(order))
@@ -115,15 +107,15 @@ def _pieces(file: IO[bytes], progress: Progress) -> tuple[str, list[_Piece]]:
     """What made it, in words, and all but the references, which are skipped."""
     size = os.fstat(file.fileno()).st_size
     if file.read(len(_MAGIC)) != _MAGIC:
-        raise _Unfit(f"it does not begin with {_MAGIC.decode().strip()!r}")
+        raise Unfit(f"it does not begin with {_MAGIC.decode().strip()!r}")
     (length,) = _numbers(file, 1)
     if length > _MOST_TEXT or length % 8:
-        raise _Unfit(f"its text has {length} bytes")
+        raise Unfit(f"its text has {length} bytes")
     words = file.read(int(length)).decode("utf-8", "replace").split()
     said = dict(zip(words[::2], words[1::2], strict=False))
     made = f"CPython {said.get('version', '?')[:20]}, after {said.get('age', '?')[:20]} s"
     if not made.isprintable():
-        raise _Unfit("its text is none")
+        raise Unfit("its text is none")
     pieces: list[_Piece] = []
     objects = references = 0
     while True:
@@ -132,21 +124,21 @@ def _pieces(file: IO[bytes], progress: Progress) -> tuple[str, list[_Piece]]:
             break
         (more,) = _numbers(file, 1)
         if 8 * (_COLUMNS * int(count) + int(more)) > size - file.tell():
-            raise _Unfit(f"it promises {count} objects and {more} references more, and ends before them")
+            raise Unfit(f"it promises {count} objects and {more} references more, and ends before them")
         columns = _numbers(file, _COLUMNS * int(count)).reshape(_COLUMNS, int(count))
         # Checked one by one: a sum of hostile ones may come round to the right number.
         if (columns[4] > more).any() or columns[4].sum() != more:
-            raise _Unfit(f"the references of {count} objects are not the {more} that follow")
+            raise Unfit(f"the references of {count} objects are not the {more} that follow")
         pieces.append(_Piece(columns=columns, references=int(more), at=file.tell()))
         file.seek(8 * int(more), io.SEEK_CUR)
         objects, references = objects + int(count), references + int(more)
         progress(0.5 * file.tell() / size)
     if tuple(map(int, _numbers(file, 2))) != (objects, references):
-        raise _Unfit("its end speaks of other numbers of objects and references than there are")
+        raise Unfit("its end speaks of other numbers of objects and references than there are")
     if file.read(1):
-        raise _Unfit("something follows its end")
+        raise Unfit("something follows its end")
     if not 0 < objects < _MOST_OBJECTS:
-        raise _Unfit(f"it has {objects} objects")
+        raise Unfit(f"it has {objects} objects")
     return made, pieces
 
 
@@ -182,5 +174,5 @@ def _references(file: IO[bytes], piece: _Piece) -> _Numbers:
 def _numbers(file: IO[bytes], count: int) -> _Numbers:
     data = file.read(8 * count)
     if len(data) < 8 * count:
-        raise _Unfit("it is cut short")
+        raise Unfit("it is cut short")
     return np.frombuffer(data, dtype="<u8").astype(np.uint64, copy=False)

@@ -24,16 +24,23 @@ from pathlib import Path
 
 import numpy as np
 
-from gcbarrier.errors import GcBarrierError
-from gcbarrier.graphs.graphfile import Graph, GraphFault, Source
+from gcbarrier.graphs.graphfile import Graph, Source
 from gcbarrier.graphs.hprof.objects import Objects
 from gcbarrier.graphs.hprof.records import header, records
 from gcbarrier.graphs.importers import Progress, quiet
 from gcbarrier.graphs.linked import NOTHING
-from gcbarrier.graphs.stream import Stream, Unfit
+from gcbarrier.graphs.stream import Stream
+from gcbarrier.graphs.unfit import Format
 
 NAME = "hprof"
 SUFFIXES = (".hprof", ".hprof.gz")
+
+_FORMAT = Format(
+    a_file="a Java heap dump",
+    noun="heap dump",
+    remedy="make it again, e.g. with `jcmd PID GC.heap_dump FILE`",
+    if_too_large="dump a smaller heap or use a larger machine",
+)
 
 
 def read(path: Path, progress: Progress = quiet) -> Graph:
@@ -41,20 +48,8 @@ def read(path: Path, progress: Progress = quiet) -> Graph:
 
     Raises ``GcBarrierError`` where the file is missing, unreadable, cut short or not a consistent heap dump.
     """
-    unfit = f"{path} is not a Java heap dump that can be used"
-    remedy = "make it again, e.g. with `jcmd PID GC.heap_dump FILE`"
-    try:
+    with _FORMAT.told(path):
         return _read(path, progress)
-    except Unfit as why:
-        raise GcBarrierError(f"{unfit}: {why}; {remedy}") from why
-    except GraphFault as fault:
-        raise GcBarrierError(f"{unfit}: {fault.why}; {remedy}") from fault
-    except OSError as error:
-        raise GcBarrierError(f"the heap dump {path} can't be read: {error.strerror}; check the path") from error
-    except MemoryError as error:
-        raise GcBarrierError(
-            f"the heap dump {path} does not fit in memory; dump a smaller heap or use a larger machine"
-        ) from error
 
 
 def _read(path: Path, progress: Progress) -> Graph:

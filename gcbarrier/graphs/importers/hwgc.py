@@ -15,14 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.graphs.graphfile import Graph, GraphFault, Source
+from gcbarrier.graphs.graphfile import Graph, Source
 from gcbarrier.graphs.importers import Progress, quiet
 from gcbarrier.graphs.linked import NOTHING, Column, Links
 from gcbarrier.graphs.protobuf import PADDING, leading, messages, number
-from gcbarrier.graphs.stream import PIECE_BYTES, Stream, Unfit
+from gcbarrier.graphs.stream import PIECE_BYTES, Stream
+from gcbarrier.graphs.unfit import Format, Unfit
 
 NAME = "hwgc"
 SUFFIXES = (".binpb", ".binpb.gz", ".binpb.zst")
+
+_FORMAT = Format(
+    a_file="a heap dump of hwgc-soft",
+    noun="heap dump",
+    remedy="make or download it again",
+    if_too_large="use a larger machine",
+)
 
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _OBJECT, _ROOT, _EDGE = 1 << 3 | 2, 2 << 3 | 2, 7 << 3 | 2
@@ -37,18 +45,8 @@ def read(path: Path, progress: Progress = quiet) -> Graph:
 
     Raises ``GcBarrierError`` where the file is missing, unreadable, cut short or not a consistent heap dump.
     """
-    unfit = f"{path} is not a heap dump of hwgc-soft that can be used"
-    remedy = "make or download it again"
-    try:
+    with _FORMAT.told(path):
         return _read(path, progress)
-    except Unfit as why:
-        raise GcBarrierError(f"{unfit}: {why}; {remedy}") from why
-    except GraphFault as fault:
-        raise GcBarrierError(f"{unfit}: {fault.why}; {remedy}") from fault
-    except OSError as error:
-        raise GcBarrierError(f"the heap dump {path} can't be read: {error.strerror}; check the path") from error
-    except MemoryError as error:
-        raise GcBarrierError(f"the heap dump {path} does not fit in memory; use a larger machine") from error
 
 
 def _read(path: Path, progress: Progress) -> Graph:

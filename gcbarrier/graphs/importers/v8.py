@@ -34,22 +34,25 @@ import numpy as np
 import numpy.typing as npt
 
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.graphs.graphfile import Graph, GraphFault, Source
+from gcbarrier.graphs.graphfile import Graph, Source
 from gcbarrier.graphs.importers import Progress, quiet
+from gcbarrier.graphs.unfit import Format, Unfit
 
 NAME = "v8"
 SUFFIXES = (".heapsnapshot",)
 
+_FORMAT = Format(
+    a_file="a V8 heap snapshot",
+    noun="snapshot",
+    remedy="capture it again, e.g. with v8.writeHeapSnapshot() in Node.js",
+    if_too_large="capture a smaller heap or use a larger machine",
+)
 _HEADER_BYTES = 1 << 20  # V8's is about 2 KiB
 _PIECE_BYTES = 1 << 24
 _NOT_REFERENCES = ("weak", "shortcut")
 _INTEGERS = b"0123456789, \t\r\n"
 
 _Integers = npt.NDArray[np.int64]
-
-
-class _Unfit(Exception):  # noqa: N818 - not an error of its own: the reason in the middle of one
-    """Why the file is no heap snapshot: a clause, for ``read`` to make a sentence of."""
 
 
 @attrs.frozen(kw_only=True)
@@ -69,30 +72,25 @@ def read(path: Path, progress: Progress = quiet) -> Graph:
 
     Raises ``GcBarrierError`` where the file is missing, unreadable, cut short or not a consistent heap snapshot.
     """
-    remedy = "capture it again, e.g. with v8.writeHeapSnapshot() in Node.js"
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        with (
+            _FORMAT.told(path),
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text,
+        ):
             return _read(text, progress)
-    except _Unfit as why:
-        raise GcBarrierError(f"{path} is not a V8 heap snapshot that can be used: {why}; {remedy}") from why
-    except OSError as error:
-        raise GcBarrierError(f"the snapshot {path} can't be read: {error.strerror}; check the path") from error
     except ValueError as error:  # mmap's word for a file of no bytes
-        raise GcBarrierError(f"the snapshot {path} is empty; {remedy}") from error
-    except MemoryError as error:
-        raise GcBarrierError(
-            f"the snapshot {path} does not fit in memory; capture a smaller heap or use a larger machine"
-        ) from error
+        raise GcBarrierError(f"the snapshot {path} is empty; {_FORMAT.remedy}") from error
 
 
 def _read(text: mmap.mmap, progress: Progress) -> Graph:
     if not text[:_HEADER_BYTES].lstrip().startswith(b"{"):
-        raise _Unfit("it does not begin like JSON of that kind")
+        raise Unfit("it does not begin like JSON of that kind")
     header = _header(text)
     nodes = _rows(text, "nodes", len(header.node_fields), header.node_count, header.end, progress)
     edges = _rows(text, "edges", len(header.edge_fields), header.edge_count, header.end, progress)
     if not text[-_HEADER_BYTES:].rstrip().endswith(b"}"):
-        raise _Unfit("it is cut short after its edges")
+        raise Unfit("it is cut short after its edges")
     return _graph(header, nodes, edges)
 
 
@@ -101,17 +99,17 @@ def _header(text: mmap.mmap) -> _Header:
     start = text[:_HEADER_BYTES].decode("latin-1")
     found = re.search(r'"snapshot"\s*:\s*', start)
     if not found:
-        raise _Unfit('it has no "snapshot" header')
+        raise Unfit('it has no "snapshot" header')
     try:
         fields, end = json.JSONDecoder().raw_decode(start, found.end())
     except (ValueError, RecursionError) as error:
-        raise _Unfit("its header is cut short or not JSON") from error
+        raise Unfit("its header is cut short or not JSON") from error
     meta = _member(fields, "meta", dict)
     edge_fields = _names(_member(meta, "edge_fields", list), "edge_fields", ("type", "to_node"))
     types = _member(meta, "edge_types", list)
     column = edge_fields.index("type")
     if column >= len(types) or not isinstance(types[column], list):
-        raise _Unfit("its header does not name the types of edges")
+        raise Unfit("its header does not name the types of edges")
     return _Header(
         node_fields=_names(_member(meta, "node_fields", list), "node_fields", ("self_size", "edge_count")),
         edge_fields=edge_fields,
@@ -124,16 +122,16 @@ def _header(text: mmap.mmap) -> _Header:
 
 def _member(record: object, name: str, kind: type) -> Any:
     if not isinstance(record, dict) or type(record.get(name)) is not kind:
-        raise _Unfit(f'its header has no usable "{name}"')
+        raise Unfit(f'its header has no usable "{name}"')
     return record[name]
 
 
 def _names(names: list[object], name: str, needed: tuple[str, ...]) -> list[str]:
     if not all(isinstance(each, str) for each in names):
-        raise _Unfit(f'"{name}" in its header is not a list of names')
+        raise Unfit(f'"{name}" in its header is not a list of names')
     for each in needed:
         if each not in names:
-            raise _Unfit(f'"{name}" in its header lacks "{each}"')
+            raise Unfit(f'"{name}" in its header lacks "{each}"')
     return [str(each) for each in names]
 
 
@@ -142,63 +140,60 @@ def _rows(text: mmap.mmap, name: str, width: int, rows: int, after: int, progres
     found = re.compile(rb'"%s"\s*:\s*\[' % name.encode()).search(text, after)
     end = text.find(b"]", found.end()) if found else -1
     if not found or end < 0:
-        raise _Unfit(f'it is cut short: its "{name}" are missing or without an end')
+        raise Unfit(f'it is cut short: its "{name}" are missing or without an end')
     expected = rows * width
     # An integer and its comma take two bytes, so a header that promises too much is caught before memory is asked for.
     if not 0 <= expected <= (end - found.end() + 1) // 2:
-        raise _Unfit(f'its header promises {rows} "{name}", and there are fewer')
+        raise Unfit(f'its header promises {rows} "{name}", and there are fewer')
     numbers = np.empty(expected, dtype=np.int64)
     filled, at = 0, found.end()
     while at < end:
         comma = text.find(b",", min(at + _PIECE_BYTES, end), end)
         piece = _integers(text[at : comma if comma >= 0 else end], name)
         if filled + len(piece) > expected:
-            raise _Unfit(f'its header promises {rows} "{name}", and there are more')
+            raise Unfit(f'its header promises {rows} "{name}", and there are more')
         numbers[filled : filled + len(piece)] = piece
         filled, at = filled + len(piece), (comma if comma >= 0 else end) + 1
         progress(at / len(text))
     if filled != expected:
-        raise _Unfit(f'its header promises {rows} "{name}", and there are fewer')
+        raise Unfit(f'its header promises {rows} "{name}", and there are fewer')
     return numbers.reshape(rows, width)
 
 
 def _integers(piece: bytes, name: str) -> _Integers:
     if piece.translate(None, _INTEGERS):
-        raise _Unfit(f'its "{name}" are not all whole numbers')
+        raise Unfit(f'its "{name}" are not all whole numbers')
     with warnings.catch_warnings():
         # Older numpy only warns where it stops early.
         warnings.simplefilter("error", DeprecationWarning)
         try:
             numbers = np.fromstring(piece, dtype=np.int64, sep=",")  # too large a number becomes the largest
         except (ValueError, DeprecationWarning) as error:
-            raise _Unfit(f'its "{name}" are not separated by single commas') from error
+            raise Unfit(f'its "{name}" are not separated by single commas') from error
     if piece.strip() and len(numbers) != piece.count(b",") + 1:
-        raise _Unfit(f'its "{name}" are not separated by single commas')
+        raise Unfit(f'its "{name}" are not separated by single commas')
     return numbers
 
 
 def _graph(header: _Header, nodes: _Integers, edges: _Integers) -> Graph:
     width = len(header.node_fields)
     if not len(nodes):
-        raise _Unfit("it has no nodes")
+        raise Unfit("it has no nodes")
     counts = nodes[:, header.node_fields.index("edge_count")]
     # The largest first: a sum could wrap round.
     if counts.max() > len(edges) or counts.sum() != len(edges):
-        raise _Unfit("its nodes' edge counts don't add up to its number of edges")
+        raise Unfit("its nodes' edge counts don't add up to its number of edges")
     to_node = edges[:, header.edge_fields.index("to_node")]
     if len(edges) and (to_node.max() >= nodes.size or (to_node % width).any()):
-        raise _Unfit("it has edges that don't lead to a node")
+        raise Unfit("it has edges that don't lead to a node")
     passed_over = [kind for kind, name in enumerate(header.edge_types) if name in _NOT_REFERENCES]
     kept = ~np.isin(edges[:, header.edge_fields.index("type")], passed_over)
     before = np.concatenate(([0], np.cumsum(kept)))  # kept edges before each edge
     ends = np.concatenate(([0], np.cumsum(counts)))
-    try:
-        return Graph(
-            sizes_bytes=nodes[:, header.node_fields.index("self_size")].astype(np.uint64),
-            offsets=before[ends].astype(np.uint64),
-            targets=(to_node[kept] // width).astype(np.uint32),
-            roots=np.zeros(1, dtype=np.uint32),
-            source=Source(tool="V8"),
-        )
-    except GraphFault as fault:
-        raise _Unfit(fault.why) from fault
+    return Graph(
+        sizes_bytes=nodes[:, header.node_fields.index("self_size")].astype(np.uint64),
+        offsets=before[ends].astype(np.uint64),
+        targets=(to_node[kept] // width).astype(np.uint32),
+        roots=np.zeros(1, dtype=np.uint32),
+        source=Source(tool="V8"),
+    )
