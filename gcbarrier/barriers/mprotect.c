@@ -137,20 +137,11 @@ static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
   take(w, rearm);
   /* Nothing is worth protecting in between what is not. acquire: as for the bits. */
   bool protecting = rearm && !atomic_load_explicit(&w->all_writable, memory_order_acquire);
-  for (size_t page = 0; page < pages; page++) {
-    if (!w->taken[page >> 6]) {
-      page |= 63;
-      continue;
-    }
-    size_t first = page;
-    while (page < pages && w->taken[page >> 6] >> (page & 63) & 1)
-      page++;
-    if (page == first)
-      continue;
-    gcb_dirty_add(dirty, first, page - first);
+  for (size_t at = 0, first, end; gcb_next_run(w->taken, &at, pages, &first, &end);) {
+    gcb_dirty_add(dirty, first, end - first);
     /* Just what was taken, run by run. */
     if (protecting && !failed)
-      failed = protect(w, first, page - first);
+      failed = protect(w, first, end - first);
   }
   /* It stays so until everything is armed anew: what was written since can't be told any more, and a
    * collector that went on would compare this barrier with others at what it can't do. */

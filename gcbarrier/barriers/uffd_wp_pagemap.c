@@ -12,7 +12,7 @@ static int open_barrier(gcb_barrier *barrier) {
 
 static int arm(gcb_barrier *barrier) {
   size_t pages = barrier->range.bytes >> GCB_PAGE_SHIFT;
-  for (size_t at = 0, first, end; gcb_next_armed(barrier->armed, &at, pages, &first, &end);)
+  for (size_t at = 0, first, end; gcb_next_run(barrier->armed, &at, pages, &first, &end);)
     if (gcb_uffd_protect(barrier, first, end - first))
       return -1;
   return 0;

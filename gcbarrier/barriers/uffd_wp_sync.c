@@ -216,20 +216,11 @@ static int collect(gcb_barrier *barrier, bool rearm, gcb_dirty_set *dirty) {
   watch *w = barrier->state;
   size_t pages = w->range.bytes >> GCB_PAGE_SHIFT;
   int failed = take(w, rearm);
-  for (size_t page = 0; page < pages; page++) {
-    if (!w->taken[page >> 6]) {
-      page |= 63;
-      continue;
-    }
-    size_t first = page;
-    while (page < pages && w->taken[page >> 6] >> (page & 63) & 1)
-      page++;
-    if (page == first)
-      continue;
-    gcb_dirty_add(dirty, first, page - first);
+  for (size_t at = 0, first, end; gcb_next_run(w->taken, &at, pages, &first, &end);) {
+    gcb_dirty_add(dirty, first, end - first);
     /* Just what was taken, run by run: after a failure the rest is still reported. */
     if (rearm && !failed)
-      failed = protect(w, first, page - first);
+      failed = protect(w, first, end - first);
   }
   /* What stayed unprotected must not go without a bit. */
   if (failed)

@@ -48,12 +48,12 @@ class Mutant:
 
 def _bitmaps(barrier: str, guard: str, take: str, before: str) -> tuple[Mutant, ...]:
     """Of the barriers that keep a bit for each page themselves."""
-    add = "gcb_dirty_add(dirty, first, page - first);"
+    add = "gcb_dirty_add(dirty, first, end - first);"
     return (
         Mutant(barrier, "no re-arm", f"if ({guard} && !failed)", f"if ({guard} && failed)"),
         Mutant(barrier, "re-arm before read", take, before),
-        Mutant(barrier, "dropped last region", add, f"if (page < pages) {{ {add} }}", race=False),
-        Mutant(barrier, "off-by-one page", add, "gcb_dirty_add(dirty, first ^ 1, page - first);"),
+        Mutant(barrier, "dropped last region", add, f"if (end < pages) {{ {add} }}", race=False),
+        Mutant(barrier, "off-by-one page", add, "gcb_dirty_add(dirty, first ^ 1, end - first);"),
     )
 
 

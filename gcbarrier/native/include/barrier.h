@@ -103,25 +103,24 @@ static inline void gcb_dirty_clear(gcb_dirty_set *set) {
   set->count = 0;
 }
 
-/* The next run of granules in [*at, end) that have their bit in `armed` (null: all have); false: none. *at is
- * where to go on. */
-static inline bool gcb_next_armed(const uint64_t *armed, size_t *at, size_t end, size_t *first,
-                                  size_t *last) {
+/* The next run [*first, *last) of granules in [*at, end) that have their bit in `bits` (null: all have);
+ * false: none. *at is where to go on. */
+static inline bool gcb_next_run(const uint64_t *bits, size_t *at, size_t end, size_t *first, size_t *last) {
   size_t from = *at;
   *first = from;
   *last = *at = end;
-  if (!armed || from >= end)
+  if (!bits || from >= end)
     return from < end;
   size_t word = from >> 6, words = (end + 63) >> 6;
-  uint64_t bits = armed[word] & UINT64_MAX << (from & 63);
-  while (!bits && ++word < words)
-    bits = armed[word];
-  if (!bits || (*first = (word << 6) + (size_t)__builtin_ctzll(bits)) >= end)
+  uint64_t some = bits[word] & UINT64_MAX << (from & 63);
+  while (!some && ++word < words)
+    some = bits[word];
+  if (!some || (*first = (word << 6) + (size_t)__builtin_ctzll(some)) >= end)
     return false;
-  bits = ~armed[word] & UINT64_MAX << (*first & 63);
-  while (!bits && ++word < words)
-    bits = ~armed[word];
-  size_t gap = bits ? (word << 6) + (size_t)__builtin_ctzll(bits) : end;
+  some = ~bits[word] & UINT64_MAX << (*first & 63);
+  while (!some && ++word < words)
+    some = ~bits[word];
+  size_t gap = some ? (word << 6) + (size_t)__builtin_ctzll(some) : end;
   *last = *at = gap < end ? gap : end;
   return true;
 }
@@ -129,7 +128,7 @@ static inline bool gcb_next_armed(const uint64_t *armed, size_t *at, size_t end,
 /* Adds those of a run of granules that have their bit in `armed` (null: all have). */
 static inline void gcb_dirty_add_armed(gcb_dirty_set *set, const uint64_t *armed, size_t first,
                                        size_t granules) {
-  for (size_t at = first, end = first + granules, from, to; gcb_next_armed(armed, &at, end, &from, &to);)
+  for (size_t at = first, end = first + granules, from, to; gcb_next_run(armed, &at, end, &from, &to);)
     gcb_dirty_add(set, from, to - from);
 }
 

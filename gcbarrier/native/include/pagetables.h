@@ -195,10 +195,10 @@ static inline int gcb_pagemap_rearm_chosen(gcb_barrier *barrier, size_t first_pa
   int failed = 0;
   size_t first = 0, end = 0; /* of the run that has been found so far */
   for (size_t at = first_page, stop = first_page + pages, from, to; !failed;) {
-    bool more = gcb_next_armed(p->written.words, &at, stop, &from, &to);
+    bool more = gcb_next_run(p->written.words, &at, stop, &from, &to);
     size_t gap_from, gap_end = end, watched = end;
     bool bridged = more && end > first && from - end <= BRIDGED &&
-                   gcb_next_armed(barrier->armed, &gap_end, from, &gap_from, &watched) && gap_from == end &&
+                   gcb_next_run(barrier->armed, &gap_end, from, &gap_from, &watched) && gap_from == end &&
                    watched == from;
     if (!bridged) {
       if (end > first)

@@ -218,7 +218,7 @@ int gcb_young_release(gcb_marking *marking, size_t first_block, size_t end_block
   const alive live = {blocks, blocks->live, blocks->live};
   release run = {.watch = watch};
   for (size_t at = first_block * BLOCK_PAGES, end = end_block * BLOCK_PAGES, from, to;
-       gcb_next_armed(watch->armed_pages, &at, end, &from, &to);) {
+       gcb_next_run(watch->armed_pages, &at, end, &from, &to);) {
     if (from > run.end + BRIDGED_PAGES && flush(&run))
       return -1;
     for (size_t page = from; page < to; page++)

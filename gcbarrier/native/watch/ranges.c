@@ -45,7 +45,7 @@ int gcb_ranges_arm(gcb_watch *watch, const gcb_dirty_set *pages) {
     watch->armed_pages[word] |= pages->words[word];
   for (size_t word = 0; (word = gcb_dirty_word(pages, word)) != SIZE_MAX; word++)
     for (size_t at = word << 6, end = at + 64, first, last;
-         at < end && gcb_next_armed(pages->words, &at, end, &first, &last);)
+         at < end && gcb_next_run(pages->words, &at, end, &first, &last);)
       if (watch->ops->arm_range(&watch->barrier, first, last - first))
         return -1;
   return 0;
