@@ -127,7 +127,7 @@ class Advice:
     """As given; 0: not known."""
     processors: float
     """That the program used while it was recorded; 0: not known."""
-    stretch: float
+    stretch: Range
     stretch_known: bool
     duration_ns: float
     lacking: tuple[str, ...]
@@ -156,7 +156,7 @@ def advise(
         pages=workload.pages,
         stores_per_page=stores_per_page,
         processors=program.processors,
-        stretch=program.stretch,
+        stretch=_range(program.stretch),
         stretch_known=program.stretch_known,
         duration_ns=program.duration_ns,
         lacking=machine.lacking,
@@ -175,7 +175,7 @@ def _length(
     if period_ns > asked_ns:
         # What is stored to a page is for a cycle as long as it then is.
         found = _predictions(program, machine, period_ns, mark, asked)
-    exact = evolve(program, written=_centre(program.written))
+    exact = evolve(program, written=_centre(program.written), writes_per_ns=program.writes_per_ns[0])
     certain = _predictions(exact, machine, period_ns, mark, asked)
     comparable = [one for one in machine.barriers if asked["stores_per_page"] or not one.software]
     names = [one.name for one in comparable] or [one.name for one in machine.barriers]
@@ -211,7 +211,7 @@ def _length(
         windows=program.duration_ns / period_ns,
         beyond=period_ns > program.written.longest_ns,
         written=_range(written),
-        rewrites=program.writes_per_ns * period_ns / max(float(written[0]), 1e-9),
+        rewrites=float(program.writes_per_ns[0]) * period_ns / max(float(written[0]), 1e-9),
         unsettled=unsettled,
         offers=_offers(machine.barriers, found, least=not asked["stores_per_page"], judged=names),
         lowest_bill=bill,
@@ -241,6 +241,7 @@ def _centre(written: Curve) -> Curve:
         written,
         pages=np.tile(written.pages[:1], (len(written.pages), 1)),
         below=np.broadcast_to(written.below, (len(written.pages),))[0],
+        clock=1.0,
     )
 
 

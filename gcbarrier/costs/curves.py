@@ -30,6 +30,9 @@ class Curve:
     """Shape ``(1 + DRAWS, n)``: the first row is what was seen."""
     below: Floats = field(converter=_array, default=1.0)
     """The slope below the shortest, one or one for each draw; 1: in proportion."""
+    clock: Floats = field(converter=_array, default=1.0)
+    """How many times as long a window is to be looked up, one or one for each draw: of a program that was slowed while
+    it was seen, its own time is known only as well as by how much."""
 
     @property
     def longest_ns(self) -> float:
@@ -38,7 +41,7 @@ class Curve:
 
     def at(self, window_ns: Floats | float) -> Floats:
         """Pages within a window, which may be another one for each draw; shape ``(1 + DRAWS,)``."""
-        window = np.broadcast_to(_array(window_ns), (len(self.pages),))
+        window = np.broadcast_to(_array(window_ns) * self.clock, (len(self.pages),))
         windows, pages = self.windows_ns, self.pages
         rows = np.arange(len(pages))
         part = np.clip(window / windows[0], 0, 1)
@@ -60,8 +63,8 @@ class Curve:
         return evolve(self, windows_ns=self.windows_ns / factor)
 
 
-def curve(windows_ns: Floats, pages: Floats, errors: Floats | None = None) -> Curve:
-    """A curve of what was seen, and the standard error of each number; none: known exactly.
+def curve(windows_ns: Floats, pages: Floats, errors: Floats | None = None, *, clock: Floats | float = 1.0) -> Curve:
+    """A curve of what was seen, and the standard error of each number; none: known exactly. ``clock``: as Curve's.
 
     All numbers are too large together, or too small: windows of several lengths lie over the same time. The slope below
     the shortest window is drawn from between that of the first two and 1, and is in the middle for what was seen.
@@ -80,6 +83,7 @@ def curve(windows_ns: Floats, pages: Floats, errors: Floats | None = None) -> Cu
         windows_ns=windows_ns,
         pages=np.maximum(seen + luck[:, None] * deviation, 0.0),
         below=least + (1 - least) * share,
+        clock=clock,
     )
 
 

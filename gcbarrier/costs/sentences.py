@@ -138,9 +138,11 @@ def _program(advice: Advice) -> Iterator[str]:
             f"While it was recorded the program used {advice.processors:.2g} processors: if it waited for one, and not "
             "for its own requests, it writes more pages in a cycle where it need not."
         )
-    if advice.stretch_known and advice.stretch > 1:
+    slowed = advice.stretch
+    if advice.stretch_known and slowed.high > 1:
         yield (
-            f"While it was recorded the program took {advice.stretch:.3g} times as long; its own time is reckoned by "
+            f"While it was recorded the program took {slowed.centre:.3g} times as long ({slowed.low:.3g} to "
+            f"{slowed.high:.3g}, of the repetitions that were timed); its own time is reckoned by "
             "that, as if all of it had been slowed alike."
         )
     elif not advice.stretch_known:

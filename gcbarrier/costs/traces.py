@@ -7,7 +7,7 @@ import numpy as np
 from attrs import frozen
 from scipy.stats import norm, t
 
-from gcbarrier.costs.constants import Floats
+from gcbarrier.costs.constants import DRAWS, Floats
 from gcbarrier.costs.curves import Curve, curve
 from gcbarrier.costs.workload import Workload
 from gcbarrier.errors import GcBarrierError
@@ -22,8 +22,8 @@ class Program:
 
     written: Curve
     """By its own clock; of windows that fit into the recording twice at least."""
-    writes_per_ns: float
-    """Pages that are written in a tick, over all ticks: no fewer stores than these were made."""
+    writes_per_ns: Floats
+    """Pages that are written in a tick, over all ticks, for each draw: no fewer stores than these were made."""
     pages: int
     """That were there or were written."""
     duration_ns: float
@@ -31,9 +31,9 @@ class Program:
     processors: float
     """Processor time that it used over the time that went by. The recorder's own is not in it, but the faults that
     recording made the program take are, which nobody has told apart: it is a little too much."""
-    stretch: float
-    """How many times as long it took for being recorded: measured, or 1 where ``Recording.slowdowns`` does not tell.
-    A median of few repetitions, whose doubt is in no draw."""
+    stretch: Floats
+    """How many times as long it took for being recorded, and that for each draw (the draws of ``written`` and
+    ``writes_per_ns``, too): measured, or 1 where ``Recording.slowdowns`` does not tell."""
     stretch_known: bool
 
     def workload(
@@ -64,7 +64,9 @@ def program(recording: Recording, trace: PageTrace | None = None) -> Program:
         seen = f"{trace.ticks} ticks" if trace.counts.any() else "no write"
         raise GcBarrierError(f"the recording has {seen}: nothing can be said of cycles; record for longer")
     known = stretch(recording.slowdowns, recording.every_ns)
-    factor = known or 1.0
+    slowed = np.ones(1 + DRAWS) if known is None else known
+    factor = float(slowed[0])
+    clock = slowed / factor
     tick_ns = trace.duration_ns / trace.ticks / factor
     scale = trace.page_bytes / PAGE_BYTES
     windows = [1 << power for power in range(trace.ticks.bit_length()) if 2 << power <= trace.ticks]
@@ -74,12 +76,12 @@ def program(recording: Recording, trace: PageTrace | None = None) -> Program:
     )
     watched_ns = float(trace.duration_ns)
     return Program(
-        written=curve(np.array(windows) * tick_ns, means, errors),
-        writes_per_ns=float(trace.counts.sum()) * scale / (trace.ticks * tick_ns),
+        written=curve(np.array(windows) * tick_ns, means, errors, clock=clock),
+        writes_per_ns=float(trace.counts.sum()) * scale / (trace.ticks * tick_ns) * clock,
         pages=round(len(trace.pages) * scale),
         duration_ns=trace.ticks * tick_ns,
         processors=float(trace.cpu_ns.sum()) / watched_ns,
-        stretch=factor,
+        stretch=slowed,
         stretch_known=known is not None,
     )
 
@@ -109,12 +111,22 @@ def _apart(counts: Floats) -> float:
     return float(np.std(counts, ddof=1) / np.sqrt(n) * factor)
 
 
-def stretch(slowdowns: Sequence[Slowdown], every_ns: int) -> float | None:
-    """How many times as long it took, watched every so often, as not watched; None where that was not measured."""
-    walls = {each.every_ns: each.wall_ns for each in slowdowns if each.wall_ns}
-    if not walls.get(0) or not walls.get(every_ns):
+def stretch(slowdowns: Sequence[Slowdown], every_ns: int) -> Floats | None:
+    """How many times as long it took, watched every so often, as not watched, and that for each draw.
+
+    Shape ``(1 + DRAWS,)``; None where it was not measured. Of a single repetition nothing tells how far it is off.
+    """
+    walls = {each.every_ns: np.log(each.wall_ns) for each in slowdowns if each.wall_ns}
+    if 0 not in walls or every_ns not in walls:
         return None
-    return max(median(walls[every_ns]) / median(walls[0]), 1.0)
+    watched, alone = walls[every_ns], walls[0]
+    # Of times that are multiplied by chance, the middle has about the error of the mean.
+    error = np.hypot(*(_apart(each) if len(each) > 1 else 0.0 for each in (watched, alone)))
+    luck = np.concatenate([[0.0], np.random.default_rng(_SEED).standard_normal(DRAWS)])
+    return np.maximum(np.exp(median(watched) - median(alone) + luck * error), 1.0)
+
+
+_SEED = 2022
 
 
 __all__ = ["Program", "program", "standard_error", "stretch"]

@@ -65,9 +65,20 @@ def usual(spread: float = 0.02) -> Constants:
     )
 
 
-def recorded(writes: list[Any], *, every_ns: int = 10_000_000, walls: tuple[int, ...] = (), **rest: Any) -> Recording:
-    """A recording of these pages, tick by tick; ``walls``: how long it took unwatched and watched."""
-    slowdowns = [Slowdown(every_ns=at * every_ns, wall_ns=(wall,), cpu_ns=(wall,)) for at, wall in enumerate(walls)]
+def recorded(
+    writes: list[Any],
+    *,
+    every_ns: int = 10_000_000,
+    walls: tuple[int, ...] = (),
+    apart: int = 0,
+    **rest: Any,
+) -> Recording:
+    """A recording of these pages, tick by tick; ``walls``: how long it took unwatched and watched, in three
+    repetitions that lie ``apart``."""
+    slowdowns = [
+        Slowdown(every_ns=at * every_ns, wall_ns=(wall - apart, wall, wall + apart), cpu_ns=(wall,) * 3)
+        for at, wall in enumerate(walls)
+    ]
     return Recording(
         command=("program",),
         every_ns=every_ns,

@@ -6,7 +6,7 @@ from constants import recorded
 
 from gcbarrier.costs.constants import interval
 from gcbarrier.costs.curves import Curve, curve
-from gcbarrier.costs.traces import program, standard_error, stretch
+from gcbarrier.costs.traces import Program, program, standard_error, stretch
 from gcbarrier.errors import GcBarrierError
 from gcbarrier.page_traces.records import Slowdown
 
@@ -58,8 +58,9 @@ def test_of_a_program_with_phases_the_interval_holds_the_truth_too() -> None:
 def test_a_program_that_recording_slowed_is_reckoned_by_its_own_clock() -> None:
     plain = program(recorded([list(range(100))] * 64))
     slowed = program(recorded([list(range(100))] * 64, walls=(100, 125)))
-    assert (plain.stretch, plain.stretch_known) == (1.0, False)
-    assert (slowed.stretch, slowed.stretch_known) == (1.25, True)
+    assert (plain.stretch_known, slowed.stretch_known) == (False, True)
+    assert set(plain.stretch) == {1.0}
+    assert slowed.stretch == pytest.approx(1.25)
     assert slowed.duration_ns == pytest.approx(plain.duration_ns / 1.25)
     assert slowed.writes_per_ns == pytest.approx(plain.writes_per_ns * 1.25)
 
@@ -67,8 +68,42 @@ def test_a_program_that_recording_slowed_is_reckoned_by_its_own_clock() -> None:
 def test_it_is_known_only_at_the_interval_that_it_was_measured_at() -> None:
     measured = [Slowdown(every_ns=0, wall_ns=(100, 90, 110), cpu_ns=(1, 1, 1))]
     assert stretch(measured, 10) is None
-    assert stretch([*measured, Slowdown(every_ns=10, wall_ns=(150,), cpu_ns=(1,))], 10) == 1.5
-    assert stretch([*measured, Slowdown(every_ns=10, wall_ns=(80,), cpu_ns=(1,))], 10) == 1.0
+    slower = stretch([*measured, Slowdown(every_ns=10, wall_ns=(150,), cpu_ns=(1,))], 10)
+    faster = stretch([*measured, Slowdown(every_ns=10, wall_ns=(80,), cpu_ns=(1,))], 10)
+    assert slower is not None
+    assert faster is not None
+    assert slower[0] == pytest.approx(1.5)
+    assert faster[0] == 1.0
+    assert faster.min() == 1.0, "being watched makes nothing faster"
+
+
+def test_how_much_it_was_slowed_is_known_as_well_as_the_repetitions_agree() -> None:
+    def doubt(*walls: int) -> float:
+        alone = Slowdown(every_ns=0, wall_ns=(100,) * len(walls), cpu_ns=(1,) * len(walls))
+        drawn = stretch([alone, Slowdown(every_ns=10, wall_ns=walls, cpu_ns=(1,) * len(walls))], 10)
+        assert drawn is not None
+        assert drawn[0] == pytest.approx(1.5)
+        return float(np.std(drawn[1:]))
+
+    assert doubt(150, 150, 150) == 0
+    assert 0 < doubt(148, 150, 152) < doubt(140, 150, 160)
+    assert doubt(140, 160, 140, 150, 160, 140, 150, 160, 150) < doubt(140, 150, 160)
+
+
+def test_that_doubt_is_in_what_is_said_of_a_cycle() -> None:
+    growing = [list(range(100 * tick, 100 * (tick + 1))) for tick in range(64)]
+    agreeing, differing = (program(recorded(growing, walls=(100, 125), apart=apart)) for apart in (0, 10))
+    window_ns = 32 * MS
+
+    def doubt(one: Program) -> float:
+        return float(np.std(one.written.at(window_ns)[1:]))
+
+    assert agreeing.written.at(window_ns)[0] == pytest.approx(differing.written.at(window_ns)[0])
+    assert doubt(agreeing) < doubt(differing)
+    assert np.std(agreeing.writes_per_ns) == 0
+    assert np.std(differing.writes_per_ns) > 0
+    # Who was slowed more writes more in its own time.
+    assert np.corrcoef(differing.stretch[1:], differing.writes_per_ns[1:])[0, 1] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("writes", [[[1]] * 3, [[]] * 64])
