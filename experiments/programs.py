@@ -25,7 +25,7 @@ from attrs import frozen
 
 from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.model import Config, Machine, Outcome, Scalar
+from gcbarrier.model import Config, Machine, Outcome, Scalar, evolve
 from gcbarrier.page_traces import corpus
 from gcbarrier.plugins import discovery
 from gcbarrier.report import COUNT, NS, PERCENT, RATIO, Lines, Measure, Names, Report, Rows
@@ -208,7 +208,10 @@ TOGETHER = Measure(
     head="with the collector",
 )
 TAX = Measure(
-    "what they take more, of the\nprogram's own processor time", PERCENT, _of_the_program, head="of the program's own"
+    "what they take more, of the\nprogram's own processor time",
+    evolve(PERCENT.log, floor=0.1),
+    _of_the_program,
+    head="of the program's own",
 )
 COLLECTOR = Measure("collector, of a processor", PERCENT, lambda one: one.cell.each(_collector), head="collector")
 TAIL = Measure("slowest of 10,000\noperations", NS, lambda one: one.cell.each(_tail), head="99.99th")
