@@ -45,3 +45,28 @@ def test_what_a_recipe_runs_is_there(name: str) -> None:
     programs = [word for word in (*recipe.command, *recipe.client) if word.endswith(".py")]
     assert all((CORPUS / "programs" / program).is_file() for program in programs)
     assert recipe.command[0] in recipe.needs or recipe.command[0].startswith("./")
+
+
+SERVED = """
+from pathlib import Path
+import make
+from recipes import Recipe
+recipe = Recipe(command=["sleep", "600"], client=["sh", "-c", "exit 3"], needs={}, version=[])
+here = Path()
+with make._client(recipe, here) as client:
+    make._run(recipe.command, recipe, here, client)
+"""
+
+
+def test_a_server_that_nobody_loads_any_more_is_ended(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SERVED],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(CORPUS)},
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == "what loads it ended with status 3; is another server at its socket?\n"

@@ -43,11 +43,11 @@ def main() -> int:
     for name, recipe in recipes.items():
         recipe.prepare(scratch)
         print(f"{name}: {_version(recipe, scratch)}", flush=True)
-        with _client(recipe, scratch):
+        with _client(recipe, scratch) as client:
             if given.bare:
-                _run_bare(recipe, scratch)
+                _run_bare(recipe, scratch, client)
             else:
-                _record(recipe, scratch, given.out.resolve() / f"{name}.pages", given)
+                _record(recipe, scratch, given.out.resolve() / f"{name}.pages", given, client)
     return 0
 
 
@@ -97,31 +97,49 @@ def _version(recipe: Recipe, scratch: Path) -> str:
 
 
 @contextmanager
-def _client(recipe: Recipe, scratch: Path) -> Iterator[None]:
-    """What loads a server, for as long as this lasts."""
+def _client(recipe: Recipe, scratch: Path) -> Iterator["subprocess.Popen[bytes] | None"]:
+    """What loads a server, for as long as this lasts; None of a program that needs nobody to."""
     if not recipe.client:
-        yield
+        yield None
         return
     with subprocess.Popen(recipe.client, cwd=scratch) as client:
         try:
-            yield
+            yield client
         finally:
             client.kill()
 
 
-def _run_bare(recipe: Recipe, scratch: Path) -> None:
+def _run(command: Sequence[str], recipe: Recipe, scratch: Path, client: "subprocess.Popen[bytes] | None") -> None:
+    """To its end, or until what loads it has failed: a server that nobody asks would wait for ever."""
+    with subprocess.Popen(command, cwd=scratch, env={**os.environ, **recipe.environment}) as running:
+        while (status := running.poll()) is None:
+            if client is not None and client.poll():
+                running.terminate()
+                sys.exit(f"what loads it ended with status {client.returncode}; is another server at its socket?")
+            time.sleep(0.05)
+    if status:
+        sys.exit(f"{' '.join(command)} ended with status {status}")
+
+
+def _run_bare(recipe: Recipe, scratch: Path, client: "subprocess.Popen[bytes] | None") -> None:
     began = time.perf_counter()
-    subprocess.run(recipe.command, cwd=scratch, env={**os.environ, **recipe.environment}, check=True)
+    _run(recipe.command, recipe, scratch, client)
     print(f"  took {time.perf_counter() - began:.1f} s")
 
 
-def _record(recipe: Recipe, scratch: Path, path: Path, given: argparse.Namespace) -> None:
+def _record(
+    recipe: Recipe,
+    scratch: Path,
+    path: Path,
+    given: argparse.Namespace,
+    client: "subprocess.Popen[bytes] | None",
+) -> None:
     command: Sequence[str] = [
         *(sys.executable, "-m", "gcbarrier", "record", "--every", given.every, "--out", str(path)),
         *(("--slow-down", given.slow_down, "--at", given.at) if given.slow_down != "0" else ()),
         *("--", *recipe.command),
     ]
-    subprocess.run(command, cwd=scratch, env={**os.environ, **recipe.environment}, check=True)
+    _run(command, recipe, scratch, client)
 
 
 if __name__ == "__main__":
