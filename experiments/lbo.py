@@ -26,7 +26,7 @@ from rich.console import RenderableType
 from gcbarrier.campaign.plans import Plan, choose, product
 from gcbarrier.model import Config, Machine, format_bytes
 from gcbarrier.report import NS, RATIO, Across, Axis, Curves, Look, Measure, Names, Report, Unit
-from gcbarrier.report.looks import barrier_look
+from gcbarrier.report.looks import barrier_look, variant
 from gcbarrier.report.style import FAINT
 from gcbarrier.report.units import DASH, TIMES, format_number
 from gcbarrier.results import (
@@ -234,7 +234,8 @@ WHO = Names(
     who,
     order=[STOPPED, *(barrier for barrier, *_ in PAIRS[1:])],
     looks={STOPPED: barrier_look("none"), "Boehm, generational": Look(colour="#332288", marker="*", dashed=True)}
-    | {barrier: barrier_look(barrier) for barrier, *_ in PAIRS[1:]},
+    | {barrier: barrier_look(barrier) for barrier, *_ in PAIRS[1:]}
+    | {f"{barrier}, {GENERATIONAL}": variant(barrier_look(barrier), 1) for barrier in YOUNG},
 )
 PROCESSOR = Measure(f"processor time, {_OVER}", RATIO.log, lambda one: one.processor)
 MUTATORS = Measure(f"of it the mutators', {_OVER}", RATIO.log, lambda one: one.mutators)

@@ -3,7 +3,8 @@
 Constants are measured by probes in the same run, of each barrier by itself; the formula
 (:mod:`gcbarrier.costs.formula`) puts them together with what a program does, and the same program then runs under each
 barrier. Three numbers of each are compared: the mutators' processor time for an operation, over that without a barrier;
-the collector's for a cycle; and the remark, of those pauses around which no thread lost its processor.
+the collector's for a cycle; and the remark, of those pauses around which no thread lost its processor. What mutators
+spin while the world is stopped, most of all without a barrier, is in neither number.
 
 What a program does is never seen under the barrier that is predicted. Its pace, its marking and the sweeping are those
 of ``stop-the-world`` without a barrier; how many pages it writes within how long comes of ``trace`` from the recording
@@ -26,6 +27,7 @@ from matplotlib.lines import Line2D
 
 from gcbarrier.campaign.calibration import handshakes, of_run, probes
 from gcbarrier.campaign.plans import Plan, choose, product
+from gcbarrier.costs.awake import spin_ns
 from gcbarrier.costs.constants import Constants
 from gcbarrier.costs.curves import Curve, curve
 from gcbarrier.costs.described import Described, described, period_of, written_under
@@ -119,12 +121,13 @@ def compared(run: Run, machine: str) -> Sequence[Compared]:
     if not run.found(machine) or not run.on(machine):
         return []
     constants = of_run(run, machine)
-    return [one for work in workloads(run.on(machine)) for one in _of(work, constants)]
+    facts = run.facts(machine)
+    return [one for work in workloads(run.on(machine)) for one in _of(work, constants, facts)]
 
 
-def _of(work: Workload, constants: Constants) -> Iterator[Compared]:
+def _of(work: Workload, constants: Constants, facts: Mapping[str, Any]) -> Iterator[Compared]:
     plain = next((cell for cell in work.cells if cell.config.barrier == "none" and cell.good), None)
-    about = _described(work, plain, constants) if plain is not None else None
+    about = _described(work, plain, constants, facts) if plain is not None else None
     if plain is None or about is None:
         return
     known = {one.name for one in constants.barriers}
@@ -144,7 +147,7 @@ def program_name(cell: Any) -> str:
     return f"{config.heap} {more}".strip()
 
 
-def _described(work: Workload, plain: Cell, constants: Constants) -> Described | None:
+def _described(work: Workload, plain: Cell, constants: Constants, facts: Mapping[str, Any]) -> Described | None:
     config = plain.config
     references = [cell for cell in work.cells if cell.config.barrier == REFERENCE and cell.good]
     every_s = float(config.collector_params["every_s"])
@@ -171,6 +174,7 @@ def _described(work: Workload, plain: Cell, constants: Constants) -> Described |
         stores_per_operation=stores_per_operation(config),
         paced=paced,
         rounds=rounds,
+        spin_ns=spin_ns(config, facts),
     )
 
 
@@ -178,7 +182,8 @@ def _replayed(config: Config) -> Curve:
     """From the recording alone: as it was recorded, whatever that had slowed it."""
     params = resolved(config)
     seen = program(pagesfile.read(corpus.find(str(config.heap_params["recording"]))))
-    return evolve(seen.written.times(1 / seen.stretch), pages=seen.written.pages * params.scale)
+    written = seen.written.times(1 / float(seen.stretch[0]))
+    return evolve(written, pages=written.pages * params.scale, clock=1.0)
 
 
 def stores_per_operation(config: Config) -> float:

@@ -55,11 +55,11 @@ def probes(
 
 
 def handshakes(*, duration_s: float, mutators: int = 1) -> Config:
-    """A session that stops the world again and again without any barrier."""
+    """A session that stops the world again and again without any barrier, and never for long: little lives."""
     return Config(
         heap="graph_edits",
         heap_bytes=16 * MIB,
-        heap_params={"rate_per_s": 10_000.0},
+        heap_params={"rate_per_s": 10_000.0, "live_bytes": MIB},
         barrier="none",
         collector="stop-the-world",
         collector_params={"every_s": 0.01},

@@ -20,18 +20,23 @@ a cycle costs
     collector  K = A(W(w_k + w_r)) + Σ_{i<k} (C(d_i) + ρ·d_i) + L(d_k) + ρ·d_k          d_i = W(w_i)
     remark     R = h·m + L(d_k) + ρ·d_k
 
-A round lasts as long as it takes, and what is written meanwhile is the next one's: ``w_{i+1} = C(d_i) + ρ·d_i``; there
-are rounds until another would not find less, as in ``collectors/mostly_concurrent``. ``P`` is as long as was asked for,
-or as all of the collector's work, arming and marking included, where that takes longer. ``P'`` is the program's own
-time in a cycle: all of ``P`` where it waits for its next request anyway. Otherwise it is what the barrier leaves of
-each window ``w``, the ``p`` with ``p + (σ·S·p + φ·W(p))/m = w``, and ``W(p)`` is what is written in that. All of it is
-computed for each draw of constants and curve, so that what comes out is as uncertain as these.
+A round lasts as long as it takes, and what is written meanwhile is the next one's: ``w_{i+1} = C(d_i) + ρ·d_i``;
+there are rounds until another would not find less, as in ``collectors/mostly_concurrent``. Where a round would leave
+more than half of what it finds, while the remark's ``ρ·d`` is above what the collector aims at, and no less than for
+how long mutators would be **held** up (``2·m·w/d``), they are held in this round and in all that follow: each leaves
+half, and the program's own time in it is as much less (``native/cycle/rounds.c``).
 
-What is not in it: that the collector holds mutators up at their safepoints where rounds do not shrink by themselves, so
-that they write less (``native/cycle/rounds.c``): its remark is then shorter, and its mutators lose more, than is said
-here, and :attr:`Prediction.shrinks` tells in which draws that is so. Nor the memory that marking and scanning drive
-out of the mutators' caches, what a write-protection flushes of their TLBs beyond the faults themselves, or objects that
-were allocated since the cycle began.
+``P`` is as long as was asked for, or as all of the collector's work, arming and marking included, where that takes
+longer. ``P'`` is the program's own time in a cycle: all of ``P`` where it waits for its next request anyway. Otherwise
+it is what the barrier leaves of each window ``w``, the ``p`` with ``p + (σ·S·p + φ·W(p))/m = w``, and ``W(p)`` is what
+is written in that. All of it is computed for each draw of constants and curve, so that what comes out is as uncertain
+as these.
+
+What is not in it: what mutators that are held do meanwhile (they look again at granules themselves, or sleep), so that
+who is held most is known least; :attr:`Prediction.shrinks` tells in which draws the first round leaves less than half.
+Nor the memory that marking and scanning drive out of the mutators' caches and mutators out of theirs, what a
+write-protection flushes of their TLBs beyond the faults themselves, or objects that were allocated since the cycle
+began.
 
 Bitchebe and Tchana ("Out of Hypervisor (OoH): Efficient dirty page tracking in userspace using hardware virtualization
 features", SC 2022) have a formula of the kind for a program under soft-dirty, userfaultfd and a hardware log: the sum
@@ -49,6 +54,8 @@ from gcbarrier.model import PAGE_BYTES, evolve
 
 ROUNDS = 32
 """At most, as the collector has it by default."""
+AIM_NS = 10_000.0
+"""What the remark's rescan may take before mutators are held up, likewise."""
 MOST_STORES = 1e9
 """To a page in a cycle: with no more than these a crossing is sought."""
 _STEPS = 16
@@ -80,8 +87,8 @@ class Prediction:
     left: Floats
     """Granules that the remark finds."""
     shrinks: NDArray[np.bool_]
-    """Whether the first round leaves no more than half of what it finds: otherwise the collector holds mutators up,
-    which the formula has not; true where there are no rounds."""
+    """Whether the first round leaves no more than half of what it finds: otherwise the collector may hold mutators up,
+    of which the formula has the rounds alone; true where there are no rounds."""
     last_window_ns: Floats
     """The last round's length, or marking's: what is written in it the remark finds."""
     processors: float
@@ -129,9 +136,10 @@ def predict(
     period_ns: float,
     marking_ns: float,
     rounds: int = ROUNDS,
+    aim_ns: float = AIM_NS,
 ) -> Prediction:
     """What ``barrier`` costs ``workload`` in cycles of ``period_ns``, of which marking takes ``marking_ns``."""
-    seen = _windows(workload, barrier, machine, marking_ns, rounds)
+    seen = _windows(workload, barrier, machine, marking_ns, rounds, aim_ns)
     busy = seen.windows_ns + np.nan_to_num(seen.remark_ns)
     period = np.maximum(busy, period_ns)
     for _ in range(_ARMED):
@@ -174,7 +182,7 @@ def _own_ns(workload: Workload, barrier: BarrierConstants, window_ns: Floats) ->
 
 
 def _windows(
-    workload: Workload, barrier: BarrierConstants, machine: Constants, marking_ns: float, rounds: int
+    workload: Workload, barrier: BarrierConstants, machine: Constants, marking_ns: float, rounds: int, aim_ns: float
 ) -> _Windows:
     """Marking, and rounds until another would not find less: each draw has as many as it has."""
     look = rescan_ns(barrier, machine)
@@ -184,6 +192,7 @@ def _windows(
     taken, collector, windows, program, faults = (np.zeros(1 + DRAWS) for _ in range(5))
     windows = windows + last_ns
     going, shrinks = np.full(1 + DRAWS, rounds > 0), np.full(1 + DRAWS, True)
+    held = np.full(1 + DRAWS, False)
     while going.any():
         round_ns = barrier.collect.ns(workload.pages, found) + np.nan_to_num(look) * found
         next_own_ns = _own_ns(workload, barrier, round_ns)
@@ -192,6 +201,10 @@ def _windows(
             total += np.where(going, more, 0)
         # What is less than a granule is none.
         shrinks = np.where(going & (taken == 1), next_found <= np.maximum(found / 2, 1), shrinks)
+        pause_ns, hold_ns = look * found, 2 * workload.mutators * round_ns / np.maximum(found, 1)
+        held = held | (going & (2 * next_found > found) & (pause_ns > aim_ns) & (hold_ns <= pause_ns))
+        leaves = np.where(held, np.minimum(1.0, found / 2 / np.maximum(next_found, 1e-12)), 1.0)
+        next_found, next_own_ns = next_found * leaves, next_own_ns * leaves
         before = found
         found, own_ns = np.where(going, next_found, found), np.where(going, next_own_ns, own_ns)
         last_ns = np.where(going, round_ns, last_ns)

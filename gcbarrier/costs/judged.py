@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
+from gcbarrier.costs.awake import awake_cpu_ns_per_operation
 from gcbarrier.costs.constants import interval
 from gcbarrier.costs.described import Described
 from gcbarrier.costs.formula import Prediction
-from gcbarrier.results import Cell, Spread, cpu_ns_per_operation, relative, spread
+from gcbarrier.model import Outcome
+from gcbarrier.results import Cell, Spread, relative, spread
 
 MUTATORS, COLLECTOR, REMARK = "mutators", "collector", "remark"
 
@@ -57,12 +59,16 @@ def judged(
 ) -> Iterator[Compared]:
     """The three numbers of a program under a barrier. One that is not ``busy`` has no mutators to speak of."""
     own: Any = {"program": program, "barrier": cell.config.barrier}
+
+    def cost(outcome: Outcome) -> float:
+        return awake_cpu_ns_per_operation(outcome, about.spin_ns)
+
     if busy:
-        noise = plain.each(cpu_ns_per_operation).half_width
+        noise = plain.each(cost).half_width
         yield Compared(
             what=MUTATORS,
             predicted=_spread(1 + said.mutator_share),
-            measured=relative(cell, plain, cpu_ns_per_operation),
+            measured=relative(cell, plain, cost),
             baseline=1.0,
             noise=noise if noise == noise else 0.0,
             **own,

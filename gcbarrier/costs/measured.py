@@ -1,11 +1,12 @@
 """All constants of a machine out of one run: of probes alone (``barrier_costs``), or with sessions beside them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import median
 
 from gcbarrier.costs.constants import OBJECTS_PER_PAGE, BarrierConstants, Constant, Constants, Linear, exactly
 from gcbarrier.costs.fitting import Row, Sample, difference, line, per, scalar
 from gcbarrier.errors import GcBarrierError
-from gcbarrier.model import PAGE_BYTES, Finding, Outcome, Reading
+from gcbarrier.model import PAGE_BYTES, Config, Finding, Outcome, Pause, Reading
 from gcbarrier.results.spread import quartiles
 
 STOPPED = "full"
@@ -135,18 +136,24 @@ def _rows(findings: Iterable[Finding], what: str) -> list[list[Row]]:
 
 
 def _stops(outcomes: Iterable[Outcome]) -> list[Sample]:
-    """Of each invocation, for one mutator: time to the safepoint, roots, and time until it runs again."""
-    found = []
+    """Of each invocation, for one mutator: all of a pause but its marking.
+
+    Of the program whose pauses are the shortest: a mutator that is stopped for longer than it spins (2 ms) has to be
+    woken, which takes tens of µs, and remarks are not so long.
+    """
+    by: dict[Config, list[list[Pause]]] = {}
     for outcome in outcomes:
-        ours = outcome.invocation.config.barrier == "none" and not outcome.error
-        stops = [
-            (pause.ttsp_ns + pause.roots_ns + pause.resume_ns) / outcome.invocation.config.mutators
-            for pause in outcome.pauses
-            if ours and pause.kind == STOPPED and not pause.preempted
-        ]
-        if stops:
-            low, centre, high = quartiles(stops)
-            found.append(Sample(centre, low, high))
+        config = outcome.invocation.config
+        stops = [pause for pause in outcome.pauses if pause.kind == STOPPED and not pause.preempted]
+        if config.barrier == "none" and not outcome.error and stops:
+            by.setdefault(config, []).append(stops)
+    if not by:
+        return []
+    config, shortest = min(by.items(), key=lambda one: median(pause.pause_ns for stops in one[1] for pause in stops))
+    found = []
+    for stops in shortest:
+        low, centre, high = quartiles([(pause.pause_ns - pause.mark_ns) / config.mutators for pause in stops])
+        found.append(Sample(centre, low, high))
     return found
 
 

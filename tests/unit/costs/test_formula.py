@@ -7,9 +7,10 @@ from constants import about, barrier, machine
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from gcbarrier.collectors import mostly_concurrent
 from gcbarrier.costs.constants import interval
 from gcbarrier.costs.curves import Curve
-from gcbarrier.costs.formula import Prediction, crossing, predict
+from gcbarrier.costs.formula import AIM_NS, ROUNDS, Prediction, crossing, predict
 from gcbarrier.costs.workload import Workload
 
 DRAWN = 201
@@ -155,8 +156,9 @@ def both(case: Case) -> tuple[Prediction, Followed]:
     )
     measured = machine(one, rescan_page=about(case.rescan), handshake=about(case.stop))
     workload = case.workload()
-    said = predict(workload, one, measured, period_ns=case.period_ns, marking_ns=case.marking_ns, rounds=case.rounds)
-    return said, follow(case)
+    cycles = {"period_ns": case.period_ns, "marking_ns": case.marking_ns}
+    # Nobody is held in what is followed.
+    return predict(workload, one, measured, rounds=case.rounds, aim_ns=np.inf, **cycles), follow(case)
 
 
 def test_rounds_go_on_as_long_as_they_find_less() -> None:
@@ -192,6 +194,47 @@ def test_a_round_that_finds_no_less_is_the_last() -> None:
     one = barrier("b", collect=(100.0, 2.0, 3.0))
     said = predict(steady(50), one, machine(one), period_ns=1e6, marking_ns=1e5, rounds=32)
     assert said.rounds[0] == 1
+
+
+@pytest.mark.parametrize("mutators", [1, 4])
+def test_where_rounds_do_not_shrink_mutators_are_held_until_the_remark_is_short(mutators: int) -> None:
+    """As many pages are written however short a round is; held, half as many in each."""
+    one = barrier("b", collect=(100.0, 0.0, 3.0))
+    measured = machine(one, rescan_page=about(100.0), handshake=about(1000.0))
+    cycles = {"period_ns": 1e7, "marking_ns": 1e6}
+    said = predict(steady(1000, mutators=mutators), one, measured, **cycles)
+    # 1000, 500, 250, ... 1 and a half, and another would not leave one less.
+    assert said.rounds[0] == 10
+    assert said.left[0] < 1
+    assert said.remark_ns[0] < 1000 * mutators + 100 + 103 + 1
+    assert not said.shrinks[0]
+    alone = predict(steady(1000, mutators=mutators), one, measured, aim_ns=1e9, **cycles)
+    assert alone.rounds[0] == 1
+    assert alone.left[0] == 1000
+
+
+def test_nobody_is_held_for_longer_than_the_remark_is_shortened_by() -> None:
+    """A round takes long however little it finds, and the remark would take little more than is aimed at."""
+    one = barrier("b", collect=(1e6, 0.0, 3.0), last=(10.0, 0.0, 1.0))
+    measured = machine(one, rescan_page=about(100.0))
+    said = predict(steady(150), one, measured, period_ns=1e8, marking_ns=1e6)
+    assert AIM_NS < 150 * 100.0
+    assert (said.rounds[0], said.left[0]) == (1, 150)
+
+
+def test_who_is_held_gets_on_with_its_program_by_as_much_less() -> None:
+    one = barrier("b", collect=(100.0, 0.0, 3.0))
+    measured = machine(one, rescan_page=about(100.0))
+    held, free = (
+        predict(steady(1000, paced=False), one, measured, period_ns=1e7, marking_ns=1e6, aim_ns=aim_ns, rounds=10)
+        for aim_ns in (AIM_NS, 1e9)
+    )
+    assert held.program_ns[0] < free.program_ns[0]
+
+
+def test_the_collector_does_what_the_formula_takes_for_granted() -> None:
+    params = mostly_concurrent.Params()
+    assert (params.rounds, params.aim_ns) == (ROUNDS, AIM_NS)
 
 
 def test_a_cycle_that_does_not_fit_is_longer() -> None:

@@ -92,8 +92,11 @@ def test_the_marker_and_stops_are_of_a_page_and_of_a_mutator() -> None:
         ),
     )
     outcome = make_outcome(config, 0)
-    stopped = evolve(outcome.pauses[0], ttsp_ns=1000, roots_ns=200, resume_ns=800, preempted=False)
-    found = told([*findings(), marker], [evolve(outcome, pauses=(stopped,))])
+    stopped = evolve(outcome.pauses[0], pause_ns=102_000, mark_ns=100_000, preempted=False)
+    # Whoever was stopped for so long slept, and had to be woken.
+    slept = evolve(stopped, pause_ns=10_080_000, mark_ns=10_000_000)
+    others = evolve(outcome, pauses=(slept,), invocation=evolve(outcome.invocation, config=evolve(config, mutators=1)))
+    found = told([*findings(), marker], [others, evolve(outcome, pauses=(stopped,))])
     assert found.rescan_page is not None
     assert found.rescan_page.value == 900
     assert found.mark_page is not None
