@@ -3,12 +3,14 @@
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 
 def servers(path: Path) -> Iterator[socket.socket]:
-    """A connection to each server that listens at ``path``, one after the other, without an end."""
+    """A connection to each server that listens at ``path``, one after the other, without an end.
+
+    One that has ended may still be listening: what is sent to it raises ConnectionError.
+    """
     while True:
         with socket.socket(socket.AF_UNIX) as connection:
             try:
@@ -16,5 +18,4 @@ def servers(path: Path) -> Iterator[socket.socket]:
             except OSError:
                 time.sleep(0.02)
                 continue
-            with suppress(ConnectionError):
-                yield connection
+            yield connection

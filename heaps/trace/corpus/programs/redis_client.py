@@ -8,6 +8,7 @@ import random
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from connecting import servers
@@ -81,4 +82,6 @@ def exchange(connection: socket.socket, pending: list[bytes]) -> None:
 
 if __name__ == "__main__":
     for server in servers(Path(sys.argv[1])):
-        load(server, int(sys.argv[2]), int(sys.argv[3]))
+        # It may have been the last one, on its way out.
+        with suppress(ConnectionError):
+            load(server, int(sys.argv[2]), int(sys.argv[3]))

@@ -10,6 +10,7 @@ import random
 import socket
 import sys
 from collections import OrderedDict, deque
+from contextlib import suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -104,4 +105,6 @@ if __name__ == "__main__":
             service.serve_forever()
     else:
         for server in servers(place):
-            load(server, int(sys.argv[3]))
+            # It may have been the last one, on its way out.
+            with suppress(ConnectionError):
+                load(server, int(sys.argv[3]))
