@@ -1,6 +1,7 @@
 """What a recording of page writes tells of a program: how many pages within a cycle, and how sure that is."""
 
 from collections.abc import Sequence
+from math import hypot
 from statistics import median
 
 import numpy as np
@@ -121,9 +122,9 @@ def stretch(slowdowns: Sequence[Slowdown], every_ns: int) -> Floats | None:
         return None
     watched, alone = walls[every_ns], walls[0]
     # Of times that are multiplied by chance, the middle has about the error of the mean.
-    error = np.hypot(*(_apart(each) if len(each) > 1 else 0.0 for each in (watched, alone)))
+    error = hypot(*(_apart(each) if len(each) > 1 else 0.0 for each in (watched, alone)))
     luck = np.concatenate([[0.0], np.random.default_rng(_SEED).standard_normal(DRAWS)])
-    return np.maximum(np.exp(median(watched) - median(alone) + luck * error), 1.0)
+    return np.asarray(np.maximum(np.exp(median(watched) - median(alone) + luck * error), 1.0))
 
 
 _SEED = 2022

@@ -192,7 +192,7 @@ def test_a_remark_by_hand() -> None:
 
 def test_a_round_that_finds_no_less_is_the_last() -> None:
     one = barrier("b", collect=(100.0, 2.0, 3.0))
-    said = predict(steady(50), one, machine(one), period_ns=1e6, marking_ns=1e5, rounds=32)
+    said = predict(steady(50), one, machine(one), period_ns=1e6, marking_ns=1e5, rounds=32, aim_ns=np.inf)
     assert said.rounds[0] == 1
 
 
@@ -215,9 +215,9 @@ def test_where_rounds_do_not_shrink_mutators_are_held_until_the_remark_is_short(
 
 def test_nobody_is_held_for_longer_than_the_remark_is_shortened_by() -> None:
     """A round takes long however little it finds, and the remark would take little more than is aimed at."""
-    one = barrier("b", collect=(1e6, 0.0, 3.0), last=(10.0, 0.0, 1.0))
+    one = barrier("b", collect=(1e7, 0.0, 3.0), last=(10.0, 0.0, 1.0))
     measured = machine(one, rescan_page=about(100.0))
-    said = predict(steady(150), one, measured, period_ns=1e8, marking_ns=1e6)
+    said = predict(steady(150), one, measured, period_ns=1e9, marking_ns=1e6)
     assert AIM_NS < 150 * 100.0
     assert (said.rounds[0], said.left[0]) == (1, 150)
 
