@@ -105,7 +105,7 @@ class Length:
     rewrites: float
     """Ticks of a cycle in which a page is written that is written in it: it gets as many stores at least."""
     unsettled: tuple[str, ...]
-    """Barriers whose rounds may not shrink: the collector then holds mutators up, which the formula does not."""
+    """Barriers whose rounds may not shrink: the collector then holds mutators up, whose cost the formula has not."""
     offers: tuple[Offer, ...]
     lowest_bill: Best | None
     """Among those whose bill is known: software barriers only where the stores to a page are. None, as with the next

@@ -253,7 +253,7 @@ def crossing(
     that gets dearer with their number: the more granules of a page are met, the more first stores there are, the more
     is looked at again, and the longer rounds last. 0 where the page barrier is cheaper at one store already, inf where
     it is not at :data:`MOST_STORES`, nan in draws in which the software barrier's rounds do not shrink there: the
-    collector then holds mutators up, of which the formula knows nothing.
+    collector then holds mutators up, whose cost the formula has not.
     """
     written = np.maximum(workload.written.at(period_ns), 1e-9)
     most = np.log(MOST_STORES)

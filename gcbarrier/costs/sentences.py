@@ -64,8 +64,8 @@ def _length(advice: Advice, length: Length) -> Iterator[str]:
             )
     if length.unsettled:
         yield (
-            f"{at} rounds of {', '.join(length.unsettled)} may not find less and less: the collector would hold "
-            "mutators up then, and its remark be shorter and their loss higher than is said."
+            f"{at} rounds of {', '.join(length.unsettled)} may not find less and less by themselves: the collector "
+            "holds mutators up then, and what that costs them is not in their loss."
         )
     for crossing in length.crossings:
         yield _crossing(advice, length, crossing)

@@ -47,6 +47,7 @@ def main() -> int:
             if given.bare:
                 _run_bare(recipe, scratch, client)
             else:
+                given.out.mkdir(parents=True, exist_ok=True)
                 _record(recipe, scratch, given.out.resolve() / f"{name}.pages", given, client)
     return 0
 
