@@ -31,8 +31,8 @@ def table(advice: Advice, name: str) -> RenderableType:
 
 KEY = (
     "Predicted: what mutators lose is of their processor time, the rest of one processor's; in brackets the interval "
-    "that holds 95 of 100 draws of constants and windows (how much recording has slowed the program is taken as "
-    "measured, without its doubt); * no other is better in both bill and remark."
+    "that holds 95 of 100 draws of constants, of windows, and of how much recording has slowed the program; * no other "
+    "is better in both bill and remark."
 )
 
 
