@@ -4,7 +4,7 @@ Constants are measured by probes in the same run, of each barrier by itself; the
 (:mod:`gcbarrier.costs.formula`) puts them together with what a program does, and the same program then runs under each
 barrier. Three numbers of each are compared: the mutators' processor time for an operation, over that without a barrier;
 the collector's for a cycle; and the remark, of those pauses around which no thread lost its processor. What mutators
-spin while the world is stopped, most of all without a barrier, is in neither number.
+spin while the world is stopped, most of all without a barrier, is in none of them.
 
 What a program does is never seen under the barrier that is predicted. Its pace, its marking and the sweeping are those
 of ``stop-the-world`` without a barrier; how many pages it writes within how long comes of ``trace`` from the recording
@@ -27,7 +27,8 @@ from matplotlib.lines import Line2D
 
 from gcbarrier.campaign.calibration import handshakes, of_run, probes
 from gcbarrier.campaign.plans import Plan, choose, product
-from gcbarrier.costs.awake import spin_ns
+from gcbarrier.costs.awake import Awake
+from gcbarrier.costs.awake import awake as awake_in
 from gcbarrier.costs.constants import Constants
 from gcbarrier.costs.curves import Curve, curve
 from gcbarrier.costs.described import Described, described, period_of, written_under
@@ -121,13 +122,13 @@ def compared(run: Run, machine: str) -> Sequence[Compared]:
     if not run.found(machine) or not run.on(machine):
         return []
     constants = of_run(run, machine)
-    facts = run.facts(machine)
-    return [one for work in workloads(run.on(machine)) for one in _of(work, constants, facts)]
+    awake = awake_in(run, machine)
+    return [one for work in workloads(run.on(machine)) for one in _of(work, constants, awake)]
 
 
-def _of(work: Workload, constants: Constants, facts: Mapping[str, Any]) -> Iterator[Compared]:
+def _of(work: Workload, constants: Constants, awake: Awake) -> Iterator[Compared]:
     plain = next((cell for cell in work.cells if cell.config.barrier == "none" and cell.good), None)
-    about = _described(work, plain, constants, facts) if plain is not None else None
+    about = _described(work, plain, constants, awake) if plain is not None else None
     if plain is None or about is None:
         return
     known = {one.name for one in constants.barriers}
@@ -147,7 +148,7 @@ def program_name(cell: Any) -> str:
     return f"{config.heap} {more}".strip()
 
 
-def _described(work: Workload, plain: Cell, constants: Constants, facts: Mapping[str, Any]) -> Described | None:
+def _described(work: Workload, plain: Cell, constants: Constants, awake: Awake) -> Described | None:
     config = plain.config
     references = [cell for cell in work.cells if cell.config.barrier == REFERENCE and cell.good]
     every_s = float(config.collector_params["every_s"])
@@ -174,7 +175,7 @@ def _described(work: Workload, plain: Cell, constants: Constants, facts: Mapping
         stores_per_operation=stores_per_operation(config),
         paced=paced,
         rounds=rounds,
-        spin_ns=spin_ns(config, facts),
+        awake=awake,
     )
 
 

@@ -71,13 +71,13 @@ class Best:
     """Who is ahead most often otherwise; "" where nobody is."""
     coarse: bool = False
     """It hangs on windows shorter than a tick of the recording."""
-    unsettled: bool = False
-    """It is a remark after rounds that may not shrink (:attr:`Length.unsettled`)."""
+    held: bool = False
+    """It is a remark before which mutators may be held up (:attr:`Length.holding`)."""
 
     @property
     def told(self) -> bool:
         """Whether it is ahead of all others in nearly all draws, and they are of what was seen."""
-        return self.sure >= SURE and not self.coarse and not self.unsettled
+        return self.sure >= SURE and not self.coarse and not self.held
 
     @property
     def short(self) -> bool:
@@ -104,8 +104,8 @@ class Length:
     """Pages that are written in a cycle."""
     rewrites: float
     """Ticks of a cycle in which a page is written that is written in it: it gets as many stores at least."""
-    unsettled: tuple[str, ...]
-    """Barriers whose rounds may not shrink: the collector then holds mutators up, whose cost the formula has not."""
+    holding: tuple[str, ...]
+    """Barriers under which the collector may hold mutators up for so long that it counts: the formula has it not."""
     offers: tuple[Offer, ...]
     lowest_bill: Best | None
     """Among those whose bill is known: software barriers only where the stores to a page are. None, as with the next
@@ -181,7 +181,7 @@ def _length(
     names = [one.name for one in comparable] or [one.name for one in machine.barriers]
     bill = _best({n: found[n].bill for n in names}, {n: certain[n].bill for n in names})
     remark = _best({n: found[n].remark_ns for n in names}, {n: certain[n].remark_ns for n in names})
-    unsettled = tuple(name for name, one in found.items() if np.mean(one.shrinks) < SURE)
+    holding = tuple(name for name, one in found.items() if np.mean(one.doubtful) > 1 - SURE)
     shortest_ns = min([mark, *(float(found[name].last_window_ns[0]) for name in names)])
     coarse = shortest_ns < float(program.written.windows_ns[0])
     written = program.written.at(period_ns)
@@ -212,10 +212,10 @@ def _length(
         beyond=period_ns > program.written.longest_ns,
         written=_range(written),
         rewrites=float(program.writes_per_ns[0]) * period_ns / max(float(written[0]), 1e-9),
-        unsettled=unsettled,
+        holding=holding,
         offers=_offers(machine.barriers, found, least=not asked["stores_per_page"], judged=names),
         lowest_bill=bill,
-        shortest_remark=remark and evolve(remark, coarse=coarse, unsettled=remark.barrier in unsettled),
+        shortest_remark=remark and evolve(remark, coarse=coarse, held=remark.barrier in holding),
         crossings=crossings,
     )
 

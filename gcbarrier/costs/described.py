@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from attrs import frozen
 
-from gcbarrier.costs.awake import awake_cpu_ns_per_operation
+from gcbarrier.costs.awake import Awake
 from gcbarrier.costs.constants import Constants
 from gcbarrier.costs.curves import Curve, curve
 from gcbarrier.costs.fitting import Sample, scalar
@@ -34,8 +34,8 @@ class Described:
     marking_ns: float
     cpu_ns_per_operation: float
     """Of mutators, without a barrier, and without what they spin in stops."""
-    spin_ns: int
-    """How long they do at most in each (:mod:`gcbarrier.costs.awake`)."""
+    awake: Awake
+    """Which knows what they spin."""
     collector_ns: float
     """Of a cycle, without a barrier: marking and sweeping."""
     rounds: int
@@ -60,14 +60,14 @@ def described(
     stores_per_operation: float,
     paced: bool,
     rounds: int,
-    spin_ns: int = 0,
+    awake: Awake,
 ) -> Described | None:
     """A program under ``plain``, without a barrier, that writes ``written``; None where nothing came of it."""
     per_operation = plain.each(running_ns_per_operation)
     marking = plain.medians(STOPPED, "mark_ns")
     if not per_operation or not marking:
         return None
-    cpu = _middle(plain, lambda one: awake_cpu_ns_per_operation(one, spin_ns))
+    cpu = _middle(plain, awake.cpu_ns_per_operation)
     return Described(
         workload=Workload(
             written=written,
@@ -80,7 +80,7 @@ def described(
         period_ns=period_ns,
         marking_ns=marking.centre,
         cpu_ns_per_operation=cpu,
-        spin_ns=spin_ns,
+        awake=awake,
         collector_ns=_middle(plain, lambda one: one.collector_cpu_ns / len(one.cycles) if one.cycles else np.nan),
         rounds=rounds,
     )

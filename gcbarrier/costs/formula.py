@@ -20,11 +20,13 @@ a cycle costs
     collector  K = A(W(w_k + w_r)) + Σ_{i<k} (C(d_i) + ρ·d_i) + L(d_k) + ρ·d_k          d_i = W(w_i)
     remark     R = h·m + L(d_k) + ρ·d_k
 
-A round lasts as long as it takes, and what is written meanwhile is the next one's: ``w_{i+1} = C(d_i) + ρ·d_i``;
-there are rounds until another would not find less, as in ``collectors/mostly_concurrent``. Where a round would leave
-more than half of what it finds, while the remark's ``ρ·d`` is above what the collector aims at, and no less than for
-how long mutators would be **held** up (``2·m·w/d``), they are held in this round and in all that follow: each leaves
-half, and the program's own time in it is as much less (``native/cycle/rounds.c``).
+A round lasts as long as it takes, and what is written meanwhile is the next one's: ``w_{i+1} = C(d_i) + ρ·d_i``.
+After two there are rounds until another would not find less, as in ``collectors/mostly_concurrent``; a round is
+reckoned to take as long for each granule as the lesser of the two before it. Where it would leave more than half of
+what it finds, and the remark's ``ρ·d`` is above what the collector aims at, mutators are **held** up at their
+safepoints (``native/cycle/rounds.c``): for so long after each granule that they write that half is left, unless that
+were longer than ``ρ·d`` itself. Each of them then writes no more than one in that time, which is lengthened if need
+be.
 
 ``P`` is as long as was asked for, or as all of the collector's work, arming and marking included, where that takes
 longer. ``P'`` is the program's own time in a cycle: all of ``P`` where it waits for its next request anyway. Otherwise
@@ -32,11 +34,10 @@ it is what the barrier leaves of each window ``w``, the ``p`` with ``p + (σ·S�
 is written in that. All of it is computed for each draw of constants and curve, so that what comes out is as uncertain
 as these.
 
-What is not in it: what mutators that are held do meanwhile (they look again at granules themselves, or sleep), so that
-who is held most is known least; :attr:`Prediction.shrinks` tells in which draws the first round leaves less than half.
-Nor the memory that marking and scanning drive out of the mutators' caches and mutators out of theirs, what a
-write-protection flushes of their TLBs beyond the faults themselves, or objects that were allocated since the cycle
-began.
+What is not in it: what mutators that are held do meanwhile (they look again at granules themselves, or sleep);
+:attr:`Prediction.held_ns` tells for how long. Nor the memory that marking and scanning drive out of the
+mutators' caches and mutators out of theirs, what a write-protection flushes of their TLBs beyond the faults
+themselves, or objects that were allocated since the cycle began.
 
 Bitchebe and Tchana ("Out of Hypervisor (OoH): Efficient dirty page tracking in userspace using hardware virtualization
 features", SC 2022) have a formula of the kind for a program under soft-dirty, userfaultfd and a hardware log: the sum
@@ -56,8 +57,12 @@ ROUNDS = 32
 """At most, as the collector has it by default."""
 AIM_NS = 10_000.0
 """What the remark's rescan may take before mutators are held up, likewise."""
+_UNTIL_KNOWN = 2
+"""Rounds that are taken whatever they find, at first and after mutators are held anew."""
 MOST_STORES = 1e9
 """To a page in a cycle: with no more than these a crossing is sought."""
+SLIGHT = 0.05
+"""Of a bill: what is no more does not put in doubt who is cheaper, or from where on."""
 _STEPS = 16
 _ARMED = 64
 """Arming takes the longer the more was written, and where a cycle is all work more is written while it lasts: at most
@@ -86,9 +91,9 @@ class Prediction:
     rounds: Floats
     left: Floats
     """Granules that the remark finds."""
-    shrinks: NDArray[np.bool_]
-    """Whether the first round leaves no more than half of what it finds: otherwise the collector may hold mutators up,
-    of which the formula has the rounds alone; true where there are no rounds."""
+    held_ns: Floats
+    """Of a cycle, the rounds in which mutators are held up at their safepoints: of what that costs them, as much at
+    most, the formula has nothing."""
     last_window_ns: Floats
     """The last round's length, or marking's: what is written in it the remark finds."""
     processors: float
@@ -103,6 +108,11 @@ class Prediction:
     def collector_share(self) -> Floats:
         """Of the time of one processor."""
         return np.asarray(self.collector_ns / self.period_ns)
+
+    @property
+    def doubtful(self) -> NDArray[np.bool_]:
+        """Whether mutators may lose to being held up more than a twentieth of the bill."""
+        return np.asarray(self.held_ns * self.processors > SLIGHT * self.bill * self.period_ns)
 
     @property
     def bill(self) -> Floats:
@@ -121,7 +131,7 @@ class _Windows:
     rounds: Floats
     left: Floats
     """Granules that were written in the last one."""
-    shrinks: NDArray[np.bool_]
+    held_ns: Floats
     last_ns: Floats
     """Its length."""
     collector_ns: Floats
@@ -161,7 +171,7 @@ def predict(
         faults=faults,
         rounds=seen.rounds,
         left=seen.left,
-        shrinks=seen.shrinks,
+        held_ns=seen.held_ns,
         last_window_ns=seen.last_ns,
         processors=workload.busy,
     )
@@ -184,40 +194,52 @@ def _own_ns(workload: Workload, barrier: BarrierConstants, window_ns: Floats) ->
 def _windows(
     workload: Workload, barrier: BarrierConstants, machine: Constants, marking_ns: float, rounds: int, aim_ns: float
 ) -> _Windows:
-    """Marking, and rounds until another would not find less: each draw has as many as it has."""
-    look = rescan_ns(barrier, machine)
+    """Marking, and rounds for as long as one pays, which each draw decides by itself, as ``native/cycle/rounds.c``."""
+    look, mutators = rescan_ns(barrier, machine), workload.mutators
     last_ns = np.full(1 + DRAWS, float(marking_ns))
     own_ns = _own_ns(workload, barrier, last_ns)
     found = workload.granules(barrier, own_ns)
     taken, collector, windows, program, faults = (np.zeros(1 + DRAWS) for _ in range(5))
     windows = windows + last_ns
-    going, shrinks = np.full(1 + DRAWS, rounds > 0), np.full(1 + DRAWS, True)
-    held = np.full(1 + DRAWS, False)
+    going, held_ns = np.full(1 + DRAWS, rounds > 0), np.zeros(1 + DRAWS)
+    hold_ns, unknown = np.zeros(1 + DRAWS), np.full(1 + DRAWS, _UNTIL_KNOWN)
+    each_before_ns = np.full(1 + DRAWS, np.inf)
     while going.any():
         round_ns = barrier.collect.ns(workload.pages, found) + np.nan_to_num(look) * found
-        next_own_ns = _own_ns(workload, barrier, round_ns)
-        next_found = workload.granules(barrier, next_own_ns)
         for total, more in ((collector, round_ns), (windows, round_ns), (program, own_ns), (faults, found), (taken, 1)):
             total += np.where(going, more, 0)
-        # What is less than a granule is none.
-        shrinks = np.where(going & (taken == 1), next_found <= np.maximum(found / 2, 1), shrinks)
-        pause_ns, hold_ns = look * found, 2 * workload.mutators * round_ns / np.maximum(found, 1)
-        held = held | (going & (2 * next_found > found) & (pause_ns > aim_ns) & (hold_ns <= pause_ns))
-        leaves = np.where(held, np.minimum(1.0, found / 2 / np.maximum(next_found, 1e-12)), 1.0)
-        next_found, next_own_ns = next_found * leaves, next_own_ns * leaves
-        before = found
-        found, own_ns = np.where(going, next_found, found), np.where(going, next_own_ns, own_ns)
-        last_ns = np.where(going, round_ns, last_ns)
-        going = going & (before - found >= 1) & (taken < rounds)
+        next_own_ns = _own_ns(workload, barrier, round_ns)
+        next_found = workload.granules(barrier, next_own_ns)
+        held_ns += np.where(going & (hold_ns > 0), round_ns, 0)
+        # Each mutator that is held writes a granule, and is held again.
+        may = np.where(hold_ns > 0, mutators * round_ns / np.maximum(hold_ns, 1), np.inf)
+        slower = np.minimum(1.0, may / np.maximum(next_found, 1e-12))
+        # What a program that waits for its next request anyway has missed it makes up for.
+        next_own_ns = next_own_ns if workload.paced else next_own_ns * slower
+        before, found = found, np.where(going, next_found * slower, found)
+        own_ns, last_ns = np.where(going, next_own_ns, own_ns), np.where(going, round_ns, last_ns)
+        unknown = unknown - going
+        # Another would take as long for each as the lesser of two has, and be written in as fast as this one.
+        each_ns = round_ns / np.maximum(before, 1e-9)
+        lesser_ns, each_before_ns = np.minimum(each_before_ns, each_ns), np.where(going, each_ns, each_before_ns)
+        leaves, pause_ns = found / np.maximum(round_ns, 1e-9) * found * lesser_ns, look * found
+        # Less than a granule is none.
+        less = found - leaves >= 1
+        alone = less & ((hold_ns > 0) | (2 * leaves <= found))
+        longer_ns = np.where(hold_ns > 0, hold_ns * 2 * leaves / np.maximum(found, 1e-12), 2 * mutators * lesser_ns)
+        # Where it is not known what looking again takes, it is not known whether it is too long either.
+        holds = going & (unknown <= 0) & (pause_ns > aim_ns) & ~alone & (longer_ns <= pause_ns)
+        going = going & (taken < rounds) & ((unknown > 0) | holds | less)
+        hold_ns, unknown = np.where(holds, longer_ns, hold_ns), np.where(holds, _UNTIL_KNOWN, unknown)
     last = barrier.last.ns(workload.pages, found)
-    stop = machine.handshake.array * workload.mutators if machine.handshake else np.nan
+    stop = machine.handshake.array * mutators if machine.handshake else np.nan
     return _Windows(
         windows_ns=windows,
         program_ns=program,
         faults=faults,
         rounds=taken,
         left=found,
-        shrinks=shrinks,
+        held_ns=held_ns,
         last_ns=last_ns,
         # Without a rescan's cost it is not known, rather than nothing.
         collector_ns=collector + last + look * found,
@@ -252,8 +274,8 @@ def crossing(
     It is sought, by halves on logarithmic paper, where the software barrier's bill is ``page``'s. Stores are not all
     that gets dearer with their number: the more granules of a page are met, the more first stores there are, the more
     is looked at again, and the longer rounds last. 0 where the page barrier is cheaper at one store already, inf where
-    it is not at :data:`MOST_STORES`, nan in draws in which the software barrier's rounds do not shrink there: the
-    collector then holds mutators up, whose cost the formula has not.
+    it is not at :data:`MOST_STORES`, nan in draws in which mutators are held up there for so long that it may be
+    elsewhere (:attr:`Prediction.doubtful`).
     """
     written = np.maximum(workload.written.at(period_ns), 1e-9)
     most = np.log(MOST_STORES)
@@ -268,7 +290,7 @@ def crossing(
         dearer = at(middle).bill > page.bill
         low, high = np.where(dearer, low, middle), np.where(dearer, middle, high)
     found = np.where(high >= most, np.inf, np.where(low == 0, 0.0, np.exp(high)))
-    trusted = at(high).shrinks & ~np.isnan(page.bill)
+    trusted = ~at(high).doubtful & ~np.isnan(page.bill)
     return np.asarray(np.where(trusted, found, np.nan))
 
 

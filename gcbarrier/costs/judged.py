@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from gcbarrier.costs.awake import awake_cpu_ns_per_operation
 from gcbarrier.costs.constants import interval
 from gcbarrier.costs.described import Described
 from gcbarrier.costs.formula import Prediction
-from gcbarrier.model import Outcome
 from gcbarrier.results import Cell, Spread, relative, spread
 
 MUTATORS, COLLECTOR, REMARK = "mutators", "collector", "remark"
@@ -59,10 +57,7 @@ def judged(
 ) -> Iterator[Compared]:
     """The three numbers of a program under a barrier. One that is not ``busy`` has no mutators to speak of."""
     own: Any = {"program": program, "barrier": cell.config.barrier}
-
-    def cost(outcome: Outcome) -> float:
-        return awake_cpu_ns_per_operation(outcome, about.spin_ns)
-
+    cost = about.awake.cpu_ns_per_operation
     if busy:
         noise = plain.each(cost).half_width
         yield Compared(

@@ -13,7 +13,7 @@ from gcbarrier.errors import GcBarrierError
 from gcbarrier.machines.cache import cache_home
 from gcbarrier.model import from_json, to_json
 
-KEYED = ("kernel", "processor", "stepping", "huge pages", "version")
+KEYED = ("kernel", "processor", "stepping", "huge pages", "version", "method")
 """Of the facts: with another one of these they are measured anew."""
 
 

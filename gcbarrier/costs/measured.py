@@ -139,7 +139,7 @@ def _stops(outcomes: Iterable[Outcome]) -> list[Sample]:
     """Of each invocation, for one mutator: all of a pause but its marking.
 
     Of the program whose pauses are the shortest: a mutator that is stopped for longer than it spins (2 ms) has to be
-    woken, which takes tens of µs, and remarks are not so long.
+    woken, which takes tens of µs, and a remark that is as long has them for a small part.
     """
     by: dict[Config, list[list[Pause]]] = {}
     for outcome in outcomes:

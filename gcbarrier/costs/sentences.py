@@ -62,9 +62,9 @@ def _length(advice: Advice, length: Length) -> Iterator[str]:
                 f"{at} a tick of the recording is longer than marking or the last round: what is said of remarks is "
                 "uncertain; record with a smaller --every."
             )
-    if length.unsettled:
+    if length.holding:
         yield (
-            f"{at} rounds of {', '.join(length.unsettled)} may not find less and less by themselves: the collector "
+            f"{at} rounds of {', '.join(length.holding)} may not find less and less by themselves: the collector "
             "holds mutators up then, and what that costs them is not in their loss."
         )
     for crossing in length.crossings:
@@ -140,10 +140,12 @@ def _program(advice: Advice) -> Iterator[str]:
         )
     slowed = advice.stretch
     if advice.stretch_known and slowed.high > 1:
+        doubt = f"{slowed.low:.3g} to {slowed.high:.3g}, by its repetitions"
+        if slowed.low == slowed.high:
+            doubt = "how far off that is nothing tells: repeat it more often"
         yield (
-            f"While it was recorded the program took {slowed.centre:.3g} times as long ({slowed.low:.3g} to "
-            f"{slowed.high:.3g}, of the repetitions that were timed); its own time is reckoned by "
-            "that, as if all of it had been slowed alike."
+            f"While it was recorded the program took {slowed.centre:.3g} times as long ({doubt}); its own time is "
+            "reckoned by that, as if all of it had been slowed alike."
         )
     elif not advice.stretch_known:
         yield (

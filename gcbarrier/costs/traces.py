@@ -117,7 +117,7 @@ def stretch(slowdowns: Sequence[Slowdown], every_ns: int) -> Floats | None:
 
     Shape ``(1 + DRAWS,)``; None where it was not measured. Of a single repetition nothing tells how far it is off.
     """
-    walls = {each.every_ns: np.log(each.wall_ns) for each in slowdowns if each.wall_ns}
+    walls = {each.every_ns: np.log(each.wall_ns) for each in slowdowns if each.wall_ns and all(each.wall_ns)}
     if 0 not in walls or every_ns not in walls:
         return None
     watched, alone = walls[every_ns], walls[0]

@@ -110,12 +110,22 @@ def _client(recipe: Recipe, scratch: Path) -> Iterator["subprocess.Popen[bytes] 
             client.kill()
 
 
+@contextmanager
+def _ended(running: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """At an exception it is ended, too."""
+    try:
+        yield
+    except BaseException:
+        running.terminate()
+        raise
+
+
 def _run(command: Sequence[str], recipe: Recipe, scratch: Path, client: "subprocess.Popen[bytes] | None") -> None:
     """To its end, or until what loads it has failed: a server that nobody asks would wait for ever."""
-    with subprocess.Popen(command, cwd=scratch, env={**os.environ, **recipe.environment}) as running:
+    environment = {**os.environ, **recipe.environment}
+    with subprocess.Popen(command, cwd=scratch, env=environment) as running, _ended(running):
         while (status := running.poll()) is None:
-            if client is not None and client.poll():
-                running.terminate()
+            if client is not None and client.poll() is not None:
                 sys.exit(f"what loads it ended with status {client.returncode}; is another server at its socket?")
             time.sleep(0.05)
     if status:

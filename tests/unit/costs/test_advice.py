@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from constants import barrier, machine, recorded, usual
+from constants import about, barrier, machine, recorded, usual
 
 from gcbarrier.costs.advice import Advice, advise
 from gcbarrier.costs.constants import Constants
@@ -204,12 +204,12 @@ def test_a_remark_that_nobody_knows_wins_nothing_and_is_at_least_what_is_said() 
 
 def test_rounds_that_may_not_shrink_are_said_and_leave_the_remark_untold() -> None:
     """Looking at a page takes as long as writing dozens of them."""
-    slow = machine(barrier("slow", first_store=1000, collect=(1e6, 0.0, 1e6)))
+    slow = machine(barrier("slow", first_store=1000, collect=(1e3, 0.0, 1e3)), rescan_page=about(1e6))
     advice = advised(hot(), slow, 1 * S)
     (length,) = advice.lengths
-    assert length.unsettled == ("slow",)
+    assert length.holding == ("slow",)
     assert length.shortest_remark is not None
-    assert length.shortest_remark.unsettled
+    assert length.shortest_remark.held
     assert not length.shortest_remark.told
     assert "may not find less and less" in said(advice)
-    assert advised(hot(), usual()).lengths[0].unsettled == ()
+    assert advised(hot(), usual()).lengths[0].holding == ()
