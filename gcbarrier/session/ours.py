@@ -183,8 +183,10 @@ class _Session:
             operations=[limit] * config.mutators if limit else (),
         )
         before_ns = _collector_cpu_ns() + heap.markers_cpu_ns
-        self._serve(heap, around)
-        self._deadline.over()
+        try:
+            self._serve(heap, around)
+        finally:
+            self._deadline.over()
         # The clock starts when the heap is built, for the collector as for the mutators.
         self._collector_cpu_ns = _collector_cpu_ns() + heap.markers_cpu_ns - (self._built_cpu_ns or before_ns)
         self._results["checksum"] = heap.join()

@@ -16,6 +16,7 @@ from gcbarrier.campaign import experiments as campaign
 from gcbarrier.campaign import settings
 from gcbarrier.campaign.calibration import of_run
 from gcbarrier.campaign.matching import check
+from gcbarrier.costs.awake import Awake
 from gcbarrier.costs.described import described, written_under
 from gcbarrier.costs.judged import ALL, COLLECTOR, MUTATORS, REMARK, Compared, errors, judged
 from gcbarrier.model import Config, Cycle, Finding, Machine, Outcome, Pause, Probe, Reading, evolve
@@ -129,7 +130,7 @@ def test_errors_are_of_the_whole_and_of_what_a_barrier_adds() -> None:
     (reference,) = cells([session(under("uffd-wp-pagemap"), index, found=500, faults=2500) for index in range(2)])
     written = written_under([reference], plain, first_ns=1000, paced=True)
     assert written is not None
-    about = described(plain, 100 * MS, written, stores_per_operation=1, paced=True, rounds=0)
+    about = described(plain, 100 * MS, written, stores_per_operation=1, paced=True, rounds=0, awake=Awake({}))
     assert about is not None
     assert about.collector_ns == pytest.approx(12 * MS)
     one = barrier("b", first_store=1000, last=(5000.0, 0.0, 0.0))
