@@ -65,7 +65,10 @@ def test_phases_fill_the_pause_and_cycles_hold_their_pauses(barrier: str) -> Non
     assert "rearm" in kinds or promises.atomic
     assert ("snapshot" in kinds) == (promises.snapshot and not promises.fork)
     if not promises.snapshot:  # what is left for the pause of one of these may be nothing each time
-        assert any(pause.dirty_granules > 0 for pause in outcome.pauses) == promises.tracks
+        # Rounds may leave the remark nothing each time, too.
+        in_rounds = any(sum(cycle.round_dirty) > 0 for cycle in outcome.cycles)
+        in_pauses = any(pause.dirty_granules > 0 for pause in outcome.pauses)
+        assert (in_rounds or in_pauses) == promises.tracks
     assert outcome.operations > 0
     assert outcome.wall_ns >= 0.4e9
     # Of a software barrier only its buffers may fault, while they grow.
